@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the verbs share; see cli.h. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+volatile sig_atomic_t cli_stop;
+static bool progress_shown;
+
+int
+cli_usage(const char *verb, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fprintf(stderr, "kalab %s: ", verb);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fprintf(stderr, "\n");
+	return (CLI_USAGE);
+}
+
+int
+cli_input_error(const struct trace_error *e)
+{
+	char line[768];
+
+	trace_error_format(e, line, sizeof(line));
+	(void)fprintf(stderr, "%s\n", line);
+	return (CLI_USAGE);
+}
+
+bool
+cli_number(const char *verb, const char *option, const char *text,
+    uint64_t min, uint64_t max, uint64_t *ret_n)
+{
+	char *end;
+	uint64_t n;
+
+	errno = 0;
+	n = strtoull(text, &end, 0);
+	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 ||
+	    n < min || n > max) {
+		(void)cli_usage(verb,
+		    "%s: \"%s\" is no number from %llu to %llu", option, text,
+		    (unsigned long long)min, (unsigned long long)max);
+		return (false);
+	}
+	*ret_n = n;
+	return (true);
+}
+
+bool
+cli_contents(const char *verb, const char *text, enum model_contents *ret_c)
+{
+	if (strcmp(text, "full") == 0)
+		*ret_c = MODEL_CONTENTS_FULL;
+	else if (strcmp(text, "sampled") == 0)
+		*ret_c = MODEL_CONTENTS_SAMPLED;
+	else if (strcmp(text, "none") == 0)
+		*ret_c = MODEL_CONTENTS_NONE;
+	else {
+		(void)cli_usage(verb,
+		    "--contents: \"%s\", expected full, sampled or none", text);
+		return (false);
+	}
+	return (true);
+}
+
+bool
+cli_subject(const char *verb, const char *text, const struct subject **ret_s)
+{
+	*ret_s = subject_by_name(text);
+	if (*ret_s != NULL)
+		return (true);
+	(void)cli_usage(verb,
+	    "--subject: \"%s\" is unknown, see kalab list subjects", text);
+	return (false);
+}
+
+static void
+on_signal(int sig)
+{
+	(void)sig;
+	cli_stop = 1;
+}
+
+void
+cli_catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	(void)sigemptyset(&sa.sa_mask);
+	(void)sigaction(SIGINT, &sa, NULL);
+	(void)sigaction(SIGTERM, &sa, NULL);
+}
+
+void
+cli_progress(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	progress_shown = true;
+	(void)fprintf(stderr, "\r\033[K");
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fflush(stderr);
+}
+
+void
+cli_progress_end(void)
+{
+	if (progress_shown)
+		(void)fprintf(stderr, "\r\033[K");
+	progress_shown = false;
+}
+
+double
+cli_now(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((double)ts.tv_sec + (double)ts.tv_nsec * 1e-9);
+}
+
+void
+cli_print_finding(FILE *f, const struct run_result *r, const char *file,
+    const char *replay)
+{
+	const struct finding *x = &r->finding;
+
+	(void)fprintf(f, "%s: finding: clause %s is broken\n", file, x->clause);
+	(void)fprintf(f, "  operation  %s", x->operation);
+	if (x->line != 0)
+		(void)fprintf(f, ", line %llu, thread %u",
+		    (unsigned long long)x->line, x->thread);
+	(void)fprintf(f, "\n  expected   %s\n  found      %s\n", x->expected,
+	    x->found);
+	(void)fprintf(f, "  signature  %s\n", x->signature);
+	if (r->waits[0] != '\0') {
+		const char *at = r->waits;
+
+		(void)fprintf(f, "  waiting\n");
+		while (*at != '\0') {
+			size_t n = strcspn(at, "\n");
+
+			(void)fprintf(f, "    %.*s\n", (int)n, at);
+			at += n + (at[n] == '\n');
+		}
+	}
+	(void)fprintf(f, "  replay     %s\n", replay);
+}

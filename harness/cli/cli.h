@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kalab's command line: what the verbs share. Each verb is one file.
+ *
+ * Standard output is data, stable and fit for scripts; standard error is
+ * talk. Exit status: 0 clean, 1 a finding, 2 bad usage or input.
+ */
+#ifndef KALAB_CLI_H
+#define KALAB_CLI_H
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "run/run.h"
+
+enum cli_status { CLI_CLEAN = 0, CLI_FINDING = 1, CLI_USAGE = 2 };
+
+int cli_run(int argc, char **argv);
+int cli_replay(int argc, char **argv);
+int cli_import(int argc, char **argv);
+int cli_show(int argc, char **argv);
+int cli_list(int argc, char **argv);
+
+/* "kalab VERB: message" and a hint; returns CLI_USAGE. */
+int cli_usage(const char *verb, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The line of a trace error; returns CLI_USAGE. */
+int cli_input_error(const struct trace_error *);
+
+/* A number within bounds. False, and a message, if it is none. */
+bool cli_number(const char *verb, const char *option, const char *text,
+    uint64_t min, uint64_t max, uint64_t *ret_n);
+bool cli_contents(const char *verb, const char *text,
+    enum model_contents *ret_c);
+bool cli_subject(const char *verb, const char *text,
+    const struct subject **ret_s);
+
+/* Set by SIGINT and SIGTERM once cli_catch_signals was called. */
+extern volatile sig_atomic_t cli_stop;
+void cli_catch_signals(void);
+
+/* A progress line on standard error, if that is a terminal. */
+void cli_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void cli_progress_end(void);
+double cli_now(void); /* seconds, monotonic */
+
+/* The finding as people read it; replay is the command that shows it again. */
+void cli_print_finding(FILE *, const struct run_result *, const char *file,
+    const char *replay);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kalab replay: checks traces, one verdict each.
+ *
+ * A directory stands for the traces in it, by name; one without any is an
+ * error, so that a renamed corpus does not pass silently.
+ */
+#include "cli.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct replay {
+	struct run_options run;
+	bool json, twice;
+	json_t *results;
+	const char *file;
+	double began;
+	int status;
+	uint64_t files;
+};
+
+static void
+usage(FILE *f)
+{
+	(void)fprintf(f,
+	    "usage: kalab replay [OPTION…] FILE…\n"
+	    "  --audit N         audit the subject's structures every N "
+	    "operations\n"
+	    "  --contents HOW    full (default), sampled or none\n"
+	    "  --json            one JSON array instead of text\n"
+	    "  --ops N           only the first N operations\n"
+	    "  --perturb SEED    another schedule than the trace's\n"
+	    "  --subject NAME    kalloc (default) or malloc\n"
+	    "  --twice           replay each twice and compare\n");
+}
+
+static void
+on_progress(void *arg, uint64_t ops)
+{
+	struct replay *p = arg;
+	double s = cli_now() - p->began;
+
+	cli_progress("%s: %llu operations, %.1f M/s", p->file,
+	    (unsigned long long)ops, s > 0 ? (double)ops / s / 1e6 : 0.0);
+}
+
+static const char *
+status_name(enum run_status status)
+{
+	static const char *const names[] = { "clean", "finding", "bad-input",
+		"interrupted", "failed" };
+
+	return (names[status]);
+}
+
+static void
+replay_command(const struct replay *p, char *buf, size_t size)
+{
+	size_t n = (size_t)snprintf(buf, size, "kalab replay");
+
+	if (p->run.perturb && n < size)
+		n += (size_t)snprintf(buf + n, size - n, " --perturb %llu",
+		    (unsigned long long)p->run.perturb_seed);
+	if (p->run.audit_every != 0 && n < size)
+		n += (size_t)snprintf(buf + n, size - n, " --audit %llu",
+		    (unsigned long long)p->run.audit_every);
+	if (strcmp(p->run.subject->name, "kalloc") != 0 && n < size)
+		n += (size_t)snprintf(buf + n, size - n, " --subject %s",
+		    p->run.subject->name);
+	if (n < size)
+		(void)snprintf(buf + n, size - n, " %s", p->file);
+}
+
+static void
+print_json(struct replay *p, const struct run_result *r, double seconds)
+{
+	char command[512], hash[32], error[768] = "";
+	json_t *o;
+
+	replay_command(p, command, sizeof(command));
+	(void)snprintf(hash, sizeof(hash), "%016llx",
+	    (unsigned long long)r->hash);
+	o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
+		      "s:f}",
+	    "file", p->file, "status", status_name(r->status), "subject",
+	    p->run.subject->name, "operations", (json_int_t)r->ops, "skipped",
+	    (json_int_t)r->skipped, "left", (json_int_t)r->left, "blocked",
+	    (json_int_t)r->blocked, "not_run", (json_int_t)r->not_run,
+	    "live_max", (json_int_t)r->counts.live_max, "refusals",
+	    (json_int_t)r->counts.refusals, "hash", hash, "seconds", seconds);
+	if (r->status == RUN_FINDING)
+		(void)json_object_set_new(o, "finding",
+		    json_pack("{s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:s}",
+			"clause", r->finding.clause, "operation",
+			r->finding.operation, "line",
+			(json_int_t)r->finding.line, "thread",
+			(int)r->finding.thread, "expected",
+			r->finding.expected, "found", r->finding.found,
+			"signature", r->finding.signature, "waiting", r->waits,
+			"replay", command));
+	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED) {
+		trace_error_format(&r->error, error, sizeof(error));
+		(void)json_object_set_new(o, "error", json_string(error));
+	}
+	(void)json_array_append_new(p->results, o);
+}
+
+static void
+print_text(struct replay *p, const struct run_result *r, double seconds)
+{
+	char command[512];
+
+	if (r->status == RUN_FINDING) {
+		replay_command(p, command, sizeof(command));
+		cli_print_finding(stdout, r, p->file, command);
+		return;
+	}
+	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED) {
+		(void)cli_input_error(&r->error);
+		return;
+	}
+	(void)printf("%s: %s: %llu operations, %llu objects at once, "
+		     "%llu left at the end, hash %016llx, %.2f M/s\n",
+	    p->file, status_name(r->status), (unsigned long long)r->ops,
+	    (unsigned long long)r->counts.live_max,
+	    (unsigned long long)r->left, (unsigned long long)r->hash,
+	    seconds > 0 ? (double)r->ops / seconds / 1e6 : 0.0);
+	if (r->skipped != 0)
+		(void)printf("  %llu operations skipped: what they name was "
+			     "never had\n",
+		    (unsigned long long)r->skipped);
+	if (r->blocked != 0)
+		(void)printf("  %llu threads blocked at the end, rightly; "
+			     "%llu operations after them\n%s",
+		    (unsigned long long)r->blocked,
+		    (unsigned long long)r->not_run, r->waits);
+}
+
+static void
+raise_status(struct replay *p, int status)
+{
+	if (status > p->status)
+		p->status = status;
+}
+
+static bool
+run_once(struct replay *p, const char *name, struct run_result *r)
+{
+	struct trace_reader *reader;
+	struct run_source source;
+
+	if (trace_reader_open(&reader, name, &r->error) != 0) {
+		r->status = RUN_BAD_INPUT;
+		return (false);
+	}
+	source = run_source_reader(reader);
+	run(&source, &p->run, r);
+	trace_reader_close(reader);
+	return (r->status == RUN_CLEAN || r->status == RUN_FINDING);
+}
+
+static void
+replay_file(struct replay *p, const char *name)
+{
+	struct run_result r = { 0 }, again = { 0 };
+	double seconds;
+
+	p->file = name;
+	p->files++;
+	p->began = cli_now();
+	(void)run_once(p, name, &r);
+	seconds = cli_now() - p->began;
+	if (p->twice && r.status != RUN_BAD_INPUT &&
+	    run_once(p, name, &again) &&
+	    (again.hash != r.hash || again.ops != r.ops ||
+		again.status != r.status)) {
+		r.status = RUN_FINDING;
+		(void)snprintf(r.finding.clause, sizeof(r.finding.clause),
+		    "G-10");
+		(void)snprintf(r.finding.operation,
+		    sizeof(r.finding.operation), "replay");
+		(void)snprintf(r.finding.expected, sizeof(r.finding.expected),
+		    "the same events in both runs: hash %016llx",
+		    (unsigned long long)r.hash);
+		(void)snprintf(r.finding.found, sizeof(r.finding.found),
+		    "hash %016llx", (unsigned long long)again.hash);
+		(void)snprintf(r.finding.signature,
+		    sizeof(r.finding.signature), "run/G-10/replay/hash");
+	}
+	cli_progress_end();
+	if (p->json)
+		print_json(p, &r, seconds);
+	else
+		print_text(p, &r, seconds);
+	if (r.status == RUN_FINDING)
+		raise_status(p, CLI_FINDING);
+	else if (r.status != RUN_CLEAN)
+		raise_status(p, CLI_USAGE);
+}
+
+static int
+visible(const struct dirent *d)
+{
+	const char *dot = strrchr(d->d_name, '.');
+
+	if (d->d_name[0] == '.')
+		return (0);
+	return (dot == NULL || strcmp(dot, ".md") != 0);
+}
+
+static void
+replay_directory(struct replay *p, const char *name)
+{
+	struct dirent **list;
+	uint64_t files = p->files;
+	int i, n = scandir(name, &list, visible, alphasort);
+
+	if (n < 0) {
+		raise_status(p, cli_usage("replay", "%s: %s", name,
+		    strerror(errno)));
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		char path[4096];
+		struct stat st;
+
+		(void)snprintf(path, sizeof(path), "%s/%s", name,
+		    list[i]->d_name);
+		if (!cli_stop && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+			replay_file(p, path);
+		free(list[i]);
+	}
+	free(list);
+	if (p->files == files)
+		raise_status(p, cli_usage("replay",
+		    "%s: no trace in this directory", name));
+}
+
+static const struct option options[] = {
+	{ "audit", required_argument, NULL, 'a' },
+	{ "contents", required_argument, NULL, 'c' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "ops", required_argument, NULL, 'o' },
+	{ "perturb", required_argument, NULL, 'p' },
+	{ "subject", required_argument, NULL, 's' },
+	{ "twice", no_argument, NULL, 't' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* 0, or the status to exit with plus one. */
+static int
+parse(struct replay *p, int argc, char **argv)
+{
+	bool ok = true;
+	int c;
+
+	while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (c) {
+		case 'a':
+			ok = cli_number("replay", "--audit", optarg, 1,
+			    UINT64_MAX, &p->run.audit_every);
+			break;
+		case 'c':
+			ok = cli_contents("replay", optarg, &p->run.contents);
+			break;
+		case 'h':
+			usage(stdout);
+			return (CLI_CLEAN + 1);
+		case 'j':
+			p->json = true;
+			break;
+		case 'o':
+			ok = cli_number("replay", "--ops", optarg, 1,
+			    UINT64_MAX, &p->run.ops_max);
+			break;
+		case 'p':
+			p->run.perturb = true;
+			ok = cli_number("replay", "--perturb", optarg, 0,
+			    UINT64_MAX, &p->run.perturb_seed);
+			break;
+		case 's':
+			ok = cli_subject("replay", optarg, &p->run.subject);
+			break;
+		case 't':
+			p->twice = true;
+			break;
+		default:
+			ok = false;
+		}
+	if (!ok)
+		return (CLI_USAGE + 1);
+	if (optind == argc)
+		return (cli_usage("replay", "no file; expected a trace, a "
+					    "directory, or - for standard "
+					    "input") + 1);
+	return (0);
+}
+
+int
+cli_replay(int argc, char **argv)
+{
+	struct replay p = { .run = { .subject = subjects[0],
+				 .progress = on_progress,
+				 .stop = &cli_stop } };
+	int i, end = parse(&p, argc, argv);
+
+	if (end != 0)
+		return (end - 1);
+	p.run.arg = &p;
+	p.results = p.json ? json_array() : NULL;
+	cli_catch_signals();
+	for (i = optind; i < argc && !cli_stop; i++) {
+		struct stat st;
+
+		if (strcmp(argv[i], "-") != 0 && stat(argv[i], &st) == 0 &&
+		    S_ISDIR(st.st_mode))
+			replay_directory(&p, argv[i]);
+		else
+			replay_file(&p, argv[i]);
+	}
+	if (p.json) {
+		(void)json_dumpf(p.results, stdout, JSON_INDENT(2));
+		(void)printf("\n");
+		json_decref(p.results);
+	}
+	if (cli_stop)
+		p.status = cli_usage("replay", "interrupted");
+	if (fflush(stdout) != 0)
+		return (cli_usage("replay", "standard output: %s",
+		    strerror(errno)));
+	return (p.status);
+}

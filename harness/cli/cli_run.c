@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kalab run: a campaign of generated traces. Each seed is one trace and one
+ * verdict; seeds count up from --seed. Jobs are processes that take every
+ * so-manieth seed; what a job finds, the parent runs again by its seed and
+ * reports, so that the report does not depend on who was faster.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gen/gen.h"
+
+#define JOBS_MAX 64u
+
+/* One a job, in memory that parent and jobs share. */
+struct job {
+	uint64_t seed; /* being run */
+	uint64_t runs, ops, points, blocked, skipped;
+	uint64_t found; /* seed of a finding, plus one */
+	double until;
+	int failed; /* errno */
+};
+
+struct campaign {
+	struct gen_options gen;
+	struct run_options run;
+	uint64_t runs, jobs, seconds;
+	bool twice, quiet;
+	const char *keep;
+	struct job *job;
+	pid_t pid[JOBS_MAX];
+};
+
+static void
+usage(FILE *f)
+{
+	(void)fprintf(f,
+	    "usage: kalab run [OPTION…]\n"
+	    "  --audit N         audit the structures every N operations\n"
+	    "  --contents HOW    full (default), sampled or none\n"
+	    "  --cpus N          virtual CPUs, 1..64; default: drawn\n"
+	    "  --jobs N          processes; default 1\n"
+	    "  --keep DIR        where the trace of a finding goes; default .\n"
+	    "  --ops N           operations of a trace; default 1000\n"
+	    "  --quiet           no progress\n"
+	    "  --runs N          traces; default 1, without end with --time\n"
+	    "  --seed N          of the first trace; default 1\n"
+	    "  --subject NAME    kalloc (default) or malloc\n"
+	    "  --threads N       1..256; default: drawn\n"
+	    "  --time SECONDS    stop after so long\n"
+	    "  --twice           run each twice and compare\n");
+}
+
+/* One seed. */
+static void
+run_seed(const struct campaign *c, uint64_t seed, struct trace *t,
+    struct run_result *r)
+{
+	struct gen_options g = c->gen;
+	struct run_source source;
+	struct run_mem mem;
+
+	g.seed = seed;
+	memset(r, 0, sizeof(*r));
+	if (gen_trace(&g, t) != 0) {
+		r->status = RUN_FAILED;
+		return;
+	}
+	source = run_source_mem(&mem, t);
+	run(&source, &c->run, r);
+	if (c->twice && r->status == RUN_CLEAN) {
+		struct run_result again;
+
+		source = run_source_mem(&mem, t);
+		run(&source, &c->run, &again);
+		if (again.hash == r->hash && again.status == r->status)
+			return;
+		r->status = RUN_FINDING;
+		(void)snprintf(r->finding.clause, sizeof(r->finding.clause),
+		    "G-10");
+		(void)snprintf(r->finding.expected,
+		    sizeof(r->finding.expected), "hash %016" PRIx64, r->hash);
+		(void)snprintf(r->finding.found, sizeof(r->finding.found),
+		    "hash %016" PRIx64 " in the second run", again.hash);
+		(void)snprintf(r->finding.signature,
+		    sizeof(r->finding.signature), "run/G-10/run/hash");
+	}
+}
+
+static void
+job_loop(const struct campaign *c, uint64_t index)
+{
+	struct job *j = &c->job[index];
+	uint64_t i;
+
+	for (i = index; c->runs == 0 || i < c->runs; i += c->jobs) {
+		struct run_result r;
+		struct trace t;
+
+		if (cli_stop || (j->until > 0 && cli_now() > j->until))
+			return;
+		__atomic_store_n(&j->seed, c->gen.seed + i, __ATOMIC_RELAXED);
+		run_seed(c, c->gen.seed + i, &t, &r);
+		trace_fini(&t);
+		if (r.status == RUN_FINDING || r.status == RUN_FAILED) {
+			j->found = c->gen.seed + i + 1;
+			return;
+		}
+		if (r.status != RUN_CLEAN)
+			return;
+		j->ops += r.ops;
+		j->points += r.points;
+		j->blocked += r.blocked;
+		j->skipped += r.skipped;
+		__atomic_store_n(&j->runs, j->runs + 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void
+sum(const struct campaign *c, struct job *ret_j)
+{
+	uint64_t i;
+
+	memset(ret_j, 0, sizeof(*ret_j));
+	for (i = 0; i < c->jobs; i++) {
+		const struct job *j = &c->job[i];
+
+		ret_j->runs += __atomic_load_n(&j->runs, __ATOMIC_RELAXED);
+		ret_j->ops += j->ops;
+		ret_j->points += j->points;
+		ret_j->blocked += j->blocked;
+		ret_j->skipped += j->skipped;
+		if (j->found != 0 &&
+		    (ret_j->found == 0 || j->found < ret_j->found))
+			ret_j->found = j->found;
+	}
+}
+
+/* Prints the finding of a seed and keeps its trace. */
+static int
+report_finding(const struct campaign *c, uint64_t seed)
+{
+	char name[4096], command[4200], title[64];
+	struct trace_error e;
+	struct run_result r;
+	struct trace t;
+
+	run_seed(c, seed, &t, &r);
+	(void)snprintf(title, sizeof(title), "seed %" PRIu64, seed);
+	if (r.status == RUN_FAILED) {
+		trace_fini(&t);
+		return (cli_input_error(&r.error));
+	}
+	(void)snprintf(name, sizeof(name), "%s/seed-%" PRIu64 ".trace",
+	    c->keep, seed);
+	(void)snprintf(command, sizeof(command), "kalab replay %s", name);
+	if (trace_save(&t, name, TRACE_TEXT, &e) != 0) {
+		(void)cli_input_error(&e);
+		(void)snprintf(command, sizeof(command),
+		    "kalab run --seed %" PRIu64 " --ops %u --cpus %u "
+		    "--threads %u", seed, c->gen.ops, c->gen.cpus,
+		    c->gen.threads);
+	}
+	trace_fini(&t);
+	cli_print_finding(stdout, &r, title, command);
+	return (CLI_FINDING);
+}
+
+/* A job died: that is a finding too, of the seed it was at. */
+static int
+report_death(const struct campaign *c, uint64_t job, int status)
+{
+	(void)printf("seed %" PRIu64 ": finding: the run was killed by signal "
+		     "%d\n  replay     kalab run --seed %" PRIu64
+		     " --ops %u\n",
+	    c->job[job].seed, WTERMSIG(status), c->job[job].seed, c->gen.ops);
+	return (CLI_FINDING);
+}
+
+static void
+progress(const struct campaign *c, double began)
+{
+	double s = cli_now() - began;
+	struct job j;
+
+	sum(c, &j);
+	if (!c->quiet)
+		cli_progress("%" PRIu64 " runs, %.0f/s, %.1f M operations, "
+			     "%.0f s", j.runs,
+		    s > 0 ? (double)j.runs / s : 0.0, (double)j.ops / 1e6, s);
+}
+
+static void
+kill_jobs(struct campaign *c)
+{
+	uint64_t i;
+
+	for (i = 0; i < c->jobs; i++)
+		if (c->pid[i] > 0)
+			(void)kill(c->pid[i], SIGTERM);
+}
+
+/* Waits for all jobs; the status of the first that died, or 0. */
+static int
+wait_jobs(struct campaign *c, double began, uint64_t *ret_job)
+{
+	uint64_t i, left = c->jobs;
+	int status, died = 0;
+
+	while (left > 0) {
+		pid_t pid = waitpid(-1, &status, WNOHANG);
+
+		if (pid <= 0) {
+			struct job j;
+
+			progress(c, began);
+			sum(c, &j);
+			if (j.found != 0 || cli_stop)
+				kill_jobs(c);
+			(void)usleep(50000);
+			continue;
+		}
+		for (i = 0; i < c->jobs && c->pid[i] != pid; i++)
+			continue;
+		if (i == c->jobs)
+			continue;
+		c->pid[i] = 0;
+		left--;
+		if (WIFSIGNALED(status) && died == 0) {
+			died = status;
+			*ret_job = i;
+			kill_jobs(c);
+		}
+	}
+	return (died);
+}
+
+static int
+start_jobs(struct campaign *c)
+{
+	uint64_t i;
+
+	for (i = 0; i < c->jobs; i++) {
+		c->pid[i] = fork();
+		if (c->pid[i] < 0) {
+			kill_jobs(c);
+			return (cli_usage("run", "fork: %s", strerror(errno)));
+		}
+		if (c->pid[i] == 0) {
+			job_loop(c, i);
+			_exit(0);
+		}
+	}
+	return (0);
+}
+
+static int
+conclude(const struct campaign *c, double began)
+{
+	double s = cli_now() - began;
+	struct job j;
+
+	cli_progress_end();
+	sum(c, &j);
+	if (j.found != 0)
+		return (report_finding(c, j.found - 1));
+	(void)printf("%s: %" PRIu64 " runs from seed %" PRIu64 ", %" PRIu64
+		     " operations, %" PRIu64 " schedule points, %" PRIu64
+		     " threads rightly blocked at an end, %.1f s, %.0f runs/s\n",
+	    cli_stop ? "interrupted, clean so far" : "clean", j.runs,
+	    c->gen.seed, j.ops, j.points, j.blocked, s,
+	    s > 0 ? (double)j.runs / s : 0.0);
+	return (cli_stop ? CLI_USAGE : CLI_CLEAN);
+}
+
+static int
+campaign(struct campaign *c)
+{
+	double began = cli_now();
+	uint64_t i, job = 0;
+	int status;
+
+	c->job = mmap(NULL, JOBS_MAX * sizeof(*c->job),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (c->job == MAP_FAILED)
+		return (cli_usage("run", "out of memory"));
+	for (i = 0; i < c->jobs; i++)
+		c->job[i].until = c->seconds != 0 ?
+		    began + (double)c->seconds :
+		    0;
+	if (c->jobs == 1 && c->seconds == 0) {
+		job_loop(c, 0);
+		return (conclude(c, began));
+	}
+	status = start_jobs(c);
+	if (status != 0)
+		return (status);
+	status = wait_jobs(c, began, &job);
+	if (status != 0) {
+		cli_progress_end();
+		return (report_death(c, job, status));
+	}
+	return (conclude(c, began));
+}
+
+enum {
+	OPT_AUDIT,
+	OPT_CONTENTS,
+	OPT_CPUS,
+	OPT_HELP,
+	OPT_JOBS,
+	OPT_KEEP,
+	OPT_OPS,
+	OPT_QUIET,
+	OPT_RUNS,
+	OPT_SEED,
+	OPT_SUBJECT,
+	OPT_THREADS,
+	OPT_TIME,
+	OPT_TWICE
+};
+
+static const struct option options[] = {
+	{ "audit", required_argument, NULL, OPT_AUDIT },
+	{ "contents", required_argument, NULL, OPT_CONTENTS },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "jobs", required_argument, NULL, OPT_JOBS },
+	{ "keep", required_argument, NULL, OPT_KEEP },
+	{ "ops", required_argument, NULL, OPT_OPS },
+	{ "quiet", no_argument, NULL, OPT_QUIET },
+	{ "runs", required_argument, NULL, OPT_RUNS },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "subject", required_argument, NULL, OPT_SUBJECT },
+	{ "threads", required_argument, NULL, OPT_THREADS },
+	{ "time", required_argument, NULL, OPT_TIME },
+	{ "twice", no_argument, NULL, OPT_TWICE },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Options that are a number: where it goes. */
+static bool
+parse_number(struct campaign *c, int opt, const char *name)
+{
+	uint64_t n = 0, min = 1, max = UINT32_MAX;
+
+	if (opt == OPT_CPUS)
+		max = TRACE_CPUS_MAX;
+	else if (opt == OPT_THREADS)
+		max = TRACE_THREADS_MAX;
+	else if (opt == OPT_JOBS)
+		max = JOBS_MAX;
+	else if (opt == OPT_SEED) {
+		min = 0;
+		max = UINT64_MAX / 2;
+	}
+	if (!cli_number("run", name, optarg, min, max, &n))
+		return (false);
+	switch (opt) {
+	case OPT_AUDIT:
+		c->run.audit_every = n;
+		break;
+	case OPT_CPUS:
+		c->gen.cpus = (uint32_t)n;
+		break;
+	case OPT_JOBS:
+		c->jobs = n;
+		break;
+	case OPT_OPS:
+		c->gen.ops = (uint32_t)n;
+		break;
+	case OPT_RUNS:
+		c->runs = n;
+		break;
+	case OPT_SEED:
+		c->gen.seed = n;
+		break;
+	case OPT_THREADS:
+		c->gen.threads = (uint32_t)n;
+		break;
+	default:
+		c->seconds = n;
+	}
+	return (true);
+}
+
+/* 0, or the status to exit with plus one. */
+static int
+parse(struct campaign *c, int argc, char **argv)
+{
+	bool ok = true;
+	int opt, at = 0;
+
+	while (ok &&
+	    (opt = getopt_long(argc, argv, "", options, &at)) != -1)
+		switch (opt) {
+		case '?':
+			return (CLI_USAGE + 1);
+		case OPT_CONTENTS:
+			ok = cli_contents("run", optarg, &c->run.contents);
+			break;
+		case OPT_HELP:
+			usage(stdout);
+			return (CLI_CLEAN + 1);
+		case OPT_KEEP:
+			c->keep = optarg;
+			break;
+		case OPT_QUIET:
+			c->quiet = true;
+			break;
+		case OPT_SUBJECT:
+			ok = cli_subject("run", optarg, &c->run.subject);
+			break;
+		case OPT_TWICE:
+			c->twice = true;
+			break;
+		default:
+			ok = parse_number(c, opt, options[at].name);
+		}
+	if (!ok)
+		return (CLI_USAGE + 1);
+	if (optind < argc)
+		return (cli_usage("run", "\"%s\" is no option",
+			    argv[optind]) + 1);
+	return (0);
+}
+
+int
+cli_run(int argc, char **argv)
+{
+	struct campaign c = { .gen = { .seed = 1, .ops = 1000 },
+		.run = { .subject = subjects[0], .stop = &cli_stop },
+		.jobs = 1, .keep = "." };
+	int end = parse(&c, argc, argv);
+
+	if (end != 0)
+		return (end - 1);
+	if (c.runs == 0 && c.seconds == 0)
+		c.runs = 1;
+	cli_catch_signals();
+	return (campaign(&c));
+}

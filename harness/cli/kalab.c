@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* kalab: the kernel-allocator laboratory. The table of verbs. */
+#include "cli.h"
+
+#include <string.h>
+
+static const struct verb {
+	const char *name;
+	int (*fn)(int, char **);
+	const char *args, *about;
+} verbs[] = {
+	{ "run", cli_run, "[OPTION…]",
+	    "make traces from a seed and check them" },
+	{ "replay", cli_replay, "[OPTION…] FILE…",
+	    "check traces: files, directories, - for standard input" },
+	{ "import", cli_import, "--from ftrace [OPTION…] FILE",
+	    "make a trace of a kernel's" },
+	{ "show", cli_show, "[OPTION…] FILE",
+	    "print a trace with results and a map of the memory" },
+	{ "list", cli_list, "[operations|clauses|subjects]",
+	    "print what there is, and who checks it" },
+};
+
+static void
+help(FILE *f)
+{
+	size_t i;
+
+	(void)fprintf(f,
+	    "kalab: the kernel-allocator laboratory\n\nusage:\n");
+	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		(void)fprintf(f, "  kalab %-7s %-30s %s\n", verbs[i].name,
+		    verbs[i].args, verbs[i].about);
+	(void)fprintf(f,
+	    "  kalab VERB --help\n  kalab --version\n\n"
+	    "Exit status: 0 clean, 1 a finding, 2 bad usage or input. "
+	    "See kalab(1).\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2) {
+		help(stderr);
+		return (CLI_USAGE);
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		help(stdout);
+		return (CLI_CLEAN);
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)printf("kalab %s\n", KALLOC_VERSION);
+		return (CLI_CLEAN);
+	}
+	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return (verbs[i].fn(argc - 1, argv + 1));
+	(void)fprintf(stderr,
+	    "kalab: unknown verb \"%s\", expected run, replay, import, show "
+	    "or list\n", argv[1]);
+	return (CLI_USAGE);
+}

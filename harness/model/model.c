@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * model: what is allowed.
+ *
+ * 1. Lineage
+ *
+ *    A monitor in the sense of runtime verification: it does not compute what
+ *    the subject must answer, it decides whether the answer is one of those
+ *    that the contract allows. Concurrency is judged as in linearisability
+ *    checking of sets: with intervals instead of a search for an order, since
+ *    allocations are told apart by their addresses. It shares nothing with
+ *    the library but the numbers of kalloc/flags.h; size classes, alignments
+ *    and limits are computed here again, from the contract.
+ *
+ * 2. Nouns
+ *
+ *    A *call* is *in flight* from model_invoke() to model_return(). It is
+ *    *active* unless its thread sleeps, and was *alone* if no other call was
+ *    active at any time of it. An *object* is *certainly live* from the
+ *    return of its allocation to the invocation of its free; then it is *in
+ *    transit* until that call returns. Its *usable* bytes, the chunk or the
+ *    pages, are what is filled, verified and *charged* to its type. A *run*
+ *    is what the page layer gave out at once; it is *held* by kmalloc or by
+ *    the trace. A call is *stale* if it frees what is not certainly live.
+ *
+ *      address --hash--> object: address, usable, seed, type, line
+ *      address >> 16 --hash--> region: pages held, runs,
+ *                                granules that are live
+ *                                granules where a freed object began
+ *      register --table--> type: charges certain and in flight, limit
+ *      thread --table--> the call that it is in, and what may come of it
+ *
+ * 3. States of an object
+ *
+ *      1 free      no record
+ *      2 live      1 -> 2 at the return of an allocation
+ *      3 transit   2 -> 3 at the invocation of kfree or krealloc
+ *                  3 -> 1 at its return; 3 -> 2 if krealloc left it in place,
+ *                  failed, or the free ended in a legal panic
+ *
+ *    Memory of an object in transit may be handed out again at any time: the
+ *    call may have freed it already. If it returns to live, whatever became
+ *    live there meanwhile is an overlap.
+ *
+ * 4. Paths
+ *
+ *    kmalloc: at the invocation the request is rounded, its charge joins the
+ *    upper end of the type's usage. At the return the result must have a
+ *    cause (NULL, panic) or a place: aligned, inside of held pages, not live,
+ *    zero if asked for. The object is filled with a pattern of its own.
+ *    kfree: at the invocation the object is found by its address, never by
+ *    the register, verified, and leaves. At the return its charge leaves the
+ *    upper end of usage.
+ *
+ * 5. Concurrency
+ *
+ *    None here: the run tells events in the order in which the simulation
+ *    lets them happen. What calls in flight may or may not have done yet
+ *    makes sets: of usage (model_type.c), of what a misuse ends in
+ *    (model_free.c). A refusal is legal if at some instant of its call a
+ *    cause existed. Never is a call judged by what another thread did
+ *    between its last event and the return.
+ *
+ * 6. Invariants, asserted where they could break
+ *
+ *    I-MO-1  the hash holds exactly the live objects and runs
+ *    I-MO-2  a granule is live exactly if a live object covers it
+ *    I-MO-3  a run counts the live granules of its pages; runs_empty counts
+ *            the runs of kmalloc where that is zero
+ *    I-MO-4  memuse and inuse of a type sum its live objects; alloc_* and
+ *            free_* sum its calls in flight
+ *    I-MO-5  what reset leaves behind is zero: bitmaps, masks, counters
+ *    I-MO-6  after the first finding nothing is judged or changed
+ *
+ * 7. Failure
+ *
+ *    Out of memory, the model stops judging and says so with a finding of
+ *    the clause LAB: that is the laboratory's failure, not the subject's. If
+ *    the trace races with itself beyond what can be told (krealloc against a
+ *    free of the same object), it stops judging without a finding. No memory
+ *    of the subject is touched before its place has been judged.
+ *
+ * 8. Observability
+ *
+ *    model_counts() for reports, model_each_live() for pictures, and the
+ *    finding: clause, what was expected, what was found. Texts and signature
+ *    contain no raw address; addresses are offsets from the arena, or from
+ *    the first address seen.
+ *
+ * References: Herlihy and Wing, Linearizability, 1990; Leucker and
+ * Schallhart, A brief account of runtime verification, 2009; Knuth, The Art
+ * of Computer Programming, vol. 3, section 6.4 (hashing, algorithm R).
+ */
+#include <string.h>
+
+#include "model_int.h"
+
+bool
+model__was_alone(const struct model *m, const struct mthread *th)
+{
+	return (th->quiet && th->activity == m->activity);
+}
+
+/* --- life cycle --- */
+
+struct model *
+model_create(void)
+{
+	struct model *m = model__map(sizeof(*m));
+
+	if (m == NULL)
+		return (NULL);
+	if (!model__pool_init(&m->object, sizeof(struct mobject), 1024) ||
+	    !model__pool_init(&m->run, sizeof(struct mrun), 256) ||
+	    !model__pool_init(&m->region, sizeof(struct mregion), 64) ||
+	    !model__pool_init(&m->type, sizeof(struct mtype), 64) ||
+	    !model__pool_init(&m->typereg, sizeof(uint32_t), 1024) ||
+	    !model__pool_init(&m->sort, sizeof(uint32_t), 1024) ||
+	    !model__hash_init(&m->by_addr, 10) ||
+	    !model__hash_init(&m->by_region, 8)) {
+		model_destroy(m);
+		return (NULL);
+	}
+	return (m);
+}
+
+void
+model_destroy(struct model *m)
+{
+	if (m == NULL)
+		return;
+	model__pool_fini(&m->object);
+	model__pool_fini(&m->run);
+	model__pool_fini(&m->region);
+	model__pool_fini(&m->type);
+	model__pool_fini(&m->typereg);
+	model__pool_fini(&m->sort);
+	model__hash_fini(&m->by_addr);
+	model__hash_fini(&m->by_region);
+	model__unmap(m, sizeof(*m));
+}
+
+void
+model_reset(struct model *m, const struct model_config *config)
+{
+	uint32_t t;
+
+	MODEL_ASSERT(config->threads <= TRACE_THREADS_MAX);
+	MODEL_ASSERT(config->pages <= UINT64_MAX / PAGE);
+	for (t = 0; t < m->config.threads; t++)
+		m->thread[t].busy = m->thread[t].asleep = false;
+	model__live_reset(m);
+	m->run.high = m->type.high = 1;
+	m->typereg.high = 0;
+	m->run_free = 0;
+	if (++m->epoch == 0) {
+		model__hash_clear(&m->by_addr);
+		model__hash_clear(&m->by_region);
+		m->epoch = 1;
+	}
+	m->config = *config;
+	m->base = config->arena;
+	m->judging = true;
+	m->has_finding = m->writing = false;
+	m->allocs = m->activity = 0;
+	m->inflight = m->sleeping = m->nstale = m->nstolen = 0;
+	m->types_used = 0;
+	m->held = m->held_kmalloc = m->runs_empty = 0;
+	memset(&m->counts, 0, sizeof(m->counts));
+}
+
+void
+model_counts(const struct model *m, struct model_counts *ret_c)
+{
+	*ret_c = m->counts;
+}
+
+/* --- calls --- */
+
+static void
+call_begins(struct model *m, struct mthread *th, const struct call *c)
+{
+	switch (c->code) {
+	case TRACE_OP_KMALLOC:
+	case TRACE_OP_KMALLOC_CACHEALIGN:
+	case TRACE_OP_KMALLOC_POWEROF2:
+	case TRACE_OP_KSTRDUP:
+	case TRACE_OP_KSTRNDUP:
+		model__kmalloc_begin(m, th, c);
+		break;
+	case TRACE_OP_KFREE:
+	case TRACE_OP_KFREE_INTERIOR:
+	case TRACE_OP_KFREE_WILD:
+		model__kfree_begin(m, th, c);
+		break;
+	case TRACE_OP_KREALLOC:
+		model__krealloc_begin(m, th, c);
+		break;
+	case TRACE_OP_KMALLOC_USABLE_SIZE:
+		model__usable_begin(m, th, c);
+		break;
+	case TRACE_OP_KMALLOC_DESTROY:
+	case TRACE_OP_MALLOC_UNINIT:
+		model__type_destroy_begin(m, th);
+		break;
+	case TRACE_OP_KMALLOC_LIMIT:
+	case TRACE_OP_KMALLOC_RAISE_LIMIT:
+	case TRACE_OP_KMALLOC_SET_UNLIMITED:
+		model__limit_begin(m, th, c);
+		break;
+	case TRACE_OP_VM_PAGE_ALLOC:
+		model__page_alloc_begin(m, th, c);
+		break;
+	case TRACE_OP_VM_PAGE_FREE:
+		model__page_free_begin(m, th, c);
+		break;
+	case TRACE_OP_KMALLOC_CREATE:
+	case TRACE_OP_MALLOC_INIT:
+	case TRACE_OP_KMALLOC_TRIM:
+		break;
+	case TRACE_OP_QUIESCE:
+	case TRACE_OP_MIGRATE:
+	case TRACE_OP_COUNT:
+		break;
+	}
+}
+
+static void
+trim_ends(struct model *m, struct mthread *th, const struct call *c)
+{
+	uint32_t run;
+
+	if (c->why != 0) {
+		model__wrong_panic(m, th, c);
+		return;
+	}
+	run = m->inflight == 1 && model__was_alone(m, th) ?
+	    model__run_hoarded(m) :
+	    0;
+	if (run == 0 || !model__is_kalloc(m))
+		return;
+	model__fail(m, th, "KM-14", "hoarded");
+	model__expected(m, "every wholly free slab given back");
+	model__found(m, "%" PRIu64 " pages at %s held, no object in them",
+	    model__run(m, run)->npages,
+	    model__addr_text(m, model__run(m, run)->addr).s);
+}
+
+static void
+call_ends(struct model *m, struct mthread *th, const struct call *c)
+{
+	switch (c->code) {
+	case TRACE_OP_KMALLOC:
+	case TRACE_OP_KMALLOC_CACHEALIGN:
+	case TRACE_OP_KMALLOC_POWEROF2:
+	case TRACE_OP_KSTRDUP:
+	case TRACE_OP_KSTRNDUP:
+		model__kmalloc_end(m, th, c);
+		break;
+	case TRACE_OP_KFREE:
+	case TRACE_OP_KFREE_INTERIOR:
+	case TRACE_OP_KFREE_WILD:
+		model__kfree_end(m, th, c);
+		break;
+	case TRACE_OP_KREALLOC:
+		model__krealloc_end(m, th, c);
+		break;
+	case TRACE_OP_KMALLOC_USABLE_SIZE:
+		model__usable_end(m, th, c);
+		break;
+	case TRACE_OP_KMALLOC_CREATE:
+	case TRACE_OP_MALLOC_INIT:
+		model__type_create_end(m, th, c);
+		break;
+	case TRACE_OP_KMALLOC_DESTROY:
+	case TRACE_OP_MALLOC_UNINIT:
+		model__type_destroy_end(m, th, c);
+		break;
+	case TRACE_OP_KMALLOC_LIMIT:
+	case TRACE_OP_KMALLOC_RAISE_LIMIT:
+	case TRACE_OP_KMALLOC_SET_UNLIMITED:
+		model__limit_end(m, th, c);
+		break;
+	case TRACE_OP_VM_PAGE_ALLOC:
+		model__page_alloc_end(m, th, c);
+		break;
+	case TRACE_OP_VM_PAGE_FREE:
+		model__page_free_end(m, th, c);
+		break;
+	case TRACE_OP_KMALLOC_TRIM:
+		trim_ends(m, th, c);
+		break;
+	case TRACE_OP_QUIESCE:
+	case TRACE_OP_MIGRATE:
+	case TRACE_OP_COUNT:
+		break;
+	}
+}
+
+/* Operations on threads and the run are no calls of the subject. */
+static bool
+is_call(const struct call *c)
+{
+	return (c->code != TRACE_OP_QUIESCE && c->code != TRACE_OP_MIGRATE);
+}
+
+void
+model_invoke(struct model *m, const struct call *c)
+{
+	struct mthread *th = &m->thread[c->thread];
+
+	m->counts.calls++;
+	if (MODEL_UNLIKELY(!m->judging) || !is_call(c))
+		return;
+	MODEL_ASSERT(c->thread < m->config.threads);
+	MODEL_ASSERT(!th->busy);
+	MODEL_ASSERT(c->code < TRACE_OP_COUNT);
+	memset(th, 0, MTHREAD_ZEROED);
+	th->busy = true;
+	th->code = (uint16_t)c->code;
+	th->id = (uint16_t)c->thread;
+	th->expect = WHY(NONE);
+	th->type = model__type_of(m, c->type);
+	th->line = c->line;
+	m->inflight++;
+	th->quiet = m->inflight - m->sleeping == 1;
+	th->activity = ++m->activity;
+	call_begins(m, th, c);
+}
+
+/* Nothing is in flight any more that could return what was freed. */
+static void
+stolen_remains(struct model *m, const struct mthread *th)
+{
+	const struct mstolen *s = &m->stolen[0];
+
+	model__fail(m, th, "KM-16", "undetected");
+	model__expected(m,
+	    "panic double-free: nothing was live at %s when "
+	    "line %" PRIu64 " freed it",
+	    model__addr_text(m, s->addr).s, s->line);
+	model__found(m, "a normal return");
+}
+
+void
+model_return(struct model *m, const struct call *c)
+{
+	struct mthread *th = &m->thread[c->thread];
+
+	if (MODEL_UNLIKELY(!m->judging) || !is_call(c))
+		return;
+	MODEL_ASSERT(c->thread < m->config.threads);
+	MODEL_ASSERT(th->busy);
+	MODEL_ASSERT(th->code == c->code);
+	if (MODEL_LIKELY(!th->skip))
+		call_ends(m, th, c);
+	if (th->asleep) {
+		th->asleep = false;
+		m->sleeping--;
+	}
+	m->inflight--;
+	if (MODEL_UNLIKELY(m->nstolen > 0) && m->inflight == 0)
+		stolen_remains(m, th);
+	th->busy = false;
+}
+
+/* --- sleepers --- */
+
+void
+model_sleep(struct model *m, uint32_t thread)
+{
+	struct mthread *th;
+	bool page;
+
+	if (!m->judging || thread >= m->config.threads)
+		return;
+	th = &m->thread[thread];
+	if (!th->busy || th->asleep)
+		return;
+	m->counts.sleeps++;
+	th->asleep = true;
+	m->sleeping++;
+	if (th->may_sleep || th->skip || !model__is_kalloc(m))
+		return;
+	page = th->code == TRACE_OP_VM_PAGE_ALLOC ||
+	    th->code == TRACE_OP_VM_PAGE_FREE;
+	model__fail(m, th, page ? "VM-2" : "G-4", "sleeps");
+	model__expected(m, "a call that never blocks");
+	model__found(m, "its thread is about to sleep");
+}
+
+void
+model_wake(struct model *m, uint32_t thread)
+{
+	if (!m->judging || thread >= m->config.threads ||
+	    !m->thread[thread].asleep)
+		return;
+	m->thread[thread].asleep = false;
+	MODEL_ASSERT(m->sleeping > 0);
+	m->sleeping--;
+	m->activity++;
+}
+
+static void
+fail_sleeper(struct model *m, const struct mthread *th, const char *state,
+    const char *found)
+{
+	model__fail(m, th, "G-5", state);
+	model__expected(m,
+	    "to go on: nothing else runs, and %" PRIu64 " of %" PRIu64
+	    " pages are free",
+	    m->config.pages - m->held, m->config.pages);
+	model__found(m, "%s", found);
+}
+
+/* The thread sleeps and nothing else runs: what does it wait for? */
+static void
+sleeper_is_justified(struct model *m, struct mthread *th)
+{
+	uint32_t run;
+
+	if (th->skip)
+		return;
+	if (!th->allocating || !th->page_failed) {
+		fail_sleeper(m, th, "no-cause",
+		    "asleep, and no page allocation of the call failed");
+		return;
+	}
+	if (th->page_hard)
+		return;
+	if (model__pages_can(
+		m, th->fail_pages, th->fail_align, th->fail_flags)) {
+		fail_sleeper(
+		    m, th, "lost-wakeup", "asleep for pages that could be had");
+		return;
+	}
+	run = model__run_hoarded(m);
+	if (run == 0)
+		return;
+	model__fail(m, th, "VM-7", "hoarded");
+	model__expected(m,
+	    "no wholly free slab kept while a caller sleeps for "
+	    "%" PRIu64 " pages",
+	    th->fail_pages);
+	model__found(m, "%" PRIu64 " pages at %s held, no object in them",
+	    model__run(m, run)->npages,
+	    model__addr_text(m, model__run(m, run)->addr).s);
+}
+
+void
+model_idle(struct model *m)
+{
+	uint32_t t;
+
+	if (MODEL_LIKELY(m->sleeping == 0) || m->inflight != m->sleeping ||
+	    !m->judging || !model__is_kalloc(m))
+		return;
+	for (t = 0; t < m->config.threads && m->judging; t++)
+		if (m->thread[t].busy && m->thread[t].asleep)
+			sleeper_is_justified(m, &m->thread[t]);
+}
+
+/* --- the end of a run --- */
+
+void
+model_check_pages(struct model *m, uint64_t free_pages)
+{
+	if (!m->judging || !model__is_kalloc(m) ||
+	    free_pages == m->config.pages - m->held)
+		return;
+	model__fail(m, NULL, "G-7", "free-pages");
+	model__expected(m, "%" PRIu64 " of %" PRIu64 " pages free",
+	    m->config.pages - m->held, m->config.pages);
+	model__found(m, "%" PRIu64, free_pages);
+}
+
+void
+model_end(struct model *m)
+{
+	uint32_t i;
+
+	model_idle(m);
+	for (i = 1; i < m->object.high && m->judging; i++)
+		if (model__object(m, i)->state == MOBJECT_LIVE)
+			(void)model__contents_kept(m, NULL, i);
+}
+
+void
+model_check_empty(struct model *m)
+{
+	const struct mrun *run = NULL;
+	uint32_t i;
+
+	if (!m->judging || !model__is_kalloc(m) || m->held_kmalloc == 0)
+		return;
+	for (i = 1; i < m->run.high; i++) {
+		run = model__run(m, i);
+		if (run->used && run->owner != MOWNER_TRACE &&
+		    run->owner != MOWNER_BOOT)
+			break;
+	}
+	model__fail(m, NULL, "G-8", "pages-held");
+	model__expected(m, "no page held by kmalloc after all was given back");
+	model__found(m, "%" PRIu64 " pages held, of them %" PRIu64 " at %s",
+	    m->held_kmalloc, run->npages, model__addr_text(m, run->addr).s);
+}
+
+/* Heap sort of the indices by address: no memory but the table's own. */
+static void
+sift(const struct model *m, uint32_t *v, size_t root, size_t n)
+{
+	for (;;) {
+		size_t child = 2 * root + 1;
+		uint32_t swap;
+
+		if (child >= n)
+			return;
+		if (child + 1 < n &&
+		    model__object(m, v[child])->addr <
+			model__object(m, v[child + 1])->addr)
+			child++;
+		if (model__object(m, v[root])->addr >=
+		    model__object(m, v[child])->addr)
+			return;
+		swap = v[root];
+		v[root] = v[child];
+		v[child] = swap;
+		root = child;
+	}
+}
+
+static void
+sort_by_address(const struct model *m, uint32_t *v, size_t n)
+{
+	size_t i;
+
+	for (i = n / 2; i > 0; i--)
+		sift(m, v, i - 1, n);
+	for (i = n; i > 1; i--) {
+		uint32_t swap = v[0];
+
+		v[0] = v[i - 1];
+		v[i - 1] = swap;
+		sift(m, v, 0, i - 1);
+	}
+}
+
+void
+model_each_live(
+    struct model *m, bool (*fn)(void *, const struct model_object *), void *arg)
+{
+	uint32_t *v, i;
+	size_t n = 0, k;
+
+	if (m->object.high > m->sort.cap &&
+	    !model__pool_grow(&m->sort, m->object.high))
+		return;
+	v = m->sort.base;
+	for (i = 1; i < m->object.high; i++)
+		if (model__object(m, i)->state == MOBJECT_LIVE)
+			v[n++] = i;
+	sort_by_address(m, v, n);
+	for (k = 0; k < n; k++) {
+		const struct mobject *o = model__object(m, v[k]);
+		const struct model_object live = {
+			.addr = o->addr,
+			.bytes = o->usable,
+			.requested = o->requested,
+			.type = o->run || !model__type(m, o->type)->alive ?
+			    TRACE_NOREG :
+			    model__type(m, o->type)->reg,
+			.thread = o->thread,
+			.line = o->line,
+			.run = o->run,
+		};
+
+		if (!fn(arg, &live))
+			return;
+	}
+}
+
+/* --- clauses --- */
+
+const struct model_clause model_clauses[] = {
+	{ "G-2",
+	    "live objects lie in held pages, apart from each other, and "
+	    "keep their bytes; freed pages hold none",
+	    'D' },
+	{ "G-3", "misuse ends in the right panic and nothing else does", 'D' },
+	{ "G-4", "only calls that may block sleep", 'D' },
+	{ "G-5", "who sleeps while nothing runs waits for what does not exist",
+	    'P' },
+	{ "G-6", "a failed call changes neither usage, pages nor contents",
+	    'D' },
+	{ "G-7", "the page layer's count of free pages", 'D' },
+	{ "G-8", "after everything was given back no page is held", 'D' },
+	{ "VM-1", "runs are of the budget, contiguous, aligned, held once",
+	    'D' },
+	{ "VM-2", "vm_page_alloc and vm_page_free do not sleep", 'D' },
+	{ "VM-3",
+	    "depths: what succeeds leaves the reserve, what is refused "
+	    "would not have; no deeper than the call's flags",
+	    'D' },
+	{ "VM-4", "runs asked for with ZERO are zero", 'D' },
+	{ "VM-5", "through G-5: a free of pages wakes who could take them",
+	    'P' },
+	{ "VM-6", "pages pass the observable point; refusals have a cause",
+	    'D' },
+	{ "VM-7", "no run of kmalloc is wholly free while a caller sleeps",
+	    'S' },
+	{ "KM-2", "through KM-4 and KM-5: above 8 KiB pages are charged", 'D' },
+	{ "KM-3", "kmalloc_usable_size; all of it is written and kept", 'D' },
+	{ "KM-4", "addresses are aligned as size and flags demand", 'D' },
+	{ "KM-5", "calls, objects and bytes of a type; undeclared types", 'D' },
+	{ "KM-6", "refusals at the limit and successes beyond it", 'S' },
+	{ "KM-7", "M_WAITOK gives no NULL; flags without a family", 'D' },
+	{ "KM-8", "M_ZERO: all usable bytes are zero", 'D' },
+	{ "KM-9", "size 0 gives the one pointer, free and usable size of it",
+	    'D' },
+	{ "KM-10", "free of NULL and under another type", 'D' },
+	{ "KM-11",
+	    "krealloc: prefix, staying, moving, failing; copies of "
+	    "strings",
+	    'D' },
+	{ "KM-12", "through KM-14, VM-7 and G-8: remote frees strand nothing",
+	    'P' },
+	{ "KM-13", "through KM-5: the sum over CPUs", 'D' },
+	{ "KM-14", "after kmalloc_trim no run is wholly free", 'S' },
+	{ "KM-15", "sizes that cannot be had fail as the flags say", 'D' },
+	{ "KM-16", "double free, interior and foreign pointers", 'D' },
+	{ "KM-17", "ending a type reports what is in use", 'D' },
+	{ NULL, NULL, 0 },
+};

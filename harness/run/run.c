@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whose turn it is: the loop that reads operations, queues them by thread,
+ * and resumes threads of the simulation until all is done or something is
+ * wrong. See run.h.
+ *
+ * In recorded order the operation that was read next runs next, to its end,
+ * unless its thread is blocked or it needs a register of an operation that is:
+ * then it waits in its thread's queue. Under the other schedules a window of
+ * operations is read ahead and any thread that can go on may be chosen.
+ *
+ * A *stray* operation frees or resizes by an address that is not, or no longer,
+ * its register's: misuse on purpose. It runs alone, with no other call under
+ * way but sleepers: between the moment when an allocation owns a chunk and the
+ * moment when it returns, a stray free of just that chunk is no misuse that
+ * any allocator could tell from a right one.
+ */
+#include "run_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW_FREE     256u   /* read ahead when the schedule is free */
+#define WINDOW_BLOCKED  65536u /* queued behind blocked threads at most */
+#define SPINS_MAX       1000000u
+#define POINTS_MAX      100000000u /* schedule points without an end */
+#define PROGRESS_EVERY  65536u
+
+struct run_state run_state;
+
+static void
+fail(struct run_state *s, const char *what)
+{
+	s->result->status = RUN_FAILED;
+	trace_error_set(&s->result->error, "kalab", 0, 0, "%s", what);
+}
+
+static struct pending *
+pending_get(struct run_state *s)
+{
+	struct pending *p = s->pool;
+
+	if (p == NULL)
+		return (malloc(sizeof(*p)));
+	s->pool = p->next;
+	return (p);
+}
+
+static void
+pending_put(struct run_state *s, struct pending *p)
+{
+	p->next = s->pool;
+	s->pool = p;
+}
+
+/* Reads one operation into its thread's queue. False: none came. */
+static bool
+pull(struct run_state *s)
+{
+	struct run_thread *t;
+	struct pending *p;
+	int got;
+
+	if (s->ended || s->barrier)
+		return (false);
+	if (s->options->ops_max != 0 && s->ordinal >= s->options->ops_max) {
+		s->ended = true;
+		return (false);
+	}
+	p = pending_get(s);
+	if (p == NULL) {
+		fail(s, "out of memory");
+		return (false);
+	}
+	got = s->source->next(s->source->arg, &p->op, &s->result->error);
+	if (got <= 0) {
+		pending_put(s, p);
+		s->ended = true;
+		if (got < 0)
+			s->result->status = RUN_BAD_INPUT;
+		return (false);
+	}
+	p->ordinal = ++s->ordinal;
+	p->next = NULL;
+	if (!run__regs_enter(s, p)) {
+		fail(s, "out of memory");
+		return (false);
+	}
+	s->barrier = p->op.code == TRACE_OP_QUIESCE;
+	t = &s->thread[p->op.thread];
+	*t->last = p;
+	t->last = &p->next;
+	s->queued++;
+	return (true);
+}
+
+static void
+dequeue(struct run_state *s, uint32_t thread)
+{
+	struct run_thread *t = &s->thread[thread];
+	struct pending *p = t->first;
+
+	t->first = p->next;
+	if (t->first == NULL)
+		t->last = &t->first;
+	run__regs_leave(s, p);
+	pending_put(s, p);
+	s->queued--;
+}
+
+static void
+op_ended(struct run_state *s, uint32_t thread)
+{
+	struct run_thread *t = &s->thread[thread];
+
+	run__finish(s, &t->first->op, &t->call);
+	dequeue(s, thread);
+	if (s->options->audit_every != 0 && s->busy == 0 &&
+	    s->result->ops % s->options->audit_every == 0)
+		run__audit(s);
+	model_idle(s->model);
+	if (s->options->progress != NULL &&
+	    s->result->ops % PROGRESS_EVERY == 0)
+		s->options->progress(s->options->arg, s->result->ops);
+}
+
+/* Operations that are the run's own. */
+static bool
+begin_own(struct run_state *s, uint32_t thread)
+{
+	const struct trace_op *op = &s->thread[thread].first->op;
+
+	if (op->code == TRACE_OP_MIGRATE) {
+		sim_migrate(thread, (uint32_t)op->arg[0]);
+	} else if (op->code == TRACE_OP_QUIESCE) {
+		run__quiesce(s);
+		s->barrier = false;
+	} else {
+		return (false);
+	}
+	return (true);
+}
+
+/* Begins the first operation of an idle thread's queue. */
+static void
+begin(struct run_state *s, uint32_t thread)
+{
+	struct run_thread *t = &s->thread[thread];
+	bool skip = !run__resolve(s, &t->first->op, &t->call);
+
+	if (begin_own(s, thread)) {
+		op_ended(s, thread);
+		return;
+	}
+	if (skip) {
+		const struct trace_opdef *def = &trace_ops[t->first->op.code];
+
+		if (def->out >= 0 && def->out != TRACE_TYPE)
+			s->reg[def->out][t->first->op.out].state = REG_NULL;
+		s->result->skipped++;
+		dequeue(s, thread);
+		return;
+	}
+	if (run__is_stray(s, &t->first->op))
+		s->solo = thread;
+	t->busy = true;
+	s->busy++;
+	sim_start(thread, run__call, t);
+}
+
+/* Gives a thread the word until it stops. */
+static void
+step(struct run_state *s, uint32_t thread)
+{
+	struct run_thread *t = &s->thread[thread];
+
+	if (!t->busy)
+		begin(s, thread);
+	if (!t->busy)
+		return;
+	if (sim_resume(thread) == SIM_DONE) {
+		t->busy = false;
+		s->busy--;
+		op_ended(s, thread);
+		if (s->solo == thread)
+			s->solo = SIM_NONE;
+	} else if (s->busy != 0) {
+		model_idle(s->model);
+	}
+}
+
+/* No call is under way but of sleepers. */
+static bool
+is_alone(const struct run_state *s)
+{
+	uint32_t i;
+
+	for (i = 0; s->busy != 0 && i < s->nthreads; i++)
+		if (s->thread[i].busy && sim_state(i) != SIM_ASLEEP)
+			return (false);
+	return (true);
+}
+
+/* Could the thread go on? A barrier's own operation waits for all others. */
+static bool
+can_step(const struct run_state *s, uint32_t thread, bool spinning)
+{
+	const struct run_thread *t = &s->thread[thread];
+
+	if (t->first == NULL || !sim_may_run(thread))
+		return (false);
+	if (s->solo != SIM_NONE && s->solo != thread)
+		return (false);
+	if (t->busy)
+		return ((sim_state(thread) == SIM_SPIN) == spinning);
+	if (spinning)
+		return (false);
+	if (t->first->op.code == TRACE_OP_QUIESCE)
+		return (s->queued == 1);
+	return (run__regs_ready(s, t->first) &&
+	    (!run__is_stray(s, &t->first->op) || is_alone(s)));
+}
+
+static uint32_t
+candidates(const struct run_state *s, uint32_t *list, bool spinning)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < s->nthreads; i++)
+		if (can_step(s, i, spinning))
+			list[n++] = i;
+	return (n);
+}
+
+/* In recorded order: who is in the middle, then who was read first. */
+static uint32_t
+pick_recorded(const struct run_state *s, const uint32_t *list, uint32_t n)
+{
+	uint32_t i, best = list[0];
+
+	for (i = 1; i < n; i++) {
+		const struct run_thread *a = &s->thread[list[i]];
+		const struct run_thread *b = &s->thread[best];
+
+		if (a->busy != b->busy ? a->busy :
+					 a->first->ordinal < b->first->ordinal)
+			best = list[i];
+	}
+	return (best);
+}
+
+/* The choice that a deviation forces: among all but who was preempted. */
+static uint32_t
+pick_forced(const uint32_t *list, uint32_t n, uint32_t last, uint32_t choice)
+{
+	uint32_t i, others = 0;
+
+	for (i = 0; i < n; i++)
+		others += list[i] != last;
+	if (others == 0)
+		return (last);
+	choice = (choice - 1) % others;
+	for (i = 0; i < n; i++)
+		if (list[i] != last && choice-- == 0)
+			return (list[i]);
+	return (last);
+}
+
+/* SIM_NONE: nobody can go on. */
+static uint32_t
+pick(struct run_state *s, bool recorded, uint32_t last, uint32_t *spins)
+{
+	uint32_t list[TRACE_THREADS_MAX], n, forced = sim_forced();
+
+	while (s->queued < s->window && pull(s))
+		continue;
+	n = candidates(s, list, false);
+	while (n == 0 && s->queued < WINDOW_BLOCKED && pull(s))
+		n = candidates(s, list, false);
+	*spins = n == 0 ? *spins + 1 : 0;
+	if (n == 0)
+		n = candidates(s, list, true);
+	if (n == 0)
+		return (SIM_NONE);
+	if (forced != 0)
+		return (pick_forced(list, n, last, forced));
+	if (recorded && *spins == 0)
+		return (pick_recorded(s, list, n));
+	return (list[recorded ? *spins % n :
+			      sim_choose(SIM_CHOOSE_THREAD, n)]);
+}
+
+static bool
+go_on(struct run_state *s, uint32_t spins, uint64_t since)
+{
+	if (model_finding(s->model) != NULL ||
+	    s->result->status == RUN_BAD_INPUT ||
+	    s->result->status == RUN_FAILED)
+		return (false);
+	if (s->options->stop != NULL && *s->options->stop) {
+		s->result->status = RUN_INTERRUPTED;
+		return (false);
+	}
+	if (spins > SPINS_MAX || sim_points() - since > POINTS_MAX) {
+		model_report(s->model, "G-4", "livelock",
+		    "some operation ends",
+		    "threads only spin and no operation ends");
+		return (false);
+	}
+	return (true);
+}
+
+/* Until nobody can go on. */
+static void
+loop(struct run_state *s, bool recorded)
+{
+	uint64_t since = 0, ops = 0;
+	uint32_t spins = 0, thread = SIM_NONE;
+
+	while (go_on(s, spins, since)) {
+		/* The ordinary case of recorded order, without a search. */
+		if (recorded && s->queued == 0) {
+			if (!pull(s))
+				break;
+			for (thread = 0; s->thread[thread].first == NULL;)
+				thread++;
+		} else {
+			thread = pick(s, recorded, thread, &spins);
+			if (thread == SIM_NONE)
+				break;
+		}
+		step(s, thread);
+		if (s->result->ops != ops) {
+			ops = s->result->ops;
+			since = sim_points();
+		}
+	}
+}
+
+/* ---- The end ----------------------------------------------------------- */
+
+static void
+describe_waits(struct run_state *s)
+{
+	size_t used = 0, size = sizeof(s->result->waits);
+	uint32_t i;
+
+	for (i = 0; i < s->nthreads; i++) {
+		char line[128];
+		int n;
+
+		if (!s->thread[i].busy ||
+		    !sim_describe(i, line, sizeof(line)))
+			continue;
+		n = snprintf(s->result->waits + used, size - used,
+		    "%s in %s of line %llu\n", line,
+		    trace_ops[s->thread[i].first->op.code].name,
+		    (unsigned long long)s->thread[i].first->op.line);
+		if (n < 0 || (size_t)n >= size - used)
+			return;
+		used += (size_t)n;
+	}
+}
+
+/* Somebody is still in the middle of something and nobody can go on. */
+static void
+judge_blocked(struct run_state *s)
+{
+	uint32_t i, locked = 0;
+
+	for (i = 0; i < s->nthreads; i++) {
+		if (!s->thread[i].busy)
+			continue;
+		s->result->blocked++;
+		locked += sim_state(i) != SIM_ASLEEP;
+	}
+	describe_waits(s);
+	model_idle(s->model);
+	if (locked != 0)
+		model_report(s->model, "G-5", "deadlock",
+		    "every thread goes on, or sleeps for want of memory",
+		    s->result->waits);
+	s->result->not_run = s->queued - s->busy;
+}
+
+static void
+finish(struct run_state *s)
+{
+	const struct finding *f;
+
+	if (s->result->status == RUN_CLEAN &&
+	    model_finding(s->model) == NULL) {
+		if (s->busy != 0) {
+			judge_blocked(s);
+			model_end(s->model);
+		} else {
+			run__quiesce(s);
+			model_end(s->model);
+		}
+	}
+	model_counts(s->model, &s->result->counts);
+	if (s->options->at_end != NULL)
+		s->options->at_end(s->options->arg, s->subject);
+	if (s->result->status == RUN_CLEAN && s->busy == 0 &&
+	    !s->options->no_drain && model_finding(s->model) == NULL)
+		run__drain(s);
+	s->result->hash = s->hash;
+	s->result->points = sim_points();
+	s->result->switches = sim_switches();
+	f = model_finding(s->model);
+	if (f != NULL && s->result->status != RUN_BAD_INPUT) {
+		s->result->status = RUN_FINDING;
+		s->result->finding = *f;
+		if (s->busy != 0 && s->result->waits[0] == '\0')
+			describe_waits(s);
+	}
+}
+
+/* ---- The beginning ----------------------------------------------------- */
+
+static void
+on_sleep(void *arg, uint32_t thread)
+{
+	model_sleep(((struct run_state *)arg)->model, thread);
+}
+
+static void
+on_wake(void *arg, uint32_t thread)
+{
+	model_wake(((struct run_state *)arg)->model, thread);
+}
+
+static enum sim_mode
+choose_mode(const struct run_state *s, struct sim_config *c)
+{
+	static const enum sim_mode modes[] = { SIM_NO_PREEMPTION, SIM_RANDOM,
+		SIM_STICKY };
+
+	c->seed = s->header->sched_seed;
+	c->sticky = s->header->sticky;
+	if (!s->options->perturb)
+		return (modes[s->header->sched]);
+	/* Stickiness is drawn too: no one value is best. */
+	c->seed = s->options->perturb_seed;
+	c->sticky = 2u << (c->seed * UINT64_C(0x9e3779b97f4a7c15) >> 62);
+	return (SIM_STICKY);
+}
+
+static bool
+begin_sim(struct run_state *s, bool *ret_recorded)
+{
+	const struct trace_header *h = s->header;
+	struct sim_config c = { .cpus = h->cpus, .threads = h->threads,
+		.thread_cpu = h->thread_cpu, .on_sleep = on_sleep,
+		.on_wake = on_wake, .arg = s, .ndeviations = h->ndeviations };
+	uint32_t i;
+
+	c.mode = choose_mode(s, &c);
+	*ret_recorded = c.mode == SIM_NO_PREEMPTION;
+	if (h->ndeviations != 0) {
+		s->deviation = calloc(h->ndeviations, sizeof(*s->deviation));
+		if (s->deviation == NULL)
+			return (false);
+	}
+	for (i = 0; i < h->ndeviations; i++) {
+		s->deviation[i].thread = h->deviation[i].thread;
+		s->deviation[i].point = h->deviation[i].point;
+		s->deviation[i].choice = h->deviation[i].choice;
+	}
+	c.deviation = s->deviation;
+	s->window = *ret_recorded && h->ndeviations == 0 ? 1 : WINDOW_FREE;
+	return (sim_reset(&c) == 0);
+}
+
+static bool
+begin_subject(struct run_state *s)
+{
+	const struct trace_header *h = s->header;
+	struct subject_config sc = { .cpus = h->cpus, .threads = h->threads,
+		.pages = h->pages, .reserve_system = h->reserve_system,
+		.reserve_interrupt = h->reserve_interrupt,
+		.slabs_keep = h->slabs_keep, .debug = h->debug,
+		.page_try = run__page_try, .page_alloc = run__page_alloc,
+		.page_free = run__page_free, .arg = s };
+	struct model_config mc = { .kind = MODEL_KALLOC,
+		.contents = s->options->contents, .cpus = h->cpus,
+		.threads = h->threads, .pages = h->pages,
+		.reserve_system = h->reserve_system,
+		.reserve_interrupt = h->reserve_interrupt,
+		.debug = h->debug };
+	int error = s->subject->boot(&sc);
+
+	if (error != 0) {
+		fail(s, error == ENOMEM ?
+			"the subject cannot be booted: out of memory" :
+			"the subject refuses the configuration");
+		return (false);
+	}
+	if ((s->subject->caps & SUBJECT_PAGES) != 0)
+		mc.arena = s->arena = s->subject->arena();
+	else
+		mc.kind = MODEL_MALLOC;
+	model_reset(s->model, &mc);
+	return (true);
+}
+
+static void
+state_reset(struct run_state *s)
+{
+	struct model *model = s->model;
+	struct pending *pool = s->pool;
+	struct reg *reg[TRACE_CLASS_COUNT];
+	uint32_t i, nregs[TRACE_CLASS_COUNT];
+
+	/* What was grown is kept from run to run. */
+	for (i = 0; i < TRACE_CLASS_COUNT; i++) {
+		reg[i] = s->reg[i];
+		nregs[i] = s->nregs[i];
+		if (reg[i] != NULL)
+			memset(reg[i], 0, nregs[i] * sizeof(*reg[i]));
+	}
+	for (i = 0; i < s->nthreads; i++)
+		while (s->thread[i].first != NULL) {
+			struct pending *p = s->thread[i].first;
+
+			s->thread[i].first = p->next;
+			p->next = pool;
+			pool = p;
+		}
+	free(s->deviation);
+	memset(s, 0, offsetof(struct run_state, thread));
+	memset(&s->nthreads, 0,
+	    sizeof(*s) - offsetof(struct run_state, nthreads));
+	s->model = model;
+	s->pool = pool;
+	memcpy(s->reg, reg, sizeof(reg));
+	memcpy(s->nregs, nregs, sizeof(nregs));
+}
+
+void
+run(const struct run_source *source, const struct run_options *options,
+    struct run_result *ret_r)
+{
+	struct run_state *s = &run_state;
+	bool recorded;
+	uint32_t i;
+
+	state_reset(s);
+	memset(ret_r, 0, sizeof(*ret_r));
+	s->source = source;
+	s->options = options;
+	s->subject = options->subject;
+	s->header = source->header;
+	s->result = ret_r;
+	s->nthreads = s->header->threads;
+	s->solo = SIM_NONE;
+	for (i = 0; i < s->nthreads; i++) {
+		s->thread[i].first = NULL;
+		s->thread[i].last = &s->thread[i].first;
+		s->thread[i].busy = false;
+	}
+	if (s->model == NULL)
+		s->model = model_create();
+	if (s->model == NULL || !begin_sim(s, &recorded)) {
+		fail(s, "out of memory");
+		return;
+	}
+	run__faults_reset(s);
+	if (!begin_subject(s))
+		return;
+	loop(s, recorded && s->window == 1);
+	finish(s);
+	s->subject->halt();
+}
+
+static int
+reader_next(void *arg, struct trace_op *ret_op, struct trace_error *ret_err)
+{
+	return (trace_reader_next(arg, ret_op, ret_err));
+}
+
+struct run_source
+run_source_reader(struct trace_reader *r)
+{
+	struct run_source s = { reader_next, r, trace_reader_header(r) };
+
+	return (s);
+}
+
+static int
+mem_next(void *arg, struct trace_op *ret_op, struct trace_error *ret_err)
+{
+	struct run_mem *m = arg;
+
+	(void)ret_err;
+	if (m->at == m->trace->nops)
+		return (0);
+	*ret_op = m->trace->op[m->at++];
+	return (1);
+}
+
+struct run_source
+run_source_mem(struct run_mem *m, const struct trace *t)
+{
+	struct run_source s = { mem_next, m, &t->header };
+
+	m->trace = t;
+	m->at = 0;
+	return (s);
+}

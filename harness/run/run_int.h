@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The run's private parts: run.c schedules, run_exec.c does operations. */
+#ifndef KALAB_RUN_INT_H
+#define KALAB_RUN_INT_H
+
+#include "run/run.h"
+#include "sim/sim.h"
+
+#define RUN_REGS_MAX (TRACE_ARGS_MAX + 1) /* registers of an operation */
+
+enum reg_state {
+	REG_UNDEFINED,
+	REG_LIVE,
+	REG_NULL, /* the allocation failed */
+	REG_ENDED
+};
+
+/* Tickets make operations on a register keep the order of the trace. */
+struct reg {
+	uint64_t addr;
+	uint32_t pages;
+	uint32_t reads, reads_done, writes, writes_done;
+	uint8_t state;
+};
+
+struct reg_use {
+	uint8_t class, writes;
+	uint32_t index;
+	uint32_t need_reads, need_writes; /* to be done before */
+};
+
+/* An operation that was read and has not ended. */
+struct pending {
+	struct pending *next;
+	struct trace_op op;
+	uint64_t ordinal;
+	uint32_t nuses;
+	struct reg_use use[RUN_REGS_MAX];
+};
+
+struct run_thread {
+	struct pending *first, **last; /* its queue; the first may be running */
+	bool busy;                     /* in the middle of the first */
+	struct call call;
+};
+
+struct run_state {
+	const struct run_source *source;
+	const struct run_options *options;
+	const struct subject *subject;
+	const struct trace_header *header;
+	struct run_result *result;
+	struct model *model;
+	struct reg *reg[TRACE_CLASS_COUNT];
+	uint32_t nregs[TRACE_CLASS_COUNT];
+	struct run_thread thread[TRACE_THREADS_MAX];
+	uint32_t nthreads;
+	struct pending *pool;
+	uint32_t queued, busy; /* operations read; threads in the middle */
+	uint32_t window;       /* operations to read ahead */
+	uint64_t ordinal;
+	bool ended;   /* the source has no more */
+	bool barrier; /* a quiesce operation waits for all before it */
+	bool drain;   /* past the end: faults are off */
+	uint32_t solo; /* thread that nobody may interrupt, or SIM_NONE */
+	uint64_t arena;
+	uint64_t hash;
+	uint64_t page_calls;             /* allocations so far, for faults */
+	uint64_t fault_rng[TRACE_FAULTS_MAX];
+	struct sim_deviation *deviation;
+};
+
+extern struct run_state run_state; /* one run at a time in a process */
+
+/* run_exec.c */
+bool run__regs_enter(struct run_state *, struct pending *);
+bool run__regs_ready(const struct run_state *, const struct pending *);
+void run__regs_leave(struct run_state *, const struct pending *);
+/* Could it free what another call is just getting? See run.c. */
+bool run__is_stray(const struct run_state *, const struct trace_op *);
+/* Resolves the operation's registers. False: it is to be skipped. */
+bool run__resolve(struct run_state *, const struct trace_op *, struct call *);
+void run__finish(struct run_state *, const struct trace_op *,
+    const struct call *);
+void run__call(void *thread); /* the body that a fiber does */
+int run__page_try(void *, uint64_t npages, uint64_t align, uint32_t flags);
+void run__page_alloc(void *, uint64_t addr, uint64_t npages, uint64_t align,
+    uint32_t flags, int injected);
+void run__page_free(void *, uint64_t addr, uint64_t npages);
+void run__faults_reset(struct run_state *);
+void run__mix(struct run_state *, uint64_t value);
+/* Audits and compares statistics; nothing may be in flight. */
+void run__quiesce(struct run_state *);
+void run__audit(struct run_state *);
+/* Frees all that is live, trims, and checks that nothing is left (G-8). */
+void run__drain(struct run_state *);
+
+#endif

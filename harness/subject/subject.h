@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A subject: who is tested. libkalloc under the simulation, libkalloc on real
+ * threads, the malloc of the process, or a deliberately broken one, all behind
+ * one table of functions. Adding an operation is one row in trace/ops.def and
+ * one function in a subject's table of operations.
+ */
+#ifndef KALAB_SUBJECT_H
+#define KALAB_SUBJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trace/call.h"
+
+/* What a subject needs to know of the run. */
+struct subject_config {
+	uint32_t cpus, threads;
+	uint64_t pages, reserve_system, reserve_interrupt;
+	uint32_t slabs_keep, debug;
+	/*
+	 * The page layer's observable point, called under its lock. On an
+	 * allocation before it is made: returns 0 to let it pass, 1 to make it
+	 * fail, 2 to make it fail and say that waiting is of use only after
+	 * pages were freed. observe_done tells what came of it.
+	 */
+	int (*page_try)(void *arg, uint64_t npages, uint64_t align,
+	    uint32_t flags);
+	void (*page_alloc)(void *arg, uint64_t addr, uint64_t npages,
+	    uint64_t align, uint32_t flags, int injected);
+	void (*page_free)(void *arg, uint64_t addr, uint64_t npages);
+	void *arg;
+};
+
+struct subject_type_stats {
+	uint64_t calls, inuse, memuse, limit;
+};
+
+enum subject_caps {
+	SUBJECT_PAGES = 1,  /* has a page layer: VM clauses apply */
+	SUBJECT_STATS = 2,  /* keeps statistics: KM-5 */
+	SUBJECT_MISUSE = 4, /* detects misuse: G-3, KM-10, KM-16 */
+	SUBJECT_AUDIT = 8,  /* has an audit of its structures */
+	SUBJECT_SIM = 16,   /* honours the schedule points of the simulation */
+	SUBJECT_MAP = 32    /* can draw its slabs */
+};
+
+struct subject {
+	const char *name, *about;
+	unsigned caps;
+	/* 0, or a positive errno. */
+	int (*boot)(const struct subject_config *);
+	/* Frees all, also what is held. Reports nothing. */
+	void (*halt)(void);
+	/* Does the call: fills ret and why. May sleep in the simulation. */
+	void (*exec)(struct call *);
+	/* Misuse: an address of the kind that was never allocated. */
+	uint64_t (*wild)(enum trace_wild);
+	/* Optional, by caps. Only at quiescence. */
+	bool (*type_stats)(uint32_t type, struct subject_type_stats *ret_s);
+	uint64_t (*free_pages)(void);
+	uint64_t (*arena)(void); /* address of the budget's first page */
+	/* NULL: sound. Otherwise the id of the first broken invariant, and
+	 * what was found, in a static buffer. */
+	const char *(*audit)(const char **ret_found);
+	/* Gives back all that is cached and destroys what the trace left
+	 * over of types, so that only page runs are held (G-8). */
+	void (*trim)(void);
+	/* Draws the memory as text through put(). */
+	void (*map)(void (*put)(void *arg, const char *line), void *arg);
+};
+
+/* Where libkalloc's panics belong to: the running thread, if it is not the OS
+ * thread's last. */
+void subject_kalloc_set_thread(uint32_t (*fn)(void));
+
+/* All subjects that this program has, NULL terminated. */
+extern const struct subject *const subjects[];
+const struct subject *subject_by_name(const char *);
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The subject libkalloc: calls of the trace become calls of the library.
+ *
+ * Compiled twice, against the library on the simulation and on the host. A
+ * panic ends the call: the handler leaves by longjmp, which the library allows
+ * (kalloc.h), and the reason becomes the call's result.
+ */
+#include "subject/subject.h"
+
+#include <kalloc/kmalloc.h>
+#include <kalloc/vm_page.h>
+
+#include <setjmp.h>
+#include <string.h>
+
+#define TYPES_MAX KA_TYPES_MAX
+
+/* A type register: storage for malloc_init, a pointer for kmalloc_create. */
+struct subject_type {
+	struct malloc_type storage;
+	struct malloc_type *type; /* NULL: not declared */
+	char name[TRACE_STR_MAX + 1];
+	bool heap;
+};
+
+static struct subject_type types[TYPES_MAX];
+static uint32_t types_top;
+static struct malloc_type undeclared; /* what stands for no type */
+static struct subject_config config;
+static char wild_static[64];
+
+/* Where a panic of the running call goes; threads of the host have their own,
+ * fibers one each by number, since a call may be left in the middle. */
+static jmp_buf panic_to[TRACE_THREADS_MAX + 1];
+static __thread uint32_t panic_thread_self = TRACE_THREADS_MAX;
+static uint32_t (*panic_thread)(void);
+static enum ka_why panic_why[TRACE_THREADS_MAX + 1];
+
+static void
+on_panic(const struct ka_panic_info *info)
+{
+	uint32_t t = panic_thread != NULL ? panic_thread() : panic_thread_self;
+
+	panic_why[t] = info->why;
+	longjmp(panic_to[t], 1);
+}
+
+void
+subject_kalloc_set_thread(uint32_t (*fn)(void))
+{
+	panic_thread = fn;
+}
+
+static enum vm_observe
+on_try(void *arg, size_t npages, size_t align, unsigned flags)
+{
+	(void)arg;
+	return ((enum vm_observe)config.page_try(config.arg, npages, align,
+	    flags));
+}
+
+static void
+on_alloc(void *arg, void *addr, size_t npages, size_t align, unsigned flags,
+    enum vm_observe verdict)
+{
+	(void)arg;
+	config.page_alloc(config.arg, (uintptr_t)addr, npages, align, flags,
+	    (int)verdict);
+}
+
+static void
+on_free(void *arg, void *addr, size_t npages)
+{
+	(void)arg;
+	config.page_free(config.arg, (uintptr_t)addr, npages);
+}
+
+static int
+kalloc_subject_boot(const struct subject_config *c)
+{
+	struct kalloc_config k = {
+		.ncpus = c->cpus,
+		.pages = c->pages,
+		.reserve_system = c->reserve_system,
+		.reserve_interrupt = c->reserve_interrupt,
+		.slabs_keep = c->slabs_keep,
+		.debug = c->debug,
+	};
+	struct vm_observer o = { on_try, on_alloc, on_free, NULL };
+	int error;
+
+	config = *c;
+	error = kalloc_boot(&k);
+	if (error != 0)
+		return (error);
+	if (c->page_try != NULL)
+		vm_page_observe(&o);
+	(void)ka_panic_set_handler(on_panic);
+	return (0);
+}
+
+static void
+kalloc_subject_halt(void)
+{
+	uint32_t i;
+
+	/* Also from the middle of calls: nothing that locks. */
+	vm_page_observe(NULL);
+	(void)kalloc_halt(true, NULL, NULL);
+	(void)ka_panic_set_handler(NULL);
+	for (i = 0; i < types_top; i++) {
+		memset(&types[i].storage, 0, sizeof(types[i].storage));
+		types[i].type = NULL;
+	}
+	types_top = 0;
+}
+
+static struct malloc_type *
+type_of(const struct call *c)
+{
+	if (c->type >= types_top || types[c->type].type == NULL)
+		return (&undeclared);
+	return (types[c->type].type);
+}
+
+static void
+do_type_make(struct call *c)
+{
+	struct subject_type *t;
+
+	if (c->type >= TYPES_MAX) {
+		c->why = KA_WHY_BAD_ARG;
+		return;
+	}
+	while (types_top <= c->type)
+		types_top++;
+	t = &types[c->type];
+	t->heap = c->code == TRACE_OP_KMALLOC_CREATE;
+	if (t->heap) {
+		kmalloc_create(&t->type, c->str);
+		return;
+	}
+	(void)strncpy(t->name, c->str, sizeof(t->name) - 1);
+	t->storage.ks_shortdesc = t->name;
+	malloc_init(&t->storage);
+	t->type = &t->storage;
+}
+
+static void
+do_type_end(struct call *c)
+{
+	struct malloc_type *type = type_of(c);
+
+	if (type != &undeclared && types[c->type].heap &&
+	    c->code == TRACE_OP_KMALLOC_DESTROY) {
+		c->ret = kmalloc_destroy(&types[c->type].type);
+		return;
+	}
+	c->ret = malloc_uninit(type);
+	if (c->type < types_top)
+		types[c->type].type = NULL;
+}
+
+static void
+do_kmalloc(struct call *c)
+{
+	c->ret = (uintptr_t)kmalloc(c->size, type_of(c), (int)c->flags);
+}
+
+static void
+do_kmalloc_cachealign(struct call *c)
+{
+	c->ret = (uintptr_t)kmalloc_cachealign(c->size, type_of(c),
+	    (int)c->flags);
+}
+
+static void
+do_kmalloc_powerof2(struct call *c)
+{
+	c->ret = (uintptr_t)kmalloc_powerof2(c->size, type_of(c),
+	    (int)c->flags);
+}
+
+static void
+do_kfree(struct call *c)
+{
+	kfree((void *)c->addr, type_of(c));
+}
+
+static void
+do_krealloc(struct call *c)
+{
+	c->ret = (uintptr_t)krealloc((void *)c->addr, c->size, type_of(c),
+	    (int)c->flags);
+}
+
+static void
+do_kstrdup(struct call *c)
+{
+	c->ret = (uintptr_t)kstrdup(c->str, type_of(c));
+}
+
+static void
+do_kstrndup(struct call *c)
+{
+	c->ret = (uintptr_t)kstrndup(c->str, c->num, type_of(c));
+}
+
+static void
+do_usable_size(struct call *c)
+{
+	c->ret = kmalloc_usable_size((void *)c->addr);
+}
+
+static void
+do_limit(struct call *c)
+{
+	c->ret = kmalloc_limit(type_of(c));
+}
+
+static void
+do_raise_limit(struct call *c)
+{
+	kmalloc_raise_limit(type_of(c), c->size);
+}
+
+static void
+do_set_unlimited(struct call *c)
+{
+	kmalloc_set_unlimited(type_of(c));
+}
+
+static void
+do_trim(struct call *c)
+{
+	c->ret = kmalloc_trim();
+}
+
+static void
+do_kfree_interior(struct call *c)
+{
+	kfree((char *)c->addr + c->size, type_of(c));
+}
+
+static void
+do_kfree_wild(struct call *c)
+{
+	kfree((void *)c->addr, type_of(c));
+}
+
+static void
+do_page_alloc(struct call *c)
+{
+	c->ret = (uintptr_t)vm_page_alloc(c->num, c->align, c->flags);
+}
+
+static void
+do_page_free(struct call *c)
+{
+	vm_page_free((void *)c->addr, c->pages);
+}
+
+static void
+do_nothing(struct call *c)
+{
+	(void)c;
+}
+
+/* The run does these; the allocators have no part in them. */
+static void (*const ops[TRACE_OP_COUNT])(struct call *) = {
+	[TRACE_OP_KMALLOC_CREATE] = do_type_make,
+	[TRACE_OP_KMALLOC_DESTROY] = do_type_end,
+	[TRACE_OP_MALLOC_INIT] = do_type_make,
+	[TRACE_OP_MALLOC_UNINIT] = do_type_end,
+	[TRACE_OP_KMALLOC] = do_kmalloc,
+	[TRACE_OP_KMALLOC_CACHEALIGN] = do_kmalloc_cachealign,
+	[TRACE_OP_KMALLOC_POWEROF2] = do_kmalloc_powerof2,
+	[TRACE_OP_KFREE] = do_kfree,
+	[TRACE_OP_KREALLOC] = do_krealloc,
+	[TRACE_OP_KSTRDUP] = do_kstrdup,
+	[TRACE_OP_KSTRNDUP] = do_kstrndup,
+	[TRACE_OP_KMALLOC_USABLE_SIZE] = do_usable_size,
+	[TRACE_OP_KMALLOC_LIMIT] = do_limit,
+	[TRACE_OP_KMALLOC_RAISE_LIMIT] = do_raise_limit,
+	[TRACE_OP_KMALLOC_SET_UNLIMITED] = do_set_unlimited,
+	[TRACE_OP_KMALLOC_TRIM] = do_trim,
+	[TRACE_OP_KFREE_INTERIOR] = do_kfree_interior,
+	[TRACE_OP_KFREE_WILD] = do_kfree_wild,
+	[TRACE_OP_VM_PAGE_ALLOC] = do_page_alloc,
+	[TRACE_OP_VM_PAGE_FREE] = do_page_free,
+	[TRACE_OP_MIGRATE] = do_nothing,
+	[TRACE_OP_QUIESCE] = do_nothing,
+};
+
+/* An address that was never allocated. */
+static uint64_t
+kalloc_subject_wild(enum trace_wild wild)
+{
+	char here;
+
+	switch (wild) {
+	case TRACE_WILD_NULL:
+		return (0);
+	case TRACE_WILD_STACK:
+		return ((uintptr_t)&here & ~(uintptr_t)15);
+	case TRACE_WILD_STATIC:
+		return ((uintptr_t)wild_static);
+	case TRACE_WILD_UNMAPPED:
+		return (UINT64_C(0x10000));
+	default:
+		return (UINT64_C(0xfffffffffffff000));
+	}
+}
+
+static void
+kalloc_subject_exec(struct call *c)
+{
+	uint32_t t = c->thread;
+
+	panic_thread_self = t;
+	if (setjmp(panic_to[t]) == 0) {
+		ops[c->code](c);
+	} else {
+		c->why = panic_why[t];
+		c->ret = 0;
+	}
+}
+
+static bool
+kalloc_subject_type_stats(uint32_t type, struct subject_type_stats *ret_s)
+{
+	struct kmalloc_stats s;
+
+	if (type >= types_top || types[type].type == NULL)
+		return (false);
+	kmalloc_type_stats(types[type].type, &s);
+	ret_s->calls = s.calls;
+	ret_s->inuse = s.inuse;
+	ret_s->memuse = s.memuse;
+	ret_s->limit = s.limit;
+	return (true);
+}
+
+static uint64_t
+kalloc_subject_free_pages(void)
+{
+	struct vm_page_stats s;
+
+	vm_page_stats(&s);
+	return (s.free);
+}
+
+static uint64_t
+kalloc_subject_arena(void)
+{
+	extern char *vm__base(void);
+
+	return ((uintptr_t)vm__base());
+}
+
+static const char *
+kalloc_subject_audit(const char **ret_found)
+{
+	const char *id = vm_page_audit(ret_found);
+
+	return (id != NULL ? id : kmalloc_audit(ret_found));
+}
+
+static void
+kalloc_subject_trim(void)
+{
+	(void)kmalloc_trim();
+}
+
+const struct subject subject_kalloc = {
+	.name = "kalloc",
+	.about = "libkalloc",
+#ifdef KA_PORT_SIM
+	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE |
+	    SUBJECT_AUDIT | SUBJECT_MAP | SUBJECT_SIM,
+#else
+	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE |
+	    SUBJECT_AUDIT | SUBJECT_MAP,
+#endif
+	.boot = kalloc_subject_boot,
+	.halt = kalloc_subject_halt,
+	.exec = kalloc_subject_exec,
+	.wild = kalloc_subject_wild,
+	.type_stats = kalloc_subject_type_stats,
+	.free_pages = kalloc_subject_free_pages,
+	.arena = kalloc_subject_arena,
+	.audit = kalloc_subject_audit,
+	.trim = kalloc_subject_trim,
+	.map = kmalloc_map,
+};

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The header of a trace: defaults, ownership, ranges, and its strings.
+ *
+ * Strings are interned: equal strings have one index. The array of pointers
+ * and the hash index over it are one allocation, so that the header needs no
+ * field for the index:
+ *
+ *	str ->  [ char * x strs_cap | uint32_t x 2 strs_cap ]
+ *
+ * A slot of the index is 0 (free) or a string's index + 1; probing is linear.
+ * strs_cap is a power of two and the index is at most half full.
+ */
+#include <errno.h>
+#include <kalloc/flags.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace_int.h"
+
+#define PAGES_DEFAULT 4096u
+#define KEEP_DEFAULT  2u
+#define STRS_CAP_MIN  16u
+
+void
+trace__header_thread_cpus(struct trace_header *h)
+{
+	uint32_t cpu = 0;
+
+	for (unsigned t = 0; t < TRACE_THREADS_MAX; t++) {
+		h->thread_cpu[t] = (uint16_t)cpu;
+		if (++cpu == h->cpus)
+			cpu = 0;
+	}
+}
+
+void
+trace__header_reserves(struct trace_header *h)
+{
+	h->reserve_system = h->pages / 4 < 32 ? h->pages / 4 : 32;
+	h->reserve_interrupt = h->reserve_system / 4;
+}
+
+void
+trace_header_init(struct trace_header *h)
+{
+	*h = (struct trace_header) {
+		.cpus = 1,
+		.threads = 1,
+		.pages = PAGES_DEFAULT,
+		.slabs_keep = KEEP_DEFAULT,
+		.sched = TRACE_SCHED_RECORDED,
+		.sticky = 1,
+	};
+	trace__header_reserves(h);
+}
+
+void
+trace__header_forget_strs(struct trace_header *h)
+{
+	for (uint32_t i = 0; i < h->nstrs; i++)
+		free(h->str[i]);
+	free(h->str);
+	h->str = NULL;
+	h->nstrs = h->strs_cap = 0;
+}
+
+void
+trace_header_fini(struct trace_header *h)
+{
+	trace__header_forget_strs(h);
+	free(h->deviation);
+	h->deviation = NULL;
+	h->ndeviations = 0;
+}
+
+int
+trace_header_copy(struct trace_header *ret_dst, const struct trace_header *src)
+{
+	struct trace_header h = *src;
+
+	h.str = NULL;
+	h.nstrs = h.strs_cap = 0;
+	h.deviation = NULL;
+	if (h.ndeviations > 0) {
+		size_t cap = 1;
+
+		while (cap < h.ndeviations)
+			cap *= 2; /* as trace__header_deviation() expects */
+		h.deviation = malloc(cap * sizeof(*h.deviation));
+		if (h.deviation == NULL)
+			return (ENOMEM);
+		memcpy(h.deviation, src->deviation,
+		    h.ndeviations * sizeof(*h.deviation));
+	}
+	for (uint32_t i = 0; i < src->nstrs; i++) {
+		if (trace_str_intern(&h, src->str[i], strlen(src->str[i])) ==
+		    UINT32_MAX) {
+			trace_header_fini(&h);
+			return (ENOMEM);
+		}
+	}
+	TRACE__ASSERT(h.nstrs == src->nstrs);
+	*ret_dst = h;
+	return (0);
+}
+
+/* The hash index behind the pointers. */
+static uint32_t *
+str_slots(const struct trace_header *h)
+{
+	return ((uint32_t *)(void *)(h->str + h->strs_cap));
+}
+
+static uint32_t
+str_hash(const char *s, size_t len)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)s[i]) * 16777619u;
+	return (hash);
+}
+
+/* The slot of an equal string, or the free slot where it belongs. */
+static uint32_t *
+str_find(const struct trace_header *h, const char *s, size_t len)
+{
+	const uint32_t mask = 2 * h->strs_cap - 1;
+	uint32_t *const slots = str_slots(h);
+	uint32_t i = str_hash(s, len) & mask;
+
+	while (slots[i] != 0) {
+		const char *known = h->str[slots[i] - 1];
+
+		if (memcmp(known, s, len) == 0 && known[len] == '\0')
+			break;
+		i = (i + 1) & mask;
+	}
+	return (&slots[i]);
+}
+
+static int
+str_grow(struct trace_header *h)
+{
+	const struct trace_header old = *h;
+	const uint32_t cap =
+	    old.strs_cap == 0 ? STRS_CAP_MIN : 2 * old.strs_cap;
+
+	h->str = calloc(cap, sizeof(char *) + 2 * sizeof(uint32_t));
+	if (h->str == NULL) {
+		h->str = old.str;
+		return (ENOMEM);
+	}
+	h->strs_cap = cap;
+	for (uint32_t i = 0; i < old.nstrs; i++) {
+		h->str[i] = old.str[i];
+		*str_find(h, h->str[i], strlen(h->str[i])) = i + 1;
+	}
+	free(old.str);
+	return (0);
+}
+
+uint32_t
+trace_str_intern(struct trace_header *h, const char *s, size_t len)
+{
+	/* Zeroed to its end, so that comparing len bytes of it is in bounds. */
+	char clean[TRACE_STR_MAX + 1] = { 0 };
+
+	if (len > TRACE_STR_MAX)
+		len = TRACE_STR_MAX;
+	for (size_t i = 0; i < len; i++)
+		clean[i] = s[i] < 0x20 || s[i] > 0x7e ? '?' : s[i];
+	if (len == 0)
+		clean[len++] = '?';
+	if (h->nstrs == h->strs_cap && str_grow(h) != 0)
+		return (UINT32_MAX);
+	uint32_t *const slot = str_find(h, clean, len);
+	if (*slot != 0)
+		return (*slot - 1);
+	if (h->nstrs == TRACE__STRS_MAX)
+		return (UINT32_MAX);
+	/* Full size: known[len] and memcmp() above stay inside. */
+	char *copy = malloc(sizeof(clean));
+	if (copy == NULL)
+		return (UINT32_MAX);
+	memcpy(copy, clean, sizeof(clean));
+	h->str[h->nstrs] = copy;
+	*slot = ++h->nstrs;
+	return (*slot - 1);
+}
+
+const char *
+trace_str(const struct trace_header *h, uint64_t index)
+{
+	return (index < h->nstrs ? h->str[index] : "?");
+}
+
+int
+trace__header_deviation(
+    struct trace_header *h, const struct trace_deviation *deviation)
+{
+	const uint32_t n = h->ndeviations;
+
+	/* The capacity is the power of two that holds n: grow when n is one. */
+	if (h->deviation == NULL || (n & (n - 1)) == 0) {
+		const size_t cap = n == 0 ? 1 : 2 * (size_t)n;
+		struct trace_deviation *grown =
+		    realloc(h->deviation, cap * sizeof(*grown));
+
+		if (grown == NULL)
+			return (ENOMEM);
+		h->deviation = grown;
+	}
+	h->deviation[h->ndeviations++] = *deviation;
+	return (0);
+}
+
+static int
+deviation_compare(const void *a, const void *b)
+{
+	const struct trace_deviation *x = a, *y = b;
+
+	if (x->thread != y->thread)
+		return (x->thread < y->thread ? -1 : 1);
+	if (x->point != y->point)
+		return (x->point < y->point ? -1 : 1);
+	return (0);
+}
+
+static const char *
+lists_check(const struct trace_header *h)
+{
+	if (h->nfaults > TRACE_FAULTS_MAX)
+		return ("more faults than 8");
+	for (uint32_t i = 0; i < h->nfaults; i++) {
+		const struct trace_fault *f = &h->fault[i];
+
+		if ((unsigned)f->mode >= TRACE_FAULT_MODE_COUNT)
+			return ("fault mode is unknown");
+		if (f->mode == TRACE_FAULT_PROB) {
+			if (f->num == 0 || f->num > f->den ||
+			    f->den > TRACE__PROB_MAX)
+				return ("fault probability is out of range");
+		} else if (f->k == 0) {
+			return ("fault number is out of range");
+		}
+	}
+	if (h->ndeviations > TRACE__DEVIATIONS_MAX)
+		return ("more deviations than 4096");
+	for (uint32_t i = 0; i < h->ndeviations; i++) {
+		const struct trace_deviation *d = &h->deviation[i];
+
+		if (d->thread >= h->threads)
+			return ("deviation of an unknown thread");
+		if (i > 0 && deviation_compare(d - 1, d) >= 0)
+			return ("deviations are not sorted");
+	}
+	return (NULL);
+}
+
+const char *
+trace__header_check(const struct trace_header *h)
+{
+	if (h->cpus < 1 || h->cpus > TRACE_CPUS_MAX)
+		return ("cpus is out of range");
+	if (h->threads < 1 || h->threads > TRACE_THREADS_MAX)
+		return ("threads is out of range");
+	if (h->pages < TRACE_PAGES_MIN || h->pages > TRACE_PAGES_MAX)
+		return ("pages is out of range");
+	if (h->reserve_system > h->pages / 2)
+		return ("system reserve is more than half of the pages");
+	if (h->reserve_interrupt > h->reserve_system)
+		return ("interrupt reserve is more than the system reserve");
+	if (h->slabs_keep > TRACE__KEEP_MAX)
+		return ("keep is out of range");
+	if ((h->debug & ~(uint32_t)KA_DEBUG_ALL) != 0)
+		return ("debug has unknown bits");
+	if ((unsigned)h->sched >= TRACE_SCHED_MODE_COUNT)
+		return ("schedule is unknown");
+	if (h->sched == TRACE_SCHED_STICKY &&
+	    (h->sticky < 1 || h->sticky > TRACE__STICKY_MAX))
+		return ("sticky is out of range");
+	for (uint32_t t = 0; t < h->threads; t++) {
+		if (h->thread_cpu[t] >= h->cpus)
+			return ("start CPU of a thread is out of range");
+	}
+	return (lists_check(h));
+}
+
+static uint32_t
+clamp(uint32_t value, uint32_t least, uint32_t most)
+{
+	return (value < least ? least : value > most ? most : value);
+}
+
+static void
+faults_repair(struct trace_header *h)
+{
+	uint32_t kept = 0;
+
+	if (h->nfaults > TRACE_FAULTS_MAX)
+		h->nfaults = TRACE_FAULTS_MAX;
+	for (uint32_t i = 0; i < h->nfaults; i++) {
+		struct trace_fault f = h->fault[i];
+
+		if ((unsigned)f.mode >= TRACE_FAULT_MODE_COUNT)
+			continue;
+		if (f.mode == TRACE_FAULT_PROB) {
+			f.k = 0;
+			f.den = clamp(f.den, 1, TRACE__PROB_MAX);
+			f.num = clamp(f.num, 1, f.den);
+		} else {
+			f.num = f.den = 0;
+			f.seed = 0;
+			if (f.k == 0)
+				continue;
+		}
+		h->fault[kept++] = f;
+	}
+	h->nfaults = kept;
+}
+
+static void
+deviations_repair(struct trace_header *h)
+{
+	uint32_t kept = 0;
+
+	if (h->ndeviations == 0)
+		return;
+	qsort(h->deviation, h->ndeviations, sizeof(*h->deviation),
+	    deviation_compare);
+	for (uint32_t i = 0; i < h->ndeviations; i++) {
+		const struct trace_deviation d = h->deviation[i];
+
+		if (d.thread >= h->threads || kept == TRACE__DEVIATIONS_MAX)
+			break;
+		if (kept > 0 &&
+		    deviation_compare(&h->deviation[kept - 1], &d) == 0)
+			continue;
+		h->deviation[kept++] = d;
+	}
+	h->ndeviations = kept;
+	if (kept == 0) {
+		free(h->deviation);
+		h->deviation = NULL;
+	}
+}
+
+void
+trace__header_repair(struct trace_header *h)
+{
+	h->cpus = clamp(h->cpus, 1, TRACE_CPUS_MAX);
+	h->threads = clamp(h->threads, 1, TRACE_THREADS_MAX);
+	h->pages = clamp(h->pages, TRACE_PAGES_MIN, TRACE_PAGES_MAX);
+	h->reserve_system = clamp(h->reserve_system, 0, h->pages / 2);
+	h->reserve_interrupt =
+	    clamp(h->reserve_interrupt, 0, h->reserve_system);
+	h->slabs_keep = clamp(h->slabs_keep, 0, TRACE__KEEP_MAX);
+	h->debug &= KA_DEBUG_ALL;
+	if ((unsigned)h->sched >= TRACE_SCHED_MODE_COUNT)
+		h->sched = TRACE_SCHED_RECORDED;
+	if (h->sched == TRACE_SCHED_RECORDED)
+		h->sched_seed = 0;
+	h->sticky = h->sched == TRACE_SCHED_STICKY ?
+	    clamp(h->sticky, 1, TRACE__STICKY_MAX) :
+	    1;
+	for (uint32_t t = 0; t < TRACE_THREADS_MAX; t++) {
+		if (t >= h->threads || h->thread_cpu[t] >= h->cpus)
+			h->thread_cpu[t] = (uint16_t)(t % h->cpus);
+	}
+	faults_repair(h);
+	deviations_repair(h);
+	TRACE__ASSERT(trace__header_check(h) == NULL);
+}

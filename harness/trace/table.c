@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of operations as data, and every word of the language: names of
+ * operations, kinds, flags, and what to suggest for a misspelt one.
+ */
+#include <kalloc/flags.h>
+
+#include <string.h>
+
+#include "trace_int.h"
+
+#define OUT_NONE (-1)
+#define OUT_OBJ	 TRACE_OBJ
+#define OUT_TYPE TRACE_TYPE
+#define OUT_RUN	 TRACE_RUN
+
+#define NARGS(a0, a1, a2, a3)                                                  \
+	((TRACE_K_##a0 != TRACE_K_NONE) + (TRACE_K_##a1 != TRACE_K_NONE) +     \
+	    (TRACE_K_##a2 != TRACE_K_NONE) + (TRACE_K_##a3 != TRACE_K_NONE))
+
+const struct trace_opdef trace_ops[TRACE_OP_COUNT] = {
+#define OP(id, opname, opgroup, opout, a0, a1, a2, a3, ophelp)                 \
+	{ .name = opname,                                                      \
+		.group = TRACE_G_##opgroup,                                    \
+		.out = OUT_##opout,                                            \
+		.nargs = NARGS(a0, a1, a2, a3),                                \
+		.arg = { TRACE_K_##a0, TRACE_K_##a1, TRACE_K_##a2,             \
+		    TRACE_K_##a3 },                                            \
+		.help = ophelp },
+#include "ops.def"
+#undef OP
+};
+
+/* Lengths apart from the names: a look-up compares these first. */
+static const uint8_t op_length[TRACE_OP_COUNT] = {
+#define OP(id, opname, opgroup, opout, a0, a1, a2, a3, ophelp)                 \
+	sizeof(opname) - 1,
+#include "ops.def"
+#undef OP
+};
+
+/* The opcode is seven bits of a byte of the binary form. */
+_Static_assert(TRACE_OP_COUNT <= 128, "opcodes do not fit the binary form");
+
+struct kind {
+	const char *name;
+	const char *expected;
+	int class;
+	bool writes, ends;
+};
+
+#define EXPECT_OBJ  "an object (p0, p1, ...) or null"
+#define EXPECT_TYPE "a malloc type (m0, m1, ...) or null"
+#define EXPECT_RUN  "a run of pages (g0, g1, ...) or null"
+
+static const struct kind kinds[] = {
+	[TRACE_K_NONE] = { "none", "nothing", -1, false, false },
+	[TRACE_K_OBJ_USE] = { "object", EXPECT_OBJ, TRACE_OBJ, false, false },
+	[TRACE_K_OBJ_MOD] = { "object", EXPECT_OBJ, TRACE_OBJ, true, false },
+	[TRACE_K_OBJ_END] = { "object", EXPECT_OBJ, TRACE_OBJ, true, true },
+	[TRACE_K_TYPE_USE] = { "type", EXPECT_TYPE, TRACE_TYPE, false, false },
+	[TRACE_K_TYPE_MOD] = { "type", EXPECT_TYPE, TRACE_TYPE, true, false },
+	[TRACE_K_TYPE_END] = { "type", EXPECT_TYPE, TRACE_TYPE, true, true },
+	[TRACE_K_RUN_USE] = { "run", EXPECT_RUN, TRACE_RUN, false, false },
+	[TRACE_K_RUN_END] = { "run", EXPECT_RUN, TRACE_RUN, true, true },
+	[TRACE_K_SIZE] = { "size", "a size in bytes", -1, false, false },
+	[TRACE_K_NUM] = { "number", "a number", -1, false, false },
+	[TRACE_K_FLAGS] = { "flags", "flags such as WAITOK|ZERO, or 0", -1,
+	    false, false },
+	[TRACE_K_VMFLAGS] = { "vmflags", "page flags such as NORMAL|ZERO, or 0",
+	    -1, false, false },
+	[TRACE_K_STR] = { "string", "a string in double quotes", -1, false,
+	    false },
+	[TRACE_K_CPU] = { "cpu", "a virtual CPU", -1, false, false },
+	[TRACE_K_WILD] = { "pointer",
+	    "one of null, stack, static, unmapped, page, high", -1, false,
+	    false },
+};
+_Static_assert(sizeof(kinds) / sizeof(kinds[0]) == TRACE_KIND_COUNT,
+    "a kind of arguments has no row");
+
+static const char *const wild_names[] = {
+	[TRACE_WILD_NULL] = "null",
+	[TRACE_WILD_STACK] = "stack",
+	[TRACE_WILD_STATIC] = "static",
+	[TRACE_WILD_UNMAPPED] = "unmapped",
+	[TRACE_WILD_PAGE] = "page",
+	[TRACE_WILD_HIGH] = "high",
+};
+_Static_assert(sizeof(wild_names) / sizeof(wild_names[0]) == TRACE_WILD_COUNT,
+    "a wild pointer has no name");
+
+static const char *const sched_names[] = {
+	[TRACE_SCHED_RECORDED] = "recorded",
+	[TRACE_SCHED_RANDOM] = "random",
+	[TRACE_SCHED_STICKY] = "sticky",
+};
+_Static_assert(
+    sizeof(sched_names) / sizeof(sched_names[0]) == TRACE_SCHED_MODE_COUNT,
+    "a schedule has no name");
+
+static const char *const group_names[] = {
+	[TRACE_G_KM] = "kmalloc",
+	[TRACE_G_VM] = "vm_page",
+	[TRACE_G_TH] = "thread",
+};
+_Static_assert(
+    sizeof(group_names) / sizeof(group_names[0]) == TRACE_GROUP_COUNT,
+    "a group has no name");
+
+/*
+ * Flags in the order in which they are printed: the first name whose bits are
+ * all set is printed and its bits are taken away. So composites stand before
+ * what they consist of, and a second name for the same bits after the first.
+ */
+static const struct trace__name m_flags[] = {
+	{ "INTNOWAIT", M_INTNOWAIT },
+	{ "INTWAIT", M_INTWAIT },
+	{ "NOWAIT", M_NOWAIT },
+	{ "SYSNOWAIT", M_SYSNOWAIT },
+	{ "SYSWAIT", M_SYSWAIT },
+	{ "RNOWAIT", M_RNOWAIT },
+	{ "WAITOK", M_WAITOK },
+	{ "ZERO", M_ZERO },
+	{ "USE_RESERVE", M_USE_RESERVE },
+	{ "NULLOK", M_NULLOK },
+	{ "PASSIVE_ZERO", M_PASSIVE_ZERO },
+	{ "USE_INTERRUPT_RESERVE", M_USE_INTERRUPT_RESERVE },
+	{ "POWEROF2", M_POWEROF2 },
+	{ "CACHEALIGN", M_CACHEALIGN },
+};
+
+static const struct trace__name vm_flags[] = {
+	{ "NORMAL", VM_ALLOC_NORMAL },
+	{ "SYSTEM", VM_ALLOC_SYSTEM },
+	{ "INTERRUPT", VM_ALLOC_INTERRUPT },
+	{ "ZERO", VM_ALLOC_ZERO },
+};
+
+static const struct trace__name debug_flags[] = {
+	{ "redzone", KA_DEBUG_REDZONE },
+	{ "poison", KA_DEBUG_POISON },
+	{ "audit", KA_DEBUG_AUDIT },
+};
+
+static bool
+same(const char *name, const char *word, size_t len)
+{
+	return (strncmp(name, word, len) == 0 && name[len] == '\0');
+}
+
+static int
+index_by_name(
+    const char *const *names, size_t count, const char *word, size_t len)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (same(names[i], word, len))
+			return ((int)i);
+	}
+	return (-1);
+}
+
+int
+trace_op_by_name(const char *word, size_t len)
+{
+	for (unsigned i = 0; i < TRACE_OP_COUNT; i++) {
+		if (op_length[i] == len &&
+		    memcmp(trace_ops[i].name, word, len) == 0)
+			return ((int)i);
+	}
+	return (-1);
+}
+
+const char *
+trace_wild_name(enum trace_wild wild)
+{
+	return ((unsigned)wild < TRACE_WILD_COUNT ? wild_names[wild] : "?");
+}
+
+int
+trace__wild_by_name(const char *word, size_t len)
+{
+	return (index_by_name(wild_names, TRACE_WILD_COUNT, word, len));
+}
+
+const char *
+trace_sched_name(enum trace_sched_mode mode)
+{
+	return (
+	    (unsigned)mode < TRACE_SCHED_MODE_COUNT ? sched_names[mode] : "?");
+}
+
+int
+trace__sched_by_name(const char *word, size_t len)
+{
+	return (index_by_name(sched_names, TRACE_SCHED_MODE_COUNT, word, len));
+}
+
+const char *
+trace_group_name(enum trace_group group)
+{
+	return ((unsigned)group < TRACE_GROUP_COUNT ? group_names[group] : "?");
+}
+
+const char *
+trace_kind_name(enum trace_kind kind)
+{
+	return ((unsigned)kind < TRACE_KIND_COUNT ? kinds[kind].name : "?");
+}
+
+const char *
+trace__kind_expected(enum trace_kind kind)
+{
+	return (kinds[kind].expected);
+}
+
+int
+trace_kind_class(enum trace_kind kind)
+{
+	return ((unsigned)kind < TRACE_KIND_COUNT ? kinds[kind].class : -1);
+}
+
+bool
+trace_kind_writes(enum trace_kind kind)
+{
+	return ((unsigned)kind < TRACE_KIND_COUNT && kinds[kind].writes);
+}
+
+bool
+trace_kind_ends(enum trace_kind kind)
+{
+	return ((unsigned)kind < TRACE_KIND_COUNT && kinds[kind].ends);
+}
+
+char
+trace__class_letter(int class)
+{
+	return ("pmg"[class]);
+}
+
+int
+trace__class_by_letter(char letter)
+{
+	switch (letter) {
+	case 'p':
+		return (TRACE_OBJ);
+	case 'm':
+		return (TRACE_TYPE);
+	case 'g':
+		return (TRACE_RUN);
+	default:
+		return (-1);
+	}
+}
+
+const struct trace__name *
+trace__flag_names(enum trace__names set, size_t *ret_count)
+{
+	switch (set) {
+	case TRACE__VM_FLAGS:
+		*ret_count = sizeof(vm_flags) / sizeof(vm_flags[0]);
+		return (vm_flags);
+	case TRACE__DEBUG_FLAGS:
+		*ret_count = sizeof(debug_flags) / sizeof(debug_flags[0]);
+		return (debug_flags);
+	case TRACE__M_FLAGS:
+	default:
+		*ret_count = sizeof(m_flags) / sizeof(m_flags[0]);
+		return (m_flags);
+	}
+}
+
+bool
+trace__flag_by_name(
+    enum trace__names set, const char *word, size_t len, uint32_t *ret_bits)
+{
+	size_t count;
+	const struct trace__name *names = trace__flag_names(set, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (same(names[i].name, word, len)) {
+			*ret_bits = names[i].bits;
+			return (true);
+		}
+	}
+	return (false);
+}
+
+void
+trace__flags_put(struct trace__out *o, enum trace__names set, uint64_t flags)
+{
+	size_t count;
+	const struct trace__name *names = trace__flag_names(set, &count);
+	const char *separator = "";
+
+	if (flags == 0)
+		trace__out_str(o, "0");
+	for (size_t i = 0; i < count && flags != 0; i++) {
+		if ((flags & names[i].bits) != names[i].bits)
+			continue;
+		trace__out_str(o, separator);
+		trace__out_str(o, names[i].name);
+		separator = "|";
+		flags &= ~(uint64_t)names[i].bits;
+	}
+	if (flags != 0) {
+		trace__out_str(o, separator);
+		trace__out_hex(o, flags);
+	}
+}
+
+const char *
+trace_flags_format(uint64_t flags, char *buf, size_t size)
+{
+	struct trace__out o;
+
+	if (size == 0)
+		return (buf);
+	trace__out_init(&o, buf, size);
+	trace__flags_put(&o, TRACE__M_FLAGS, flags);
+	return (buf);
+}
+
+const char *
+trace_vmflags_format(uint64_t flags, char *buf, size_t size)
+{
+	struct trace__out o;
+
+	if (size == 0)
+		return (buf);
+	trace__out_init(&o, buf, size);
+	trace__flags_put(&o, TRACE__VM_FLAGS, flags);
+	return (buf);
+}
+
+#define WORD_MAX 32u /* longer words are like nothing */
+
+static char
+lower(char c)
+{
+	return (c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+}
+
+/*
+ * How many insertions, deletions, changes and exchanges of neighbours lead
+ * from one word to the other, whatever the case of letters.
+ */
+static unsigned
+distance(const char *a, size_t alen, const char *b, size_t blen)
+{
+	unsigned row[3][WORD_MAX + 1];
+	unsigned *before = row[0], *prev = row[1], *now = row[2];
+
+	for (unsigned j = 0; j <= blen; j++)
+		prev[j] = j;
+	for (unsigned i = 1; i <= alen; i++) {
+		now[0] = i;
+		for (unsigned j = 1; j <= blen; j++) {
+			const char x = lower(a[i - 1]), y = lower(b[j - 1]);
+			unsigned d = prev[j - 1] + (x != y);
+
+			if (prev[j] + 1 < d)
+				d = prev[j] + 1;
+			if (now[j - 1] + 1 < d)
+				d = now[j - 1] + 1;
+			if (i > 1 && j > 1 && x == lower(b[j - 2]) &&
+			    lower(a[i - 2]) == y && before[j - 2] + 1 < d)
+				d = before[j - 2] + 1;
+			now[j] = d;
+		}
+		unsigned *const oldest = before;
+		before = prev;
+		prev = now;
+		now = oldest;
+	}
+	return (prev[blen]);
+}
+
+/* Remembers the best candidate; near enough is a third of the word. */
+static void
+consider(const char *candidate, const char *word, size_t len, const char **best,
+    unsigned *best_distance)
+{
+	const size_t clen = strlen(candidate);
+
+	if (len == 0 || len > WORD_MAX || clen > WORD_MAX)
+		return;
+	const unsigned d = distance(word, len, candidate, clen);
+	if (d <= (len + 2) / 3 && d < clen && d < *best_distance) {
+		*best = candidate;
+		*best_distance = d;
+	}
+}
+
+const char *
+trace__suggest_op(const char *word, size_t len)
+{
+	const char *best = NULL;
+	unsigned best_distance = WORD_MAX;
+
+	for (unsigned i = 0; i < TRACE_OP_COUNT; i++)
+		consider(trace_ops[i].name, word, len, &best, &best_distance);
+	return (best);
+}
+
+const char *
+trace__suggest_flag(enum trace__names set, const char *word, size_t len)
+{
+	size_t count;
+	const struct trace__name *names = trace__flag_names(set, &count);
+	const char *best = NULL;
+	unsigned best_distance = WORD_MAX;
+
+	/* Kernel sources have the prefix, the language does not. */
+	if (len > 2 && memcmp(word, "M_", 2) == 0) {
+		word += 2;
+		len -= 2;
+	} else if (len > 9 && memcmp(word, "VM_ALLOC_", 9) == 0) {
+		word += 9;
+		len -= 9;
+	}
+	for (size_t i = 0; i < count; i++)
+		consider(names[i].name, word, len, &best, &best_distance);
+	return (best);
+}
+
+const char *
+trace__suggest(
+    const char *const *candidates, size_t count, const char *word, size_t len)
+{
+	const char *best = NULL;
+	unsigned best_distance = WORD_MAX;
+
+	for (size_t i = 0; i < count; i++)
+		consider(candidates[i], word, len, &best, &best_distance);
+	return (best);
+}
+
+size_t
+trace__utf8_length(const char *at, const char *end)
+{
+	const unsigned char *p = (const unsigned char *)at;
+	const size_t room = (size_t)(end - at);
+	size_t length;
+	uint32_t code, least;
+
+	if (room < 2)
+		return (0);
+	if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+		length = 2;
+		least = 0xa0; /* below are the C1 controls */
+		code = p[0] & 0x1fu;
+	} else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+		length = 3;
+		least = 0x800;
+		code = p[0] & 0x0fu;
+	} else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+		length = 4;
+		least = 0x10000;
+		code = p[0] & 0x07u;
+	} else {
+		return (0);
+	}
+	if (room < length)
+		return (0);
+	for (size_t i = 1; i < length; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return (0);
+		code = code << 6 | (p[i] & 0x3fu);
+	}
+	if (code < least || code > 0x10ffff ||
+	    (code >= 0xd800 && code < 0xe000))
+		return (0);
+	return (length);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kmalloc's debug options: redzone, poison, audit trail.
+ *
+ * Chunks of types with debug options come from slabs of their own classes
+ * (KM_CLASSES_DEBUG and up), so that the fast paths never meet one. Such a
+ * chunk is *charged* and reported as of the class that the request has without
+ * debugging (G-11), kept in e_debug; the bytes beyond are the redzone. A class
+ * has room for one if there is a larger class of the same alignment: all but
+ * 8192. Objects of whole pages have none of this.
+ *
+ * Poison is distinct for each state, so that a dump tells which: 0xa5 was
+ * never written by its owner, 0xdf was freed, 0xbd is a redzone.
+ */
+#include "kmalloc_int.h"
+
+#include <string.h>
+
+#define FILL_UNINIT  0xa5
+#define FILL_FREED   0xdf
+#define FILL_REDZONE 0xbd
+#define REDZONE_MIN  8u
+
+static uint64_t debug_serial;
+
+static unsigned
+class_align(unsigned class)
+{
+	unsigned size = km_class_size[class], align = size & -size;
+
+	return (align < KA_PAGE_SIZE ? align : KA_PAGE_SIZE);
+}
+
+unsigned
+km__debug_class(unsigned class, unsigned debug)
+{
+	unsigned c, size = km_class_size[class];
+
+	if (KA_LIKELY(debug == 0))
+		return (class);
+	if ((debug & KA_DEBUG_REDZONE) == 0)
+		return (KM_CLASSES_DEBUG + class);
+	for (c = class + 1; c < KM_CLASSES; c++)
+		if (km_class_size[c] >= size + REDZONE_MIN &&
+		    class_align(c) >= class_align(class))
+			return (KM_CLASSES_DEBUG + c);
+	return (KM_CLASSES_DEBUG + class);
+}
+
+/* The slab is laid out for a debug class (get), or goes. */
+void
+km__debug_slab(struct ka_slab *slab, bool get)
+{
+	if (get || slab->s_trail == NULL)
+		return;
+	ka_os_unmap(slab->s_trail, SLAB_CHUNKS_MAX * sizeof(*slab->s_trail));
+	slab->s_trail = NULL;
+}
+
+static void
+debug_record(struct ka_slab *slab, uint32_t index, unsigned cpu, bool alloc)
+{
+	struct ka_trail_event *e;
+	struct ka_trail *trail = ka_load(&slab->s_trail, ACQUIRE);
+
+	if (trail == NULL) {
+		struct ka_trail *none = NULL;
+		size_t bytes = SLAB_CHUNKS_MAX * sizeof(*trail);
+
+		trail = ka_os_map(bytes);
+		if (trail == NULL)
+			return;
+		if (!ka_cas(&slab->s_trail, &none, trail)) {
+			ka_os_unmap(trail, bytes);
+			trail = none;
+		}
+	}
+	e = alloc ? &trail[index].alloc : &trail[index].free;
+	e->serial = __atomic_add_fetch(&debug_serial, 1, __ATOMIC_RELAXED);
+	e->cpu = cpu;
+	e->nframes = ka_os_backtrace(e->frame, KA_TRAIL_FRAMES);
+}
+
+static bool
+all_bytes(const unsigned char *p, size_t n, unsigned char value)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (p[i] != value)
+			return (false);
+	return (true);
+}
+
+static unsigned char *
+debug_chunk(const struct ka_slab *slab, uint32_t index)
+{
+	return ((unsigned char *)slab->s_base + (size_t)index * slab->s_size);
+}
+
+/* A chunk goes out; KA_WHY_POISON if it was written while it was free. */
+enum ka_why
+km__debug_alloc(struct ka_slab *slab, uint32_t index, unsigned class,
+    unsigned debug, unsigned cpu)
+{
+	struct slab_entry *e = &slab->s_entry[index];
+	unsigned char *p = debug_chunk(slab, index);
+	unsigned size = km_class_size[class];
+	bool poisoned = (e->e_debug & ENTRY_POISONED) != 0;
+
+	e->e_debug = 0;
+	if (poisoned && !all_bytes(p, slab->s_size, FILL_FREED))
+		return (KA_WHY_POISON);
+	e->e_debug = (uint16_t)(class + 1);
+	if ((debug & KA_DEBUG_POISON) != 0)
+		memset(p, FILL_UNINIT, size);
+	if ((debug & KA_DEBUG_REDZONE) != 0)
+		memset(p + size, FILL_REDZONE, slab->s_size - size);
+	if ((debug & KA_DEBUG_AUDIT) != 0)
+		debug_record(slab, index, cpu, true);
+	return (KA_WHY_NONE);
+}
+
+/* A chunk comes back; KA_WHY_REDZONE if bytes behind it were written. */
+enum ka_why
+km__debug_free(struct ka_slab *slab, uint32_t index, unsigned debug,
+    unsigned cpu)
+{
+	struct slab_entry *e = &slab->s_entry[index];
+	unsigned char *p = debug_chunk(slab, index);
+	unsigned size = km__debug_usable(slab, index);
+
+	if ((debug & KA_DEBUG_REDZONE) != 0 &&
+	    !all_bytes(p + size, slab->s_size - size, FILL_REDZONE))
+		return (KA_WHY_REDZONE);
+	if ((debug & KA_DEBUG_POISON) != 0) {
+		memset(p, FILL_FREED, slab->s_size);
+		e->e_debug |= ENTRY_POISONED;
+	}
+	if ((debug & KA_DEBUG_AUDIT) != 0)
+		debug_record(slab, index, cpu, false);
+	return (KA_WHY_NONE);
+}
+
+unsigned
+km__debug_usable(const struct ka_slab *slab, uint32_t index)
+{
+	unsigned class = slab->s_entry[index].e_debug & ~ENTRY_POISONED;
+
+	KA_ASSERT(class >= 1 && class <= KM_CLASSES);
+	return (km_class_size[class - 1]);
+}
+
+bool
+km__debug_trail(const void *addr, struct ka_trail *ret_trail)
+{
+	struct ka_slab *slab = km_slab_at(addr);
+	const struct ka_trail *trail = ka_load(&slab->s_trail, ACQUIRE);
+
+	if (trail == NULL ||
+	    slab->s_base !=
+		((uintptr_t)addr & ~(uintptr_t)(KA_SLAB_SIZE - 1)))
+		return (false);
+	*ret_trail = trail[km_index(slab, (uintptr_t)addr)];
+	return (true);
+}
+
+bool
+kmalloc_trail(const void *p, struct ka_trail *ret_trail)
+{
+	return (vm__info(p) != NULL && km__debug_trail(p, ret_trail));
+}

@@ -1,0 +1,682 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kmalloc's slabs: where chunks come from and where they go when the fast
+ * paths of kmalloc.c have nothing. The theory is in kmalloc.c.
+ */
+#include "kmalloc_int.h"
+
+#include <string.h>
+
+#define CARVE_BATCH 64u
+
+struct ka_slab *km_slab_of[65536];
+unsigned km_slabs_keep;
+
+union km_no_slab kmalloc_no_slab = { .slab = { .s_key = SLAB_KEY_SLOW,
+	.s_full = SLAB_NOT_FULL } };
+#define no_slab kmalloc_no_slab
+
+static char *slab_base; /* of the headers */
+static size_t slab_bytes, slab_slots;
+
+__attribute__((constructor)) static void
+slab_init(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 65536; i++)
+		km_slab_of[i] = &no_slab.slab;
+}
+
+int
+km__slab_reserve(size_t slots)
+{
+	bool fresh;
+
+	slab_slots = slots;
+	slab_bytes = slots * KM_SLAB_STRIDE;
+	slab_base = ka_os_reserve(KA_OS_SLABS, slab_bytes, KA_PAGE_SIZE,
+	    &fresh);
+	return (slab_base == NULL ? -1 : 0);
+}
+
+static size_t
+slab_slot(const struct ka_slab *slab)
+{
+	return ((size_t)((const char *)slab - slab_base) / KM_SLAB_STRIDE);
+}
+
+static struct ka_slab *
+slab_of_slot(size_t slot)
+{
+	return ((struct ka_slab *)(void *)(slab_base + slot * KM_SLAB_STRIDE));
+}
+
+static void
+slab_map(uintptr_t base, struct ka_slab *slab)
+{
+	ka_store(&km_slab_of[(uint32_t)base >> 16], slab, RELEASE);
+}
+
+/* At a forced halt: the next system finds every entry free. */
+void
+km__slab_halt(void)
+{
+	uintptr_t base = (uintptr_t)vm__base();
+	size_t slot;
+	uint32_t i;
+
+	for (slot = 0; slot < slab_slots; slot++) {
+		uintptr_t at = base + slot * KA_SLAB_SIZE;
+		struct ka_slab *slab = km_slab_at((void *)at);
+
+		if (slab == &no_slab.slab)
+			continue;
+		for (i = 0; i < slab->s_carved; i++)
+			slab->s_entry[i].e_owner = OWNER_FREE;
+		slab->s_state = SLAB_NONE;
+		slab->s_key = SLAB_KEY_SLOW;
+		km__debug_slab(slab, false);
+		slab_map(at, &no_slab.slab);
+	}
+	ka_os_release(KA_OS_SLABS, slab_base, slab_bytes);
+	slab_slots = 0;
+}
+
+unsigned
+km__chunk_size(unsigned class)
+{
+	return (km_class_size[class < KM_CLASSES_DEBUG ?
+		class :
+		class - KM_CLASSES_DEBUG]);
+}
+
+/* Keys: with the owner's, its fast paths may use the slab. */
+static void
+slab_key(struct ka_slab *slab, bool fast)
+{
+	uint64_t low = fast && slab->s_class < KM_CLASSES ? slab->s_cpu :
+							    SLAB_KEY_SLOW;
+
+	ka_store(&slab->s_key, slab->s_base + low, RELAXED);
+}
+
+static void
+slab_state(struct ka_slab *slab, enum slab_state state)
+{
+	if (slab->s_class < KM_CLASSES)
+		slab->s_use = cpu_at(slab->s_cpu)->c_use +
+		    slab->s_class * sizeof(int64_t);
+	ka_store(&slab->s_state, (uint8_t)state, RELAXED);
+	slab_key(slab, state == SLAB_CURRENT || state == SLAB_PARTIAL);
+	slab->s_full = state == SLAB_PARTIAL ? slab->s_carved : SLAB_NOT_FULL;
+}
+
+/* Heads are peeked at without the lock. */
+#define LIST_SET(head, slab) __atomic_store_n((head), (slab), __ATOMIC_RELAXED)
+
+static void
+list_insert(struct ka_slab **head, struct ka_slab *slab)
+{
+	slab->s_next = *head;
+	slab->s_prev = head;
+	if (slab->s_next != NULL)
+		slab->s_next->s_prev = &slab->s_next;
+	LIST_SET(head, slab);
+}
+
+static void
+list_remove(struct ka_slab *slab)
+{
+	LIST_SET(slab->s_prev, slab->s_next);
+	if (slab->s_next != NULL)
+		slab->s_next->s_prev = slab->s_prev;
+	slab->s_next = NULL;
+	slab->s_prev = NULL;
+}
+
+/* Lays a slab out for a class; all its chunks are free and uncarved. */
+static void
+slab_layout(struct ka_slab *slab, unsigned class)
+{
+	unsigned size = km__chunk_size(class);
+
+	slab->s_class = (uint16_t)class;
+	slab->s_size = size;
+	slab->s_recip = (uint32_t)(((UINT64_C(1) << 32) + size - 1) / size);
+	slab->s_max = KA_SLAB_SIZE / size;
+	slab->s_nfree = 0;
+	slab->s_carved = 0;
+	if (class >= KM_CLASSES_DEBUG)
+		km__debug_slab(slab, true);
+}
+
+static struct ka_slab *
+slab_create(void *addr)
+{
+	size_t slot = (size_t)((char *)addr - vm__base()) / KA_SLAB_SIZE;
+	struct ka_slab *slab = slab_of_slot(slot);
+
+	KA_ASSERT(slab->s_state == SLAB_NONE);
+	slab->s_base = (uintptr_t)addr;
+	ka_store(&slab->s_key, slab->s_base + SLAB_KEY_SLOW, RELAXED);
+	slab->s_trail = NULL;
+	slab->s_size = 0;
+	slab->s_carved = 0;
+	return (slab);
+}
+
+static void
+slab_destroy(struct ka_slab *slab, struct km_todo *todo)
+{
+	ka_store(&slab->s_state, (uint8_t)SLAB_NONE, RELAXED);
+	slab_map(slab->s_base, &no_slab.slab);
+	slab->s_next = todo->dead;
+	todo->dead = slab;
+}
+
+void
+km__todo(struct km_todo *todo)
+{
+	struct ka_slab *slab;
+
+	while ((slab = todo->dead) != NULL) {
+		todo->dead = slab->s_next;
+		km__debug_slab(slab, false);
+		vm__free((void *)slab->s_base, VM_SLAB_PAGES);
+	}
+	if (KA_UNLIKELY(todo->bad != 0))
+		ka_misuse(KA_WHY_DOUBLE_FREE, (void *)todo->bad,
+		    "%p was freed on two CPUs", (void *)todo->bad);
+}
+
+static bool
+slab_is_whole(const struct ka_slab *slab)
+{
+	return (slab->s_nfree == slab->s_carved);
+}
+
+/* Puts untouched chunks on the stack, so that the lowest comes off first. */
+static bool
+slab_carve(struct ka_slab *slab)
+{
+	uint32_t i, n = slab->s_max - slab->s_carved;
+
+	if (n == 0)
+		return (false);
+	if (n > CARVE_BATCH)
+		n = CARVE_BATCH;
+	for (i = 0; i < n; i++) {
+		uint32_t index = slab->s_carved + n - 1 - i;
+
+		ka_store(&slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
+		slab->s_entry[index].e_debug = 0;
+		slab->s_entry[slab->s_nfree + i].e_stack = (uint16_t)index;
+	}
+	ka_store(&slab->s_carved, slab->s_carved + n, RELAXED);
+	slab->s_nfree += n;
+	return (true);
+}
+
+/* A wholly free slab leaves its class: kept, or given back (KM-14, VM-7). */
+static void
+slab_retire(struct ka_cpu *cpu, struct ka_slab *slab, struct km_todo *todo)
+{
+	if (cpu->c_free_count < km_slabs_keep &&
+	    ka_load(&cpu_shortage, RELAXED) == 0 &&
+	    slab->s_class < KM_CLASSES) {
+		slab_state(slab, SLAB_FREE);
+		list_insert(&cpu->c_free, slab);
+		cpu->c_free_count++;
+	} else {
+		slab_destroy(slab, todo);
+	}
+}
+
+/* A chunk's index goes on the stack; its entry is free already. */
+void
+km__push(struct ka_cpu *cpu, struct ka_slab *slab, uint32_t index,
+    struct km_todo *todo)
+{
+	KA_ASSERT(slab->s_nfree < slab->s_carved);
+	slab->s_entry[slab->s_nfree].e_stack = (uint16_t)index;
+	slab->s_nfree++;
+	if (slab->s_state == SLAB_FULL) {
+		slab_state(slab, SLAB_PARTIAL);
+		list_insert(&cpu->c_partial[slab->s_class].first, slab);
+	}
+	if (!slab_is_whole(slab))
+		return;
+	if (slab->s_state == SLAB_PARTIAL) {
+		list_remove(slab);
+		slab_retire(cpu, slab, todo);
+	} else if (slab->s_state == SLAB_CURRENT &&
+	    ka_load(&cpu_shortage, RELAXED) != 0) {
+		cpu__set_slab(cpu, slab->s_class, &no_slab.slab);
+		slab_destroy(slab, todo);
+	}
+}
+
+void
+km__unused(struct ka_cpu *cpu, unsigned class, struct km_todo *todo)
+{
+	struct ka_slab *slab = cpu->c_slab[class];
+
+	if (slab == &no_slab.slab || !slab_is_whole(slab) ||
+	    ka_load(&cpu_shortage, RELAXED) == 0)
+		return;
+	cpu__set_slab(cpu, class, &no_slab.slab);
+	slab_destroy(slab, todo);
+}
+
+static uint32_t
+remote_handle(const struct ka_slab *slab, uint32_t index)
+{
+	return ((uint32_t)slab_slot(slab) << 13 | index);
+}
+
+/*
+ * The lock-free half of a remote free: the entry is claimed already and holds
+ * `head` as its link; see kmalloc.c §5.
+ */
+static void
+remote_push(struct ka_slab *slab, uint32_t index, uint32_t head)
+{
+	struct ka_cpu *target = cpu_at(ka_load(&slab->s_cpu, ACQUIRE));
+	uint32_t seen = head;
+
+	while (!ka_cas(&target->c_remote, &seen, remote_handle(slab, index)))
+		ka_store(&slab->s_entry[index].e_owner, OWNER_REMOTE | seen,
+		    RELAXED);
+}
+
+bool
+km__remote_free(struct ka_slab *slab, uint32_t index, uint32_t owner)
+{
+	struct ka_cpu *target = cpu_at(ka_load(&slab->s_cpu, ACQUIRE));
+	uint32_t head = ka_load(&target->c_remote, ACQUIRE);
+
+	if (!ka_cas(&slab->s_entry[index].e_owner, &owner,
+		OWNER_REMOTE | head))
+		return (false);
+	remote_push(slab, index, head);
+	return (true);
+}
+
+/*
+ * Takes the whole remote list at once. A chunk whose slab has moved to another
+ * CPU since is sent on. An entry that is not marked was freed twice at the
+ * same time, here and remotely: the rest of the list is lost with it.
+ */
+void
+km__drain(struct ka_cpu *cpu, struct km_todo *todo)
+{
+	uint32_t handle, next;
+
+	if (ka_load(&cpu->c_remote, RELAXED) == CPU_REMOTE_NONE)
+		return;
+	handle = ka_xchg(&cpu->c_remote, CPU_REMOTE_NONE);
+	while (handle != CPU_REMOTE_NONE) {
+		struct ka_slab *slab = slab_of_slot(handle >> 13);
+		uint32_t index = handle & (SLAB_CHUNKS_MAX - 1);
+		struct slab_entry *e = &slab->s_entry[index];
+
+		next = ka_load(&e->e_owner, ACQUIRE);
+		if ((next & OWNER_REMOTE) == 0) {
+			todo->bad = slab->s_base + index * slab->s_size;
+			return;
+		}
+		next &= ~OWNER_REMOTE;
+		if (ka_load(&slab->s_cpu, ACQUIRE) != cpu->c_index) {
+			struct ka_cpu *to = cpu_at(slab->s_cpu);
+			uint32_t head = ka_load(&to->c_remote, ACQUIRE);
+
+			ka_store(&e->e_owner, OWNER_REMOTE | head, RELAXED);
+			remote_push(slab, index, head);
+		} else {
+			ka_store(&e->e_owner, OWNER_FREE, RELAXED);
+			km__push(cpu, slab, index, todo);
+		}
+		handle = next;
+	}
+}
+
+static void
+slab_make_current(struct ka_cpu *cpu, struct ka_slab *slab)
+{
+	struct ka_slab *old = cpu->c_slab[slab->s_class];
+
+	if (old != &no_slab.slab) {
+		KA_ASSERT(old->s_nfree == 0);
+		slab_state(old, SLAB_FULL);
+	}
+	slab_state(slab, SLAB_CURRENT);
+	cpu__set_slab(cpu, slab->s_class, slab);
+}
+
+/* Makes c_slab[class] have a free chunk, out of what the CPU has. */
+bool
+km__fill(struct ka_cpu *cpu, unsigned class, struct km_todo *todo)
+{
+	struct ka_slab *slab = cpu->c_slab[class];
+
+	if (slab->s_nfree != 0)
+		return (true);
+	km__drain(cpu, todo);
+	slab = cpu->c_slab[class];
+	if (slab->s_nfree != 0)
+		return (true);
+	if (slab != &no_slab.slab && slab_carve(slab))
+		return (true);
+	slab = cpu->c_partial[class].first;
+	if (slab != NULL) {
+		list_remove(slab);
+		slab_make_current(cpu, slab);
+		return (true);
+	}
+	slab = cpu->c_free;
+	if (slab == NULL)
+		return (false);
+	list_remove(slab);
+	cpu->c_free_count--;
+	km__adopt(cpu, slab, class, todo);
+	return (true);
+}
+
+/* A slab without chunks in use becomes the current one of a class; if others
+ * on this CPU were faster and theirs has chunks, it is not needed. */
+void
+km__adopt(struct ka_cpu *cpu, struct ka_slab *slab, unsigned class,
+    struct km_todo *todo)
+{
+	ka_store(&slab->s_cpu, cpu->c_index, RELEASE);
+	if (slab->s_size == 0 || slab->s_class != class) {
+		slab_layout(slab, class);
+		(void)slab_carve(slab);
+	}
+	slab_map(slab->s_base, slab);
+	if (cpu->c_slab[class]->s_nfree != 0)
+		slab_retire(cpu, slab, todo);
+	else
+		slab_make_current(cpu, slab);
+}
+
+/*
+ * A fast free made a partial slab wholly free and has left the section since:
+ * look again.
+ */
+void
+km__whole(struct ka_slab *slab)
+{
+	struct ka_cpu *cpu = cpu__lock_self();
+	struct km_todo todo = { 0 };
+
+	if (ka_load(&slab->s_state, RELAXED) == SLAB_PARTIAL &&
+	    ka_load(&slab->s_cpu, ACQUIRE) == cpu->c_index &&
+	    slab_is_whole(slab)) {
+		list_remove(slab);
+		slab_retire(cpu, slab, &todo);
+	}
+	cpu__unlock_self(cpu);
+	km__todo(&todo);
+}
+
+/* Gives every wholly free slab of a visited CPU back; returns how many. */
+static size_t
+slab_reclaim_locked(struct ka_cpu *cpu, struct km_todo *todo)
+{
+	struct ka_slab *slab, *next;
+	size_t n = 0;
+	unsigned i;
+
+	for (i = 0; i < KM_CLASSES_ALL; i++) {
+		slab = cpu->c_slab[i];
+		if (slab != &no_slab.slab && slab_is_whole(slab)) {
+			cpu__set_slab(cpu, i, &no_slab.slab);
+			slab_destroy(slab, todo);
+			n++;
+		}
+		for (slab = cpu->c_partial[i].first; slab != NULL;
+		     slab = next) {
+			next = slab->s_next;
+			if (!slab_is_whole(slab))
+				continue;
+			list_remove(slab);
+			slab_destroy(slab, todo);
+			n++;
+		}
+	}
+	while ((slab = cpu->c_free) != NULL) {
+		list_remove(slab);
+		slab_destroy(slab, todo);
+		n++;
+	}
+	cpu->c_free_count = 0;
+	return (n);
+}
+
+size_t
+km__reclaim(struct ka_cpu *cpu, struct km_todo *todo)
+{
+	size_t n;
+
+	cpu__visit(cpu);
+	km__drain(cpu, todo);
+	n = slab_reclaim_locked(cpu, todo);
+	cpu__leave(cpu);
+	return (n);
+}
+
+static size_t
+slab_reclaim_all(void)
+{
+	struct km_todo todo = { 0 };
+	size_t n = 0;
+	unsigned i;
+
+	for (i = 0; i <= cpu_count; i++)
+		n += km__reclaim(cpu_at(i), &todo);
+	km__todo(&todo);
+	return (n);
+}
+
+size_t
+kmalloc_trim(void)
+{
+	return (slab_reclaim_all());
+}
+
+/* The owner is gone: nothing is current any more. */
+void
+kmalloc__flush(struct ka_cpu *cpu, bool parked)
+{
+	struct km_todo todo = { 0 };
+	struct ka_slab *slab;
+	unsigned i;
+
+	(void)km__reclaim(cpu, &todo);
+	if (!parked)
+		return;
+	cpu__visit(cpu);
+	for (i = 0; i < KM_CLASSES_ALL; i++) {
+		slab = cpu->c_slab[i];
+		if (slab == &no_slab.slab)
+			continue;
+		cpu__set_slab(cpu, i, &no_slab.slab);
+		if (slab->s_nfree == 0 && !slab_carve(slab)) {
+			slab_state(slab, SLAB_FULL);
+			continue;
+		}
+		slab_state(slab, SLAB_PARTIAL);
+		list_insert(&cpu->c_partial[i].first, slab);
+	}
+	cpu__leave(cpu);
+	km__todo(&todo);
+}
+
+/* Takes a slab with a free chunk of the class away from a CPU. */
+static struct ka_slab *
+slab_detach(struct ka_cpu *cpu, unsigned class, unsigned to,
+    struct km_todo *todo)
+{
+	struct ka_slab *slab;
+
+	cpu__visit(cpu);
+	km__drain(cpu, todo);
+	slab = cpu->c_partial[class].first;
+	if (slab != NULL) {
+		list_remove(slab);
+	} else {
+		slab = cpu->c_slab[class];
+		if (slab == &no_slab.slab ||
+		    (slab->s_nfree == 0 && !slab_carve(slab))) {
+			cpu__leave(cpu);
+			return (NULL);
+		}
+		cpu__set_slab(cpu, class, &no_slab.slab);
+	}
+	slab_state(slab, SLAB_MOVING);
+	/* Who frees a chunk of it from now on must see all of the above. */
+	ka_store(&slab->s_cpu, (uint16_t)to, RELEASE);
+	cpu__leave(cpu);
+	return (slab);
+}
+
+/* … and puts it on another's list. Frees go there from now on. */
+static void
+slab_attach(struct ka_slab *slab, struct km_todo *todo)
+{
+	struct ka_cpu *cpu = cpu_at(slab->s_cpu);
+
+	cpu__visit(cpu);
+	slab_state(slab, SLAB_PARTIAL);
+	list_insert(&cpu->c_partial[slab->s_class].first, slab);
+	if (slab_is_whole(slab)) {
+		list_remove(slab);
+		slab_retire(cpu, slab, todo);
+	}
+	cpu__leave(cpu);
+}
+
+/*
+ * Looks for chunks of the class on other CPUs: on those without owner before
+ * new pages are taken, on all before a caller sleeps.
+ */
+static bool
+slab_steal(unsigned class, bool all)
+{
+	struct km_todo todo = { 0 };
+	unsigned i, self = ka_cpu_self()->c_index;
+	struct ka_slab *slab = NULL;
+
+	for (i = 0; i <= cpu_count && slab == NULL; i++) {
+		struct ka_cpu *cpu = cpu_at(i);
+
+		if (i == self)
+			continue;
+		if (!all && (ka_load(&cpu->c_owned, RELAXED) || cpu->c_spare))
+			continue;
+		if (!all && ka_load(&cpu->c_remote, RELAXED) ==
+			CPU_REMOTE_NONE &&
+		    ka_load(&cpu->c_partial[class].first, RELAXED) == NULL)
+			continue;
+		slab = slab_detach(cpu, class, self, &todo);
+	}
+	if (slab != NULL)
+		slab_attach(slab, &todo);
+	km__todo(&todo);
+	return (slab != NULL);
+}
+
+static unsigned
+km_depth(int flags)
+{
+	if ((flags & M_USE_INTERRUPT_RESERVE) != 0)
+		return (VM_ALLOC_INTERRUPT);
+	return ((flags & M_USE_RESERVE) != 0 ? VM_ALLOC_SYSTEM :
+					       VM_ALLOC_NORMAL);
+}
+
+/*
+ * Pages are short and the caller may wait: from here on every free looks for
+ * waiters. What could be had is tried after the event count was read, so that
+ * no free falls between trying and sleeping. With a class, chunks on any CPU
+ * will do as well as pages: NULL and *ret_again.
+ */
+static void *
+km_pages_wait(size_t npages, size_t align, int flags, unsigned class,
+    bool *ret_again)
+{
+	unsigned depth = km_depth(flags);
+	enum vm_observe verdict;
+	uint64_t event;
+	void *addr;
+
+	cpu__shortage_begin();
+	for (;;) {
+		event = vm__event();
+		(void)slab_reclaim_all();
+		addr = vm__alloc(npages, align, depth, &verdict);
+		if (addr != NULL)
+			break;
+		if (class < KM_CLASSES_ALL && slab_steal(class, true)) {
+			*ret_again = true;
+			break;
+		}
+		vm__wait(event, npages, align, depth, verdict);
+		if (class < KM_CLASSES_ALL) {
+			/* Chunks may have come to this CPU meanwhile. */
+			*ret_again = true;
+			break;
+		}
+	}
+	cpu__shortage_end();
+	return (addr);
+}
+
+/*
+ * Pages for a large object, or for a slab. A caller that may not wait gives
+ * back what its own CPU keeps, and tries once more (VM-7).
+ */
+static void *
+km_pages(size_t npages, size_t align, int flags, unsigned class,
+    bool *ret_again)
+{
+	unsigned depth = km_depth(flags);
+	struct km_todo todo = { 0 };
+	size_t reclaimed;
+	void *addr;
+
+	addr = vm__alloc(npages, align, depth, NULL);
+	if (addr != NULL)
+		return (addr);
+	if ((flags & M_WAITOK) != 0)
+		return (km_pages_wait(npages, align, flags, class, ret_again));
+	reclaimed = km__reclaim(ka_cpu_self(), &todo);
+	km__todo(&todo);
+	if (reclaimed != 0)
+		addr = vm__alloc(npages, align, depth, NULL);
+	return (addr);
+}
+
+void *
+km__pages(size_t npages, size_t align, int flags)
+{
+	bool again;
+
+	return (km_pages(npages, align, flags, KM_CLASSES_ALL, &again));
+}
+
+struct ka_slab *
+km__slab_get(unsigned class, int flags, bool *ret_again)
+{
+	void *addr;
+
+	*ret_again = false;
+	if (ka_load(&cpu_parked, RELAXED) != 0 && slab_steal(class, false)) {
+		*ret_again = true;
+		return (NULL);
+	}
+	addr = km_pages(VM_SLAB_PAGES, KA_SLAB_SIZE, flags, class, ret_again);
+	return (addr == NULL ? NULL : slab_create(addr));
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kmalloc's private parts. What other modules may call has two underscores.
+ *
+ * Lock order: c_lock of one CPU, then the page layer's (cpu.h).
+ */
+#ifndef KA_KMALLOC_INT_H
+#define KA_KMALLOC_INT_H
+
+#include <kalloc/kmalloc.h>
+
+#include "cpu.h"
+#include "vm_page_int.h"
+
+/*
+ * States of a slab, kept in s_state, changed under c_lock of s_cpu:
+ *   1 CURRENT  the CPU allocates its class from it
+ *   2 PARTIAL  on c_partial: some chunk is free, some is not
+ *   3 FULL     no chunk is free; on no list, only its chunks refer to it
+ *   4 FREE     wholly free, kept on c_free
+ *   5 MOVING   on its way to another CPU's c_partial
+ *   0 NONE     no slab: its pages are the page layer's
+ */
+enum slab_state {
+	SLAB_NONE,
+	SLAB_CURRENT,
+	SLAB_PARTIAL,
+	SLAB_FULL,
+	SLAB_FREE,
+	SLAB_MOVING
+};
+
+/*
+ * A chunk's entry. e_owner: while allocated, the type's cookie plus the
+ * chunk's offset in the slab, so that one comparison tells double free, wrong
+ * type and interior pointer; OWNER_FREE; or OWNER_REMOTE and the next of the
+ * remote list. e_stack is no part of the chunk but of the stack of free
+ * chunks' indices: s_entry[0 .. s_nfree - 1].
+ */
+struct slab_entry {
+	uint16_t e_stack;
+	uint16_t e_debug; /* requested class + 1, ENTRY_POISONED */
+	uint32_t e_owner;
+};
+
+#define OWNER_FREE     0x7fffffffu
+#define OWNER_REMOTE   0x80000000u
+#define ENTRY_POISONED 0x8000u
+
+#define SLAB_CHUNKS_MAX (KA_SLAB_SIZE / 8)
+#define SLAB_NOT_FULL   UINT32_MAX /* s_full that is never reached */
+
+/* Out of the slab's pages, so that no overrun reaches it: one for each slot
+ * of the arena, KM_SLAB_STRIDE apart. */
+struct ka_slab {
+	uint64_t s_key;   /* s_base plus the CPU's key, or SLAB_KEY_SLOW */
+	char *s_use;      /* the CPU's counter of this class, less a cookie */
+	uintptr_t s_base; /* first byte of the slab's pages */
+	uint32_t s_nfree; /* chunks on the stack */
+	uint32_t s_full;  /* a free that makes s_nfree this is slow */
+	uint32_t s_recip; /* 2^32 / s_size, rounded up */
+	uint32_t s_size;  /* of a chunk */
+	uint16_t s_class;
+	uint16_t s_cpu; /* whose it is */
+	uint32_t s_carved;  /* chunks that were ever on the stack */
+	uint32_t s_max;     /* chunks in all */
+	uint8_t s_state;
+	struct ka_slab *s_next, **s_prev; /* on a list */
+	struct ka_trail *s_trail;         /* KA_DEBUG_AUDIT: one a chunk */
+	struct slab_entry s_entry[] __attribute__((aligned(128)));
+};
+
+KA_STATIC_ASSERT(sizeof(struct ka_slab) == 128, "two cache lines of header");
+#define KM_SLAB_STRIDE                                                      \
+	((sizeof(struct ka_slab) +                                          \
+	     (SLAB_CHUNKS_MAX + 1) * sizeof(struct slab_entry) + 4095) / 4096 * \
+	    4096)
+
+/* The slab that is none: no chunk is free, no key matches. */
+union km_no_slab {
+	struct ka_slab slab;
+	char bytes[sizeof(struct ka_slab) + sizeof(struct slab_entry)];
+};
+extern union km_no_slab kmalloc_no_slab;
+
+/* Slab of every 64 KiB of address space modulo 4 GiB, never NULL: what is no
+ * slab has the one that matches nothing. */
+extern struct ka_slab *km_slab_of[65536];
+extern const uint8_t km_class_of[KA_KMALLOC_MAX + 1];
+extern const uint16_t km_class_size[KM_CLASSES];
+extern unsigned km_slabs_keep;
+extern unsigned km_debug;
+
+/*
+ * What is left to do when nothing is locked any more: slabs to give back (no
+ * lock is taken in a section), and a chunk that was freed twice. km__todo()
+ * does it; every function below that takes one may add to it.
+ */
+struct km_todo {
+	struct ka_slab *dead;
+	uintptr_t bad;
+};
+
+KA_INLINE struct ka_slab *
+km_slab_at(const void *addr)
+{
+	return (km_slab_of[(uint32_t)(uintptr_t)addr >> 16]);
+}
+
+KA_INLINE uint32_t
+km_index(const struct ka_slab *slab, uintptr_t addr)
+{
+	return ((uint32_t)((addr & (KA_SLAB_SIZE - 1)) *
+		    (uint64_t)slab->s_recip >> 32));
+}
+
+/* Counters that only the owner writes and anybody reads. */
+#ifdef KA_TSAN
+#define KM_ADD(x, n)                                                       \
+	({                                                                 \
+		__typeof__(x) km_sum = __atomic_load_n(&(x),               \
+		    __ATOMIC_RELAXED);                                     \
+		km_sum += (__typeof__(x))(n);                              \
+		__atomic_store_n(&(x), km_sum, __ATOMIC_RELAXED);          \
+		km_sum;                                                    \
+	})
+#else
+#define KM_ADD(x, n) ((x) += (__typeof__(x))(n))
+#endif
+/* A word that others may change, where one instruction reads it anyhow: plain,
+ * so that it can be an operand; a schedule point in the simulation. */
+#if defined(KA_TSAN) || defined(KA_PORT_SIM)
+#define KM_PEEK(x) ka_load(&(x), RELAXED)
+#else
+#define KM_PEEK(x) (x)
+#endif
+#define KM_READ(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+
+/* km_slab.c: under c_lock of the CPU (cpu__lock_self, cpu__visit). */
+bool km__fill(struct ka_cpu *, unsigned class, struct km_todo *);
+void km__push(struct ka_cpu *, struct ka_slab *, uint32_t index,
+    struct km_todo *);
+void km__adopt(struct ka_cpu *, struct ka_slab *, unsigned class,
+    struct km_todo *);
+/* No chunk was taken after all: while pages are short, what is wholly free
+ * goes. */
+void km__unused(struct ka_cpu *, unsigned class, struct km_todo *);
+void km__drain(struct ka_cpu *, struct km_todo *);
+void km__todo(struct km_todo *);
+/* Claims a chunk that `owner` still owns for its CPU: lock-free, in the
+ * section of the caller. False: it is not owned so any more. */
+bool km__remote_free(struct ka_slab *, uint32_t index, uint32_t owner);
+/* The same, but with nothing locked. */
+struct ka_slab *km__slab_get(unsigned class, int flags, bool *ret_again);
+void km__whole(struct ka_slab *);
+size_t km__reclaim(struct ka_cpu *, struct km_todo *);
+void *km__pages(size_t npages, size_t align, int flags);
+void km__slab_halt(void);
+int km__slab_reserve(size_t slots);
+unsigned km__chunk_size(unsigned class);
+void kmalloc__flush(struct ka_cpu *, bool parked);
+
+/* malloc_type.c */
+void km__type_boot(void);
+void km__type_halt(void);
+void km__type_check(const struct malloc_type *, const char *caller);
+bool km__type_grant(struct ka_cpu *, struct malloc_type *, unsigned class);
+bool km__type_admit(struct malloc_type *, uint64_t bytes);
+void km__type_settle(struct malloc_type *, uint64_t bytes);
+void km__type_each(void (*fn)(void *, struct malloc_type *), void *arg);
+/* Is it the id of a type, declared or ended with objects in use? */
+bool km__type_is_id(uint32_t id);
+/* Objects of ended types that are still in use. */
+uint64_t km__type_stale_objects(void);
+
+/* km_debug.c: chunks of types with debug options; under c_lock. */
+unsigned km__debug_class(unsigned class, unsigned debug);
+void km__debug_slab(struct ka_slab *, bool get);
+enum ka_why km__debug_alloc(struct ka_slab *, uint32_t index, unsigned class,
+    unsigned debug, unsigned cpu);
+enum ka_why km__debug_free(struct ka_slab *, uint32_t index, unsigned debug,
+    unsigned cpu);
+unsigned km__debug_usable(const struct ka_slab *, uint32_t index);
+bool km__debug_trail(const void *addr, struct ka_trail *ret_trail);
+
+bool kmalloc__report(void (*report)(void *, const struct kalloc_leak *),
+    void *arg);
+
+#endif

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * malloc types: declaration, limits, statistics (KM-5, KM-6, KM-17).
+ *
+ * A type has an id while it is declared and a system is up; its *cookie*, the
+ * id << 16, is what allocated chunks carry and where its counters are. Types
+ * declared before boot, by MALLOC_DEFINE, wait on a list. The id of a type
+ * that ended with objects in use is not used again until halt: those objects
+ * must not become another's.
+ *
+ * Limit. ks_loose is at least the usage that grants allow; while it is below
+ * the limit a grant is one addition. At the limit the counters of all CPUs are
+ * summed and ks_loose is based anew on what is really in use. Grants of a type
+ * add up to at most a sixteenth of its limit, so that usage exceeds the limit
+ * by that and one request a CPU, no more.
+ *
+ * Invariants: I-MT-1 a declared type's slot refers to it; I-MT-2 the counters
+ * of a type sum to no negative number (kmalloc_audit()).
+ */
+#include "kmalloc_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define GRANT_MAX    4096
+#define COLLECTS_MAX 8
+
+MALLOC_DEFINE(M_CACHE, "cache", "Various Dynamically allocated caches");
+MALLOC_DEFINE(M_DEVBUF, "devbuf", "device driver memory");
+MALLOC_DEFINE(M_TEMP, "temp", "misc temporary data buffers");
+
+static struct ka_mutex type_lock = KA_MUTEX_INITIALIZER;
+static struct malloc_type *type_slot[KA_TYPES_MAX + 1]; /* by id; 0: none */
+static uint8_t type_stale[KA_TYPES_MAX + 1]; /* ended with objects in use */
+static struct malloc_type *type_static;      /* declared before boot */
+static struct malloc_type type_heap[KA_TYPES_MAX]; /* kmalloc_create() */
+static unsigned type_top; /* ids used since boot are up to here */
+
+/* Counters begin at zero: the statistics of the last owner of the id go. */
+static void
+type_clear_use(uint32_t cookie)
+{
+	unsigned i;
+
+	for (i = 0; i <= cpu_count; i++)
+		memset(cpu_use(cpu_at(i), cookie), 0, sizeof(struct km_use));
+}
+
+static bool
+type_register(struct malloc_type *type)
+{
+	unsigned id;
+
+	for (id = 1; id <= KA_TYPES_MAX; id++)
+		if (type_slot[id] == NULL && !type_stale[id])
+			break;
+	if (id > KA_TYPES_MAX)
+		return (false);
+	if (id > type_top)
+		type_top = id;
+	type_slot[id] = type;
+	type->ks_limit = vm__bytes() / 10;
+	type->ks_loose = 0;
+	type->ks_pending = 0;
+	type->ks_debug = km_debug;
+	type_clear_use(id << 16);
+	ka_store(&type->ks_cookie, id << 16, RELAXED);
+	ka_store(&type->ks_magic, KA_TYPE_MAGIC, RELEASE);
+	return (true);
+}
+
+void
+km__type_boot(void)
+{
+	struct malloc_type *type;
+
+	ka_mutex_init(&type_lock, "types");
+	type_top = 0;
+	type_clear_use(0);
+	for (type = type_static; type != NULL; type = type->ks_next)
+		(void)type_register(type);
+}
+
+void
+km__type_halt(void)
+{
+	unsigned id;
+
+	for (id = 1; id <= type_top; id++) {
+		struct malloc_type *type = type_slot[id];
+
+		type_slot[id] = NULL;
+		type_stale[id] = 0;
+		if (type == NULL)
+			continue;
+		type->ks_cookie = 0;
+		type->ks_magic = 0;
+		type->ks_heap = 0;
+	}
+}
+
+void
+km__type_check(const struct malloc_type *type, const char *caller)
+{
+	if (type == NULL || ka_load(&type->ks_magic, ACQUIRE) != KA_TYPE_MAGIC)
+		ka_misuse(KA_WHY_BAD_TYPE, NULL, "%s: the type is not declared",
+		    caller);
+}
+
+void
+malloc_init(struct malloc_type *type)
+{
+	struct malloc_type *t;
+	bool done = true;
+
+	ka_mutex_lock(&type_lock);
+	if (kalloc_is_up()) {
+		if (ka_load(&type->ks_magic, RELAXED) != KA_TYPE_MAGIC)
+			done = type_register(type);
+	} else {
+		for (t = type_static; t != NULL && t != type; t = t->ks_next)
+			continue;
+		if (t == NULL) {
+			type->ks_next = type_static;
+			type_static = type;
+		}
+	}
+	ka_mutex_unlock(&type_lock);
+	if (!done)
+		ka_misuse(KA_WHY_BAD_ARG, NULL,
+		    "malloc_init: more than %u malloc types", KA_TYPES_MAX);
+}
+
+struct type_sum {
+	int64_t allocs, frees, calls, bytes;
+};
+
+static void
+type_sum_cpu(struct type_sum *s, const struct km_use *u)
+{
+	unsigned i;
+
+	for (i = 0; i < KM_CLASSES; i++) {
+		uint64_t granted = KM_READ(u->u_granted[i]);
+		int64_t allocs, frees;
+
+		allocs = (int64_t)granted - KM_READ(u->u_left[i]);
+		frees = (int64_t)KM_READ(u->u_freed[i]);
+		s->allocs += allocs;
+		s->frees += frees;
+		s->bytes += (allocs - frees) * km_class_size[i];
+	}
+	s->calls += (int64_t)KM_READ(u->u_calls);
+	s->allocs += (int64_t)KM_READ(u->u_large);
+	s->frees += (int64_t)KM_READ(u->u_large_freed);
+	s->bytes += ((int64_t)KM_READ(u->u_large_pages) -
+			(int64_t)KM_READ(u->u_large_pages_freed)) *
+	    KA_PAGE_SIZE;
+}
+
+static void
+type_sum(struct type_sum *s, uint32_t cookie)
+{
+	unsigned i;
+
+	memset(s, 0, sizeof(*s));
+	for (i = 0; i <= cpu_count; i++)
+		type_sum_cpu(s, cpu_use(cpu_at(i), cookie));
+}
+
+void
+kmalloc_type_stats(struct malloc_type *type, struct kmalloc_stats *ret_s)
+{
+	struct type_sum s;
+
+	km__type_check(type, "kmalloc_type_stats");
+	type_sum(&s, type->ks_cookie);
+	ret_s->calls = (uint64_t)(s.allocs + s.calls);
+	ret_s->inuse = s.allocs > s.frees ? (uint64_t)(s.allocs - s.frees) : 0;
+	ret_s->memuse = s.bytes > 0 ? (uint64_t)s.bytes : 0;
+	ret_s->limit = ka_load(&type->ks_limit, RELAXED);
+}
+
+/* What all CPUs' grants of a type still allow, in bytes. */
+static uint64_t
+type_left(uint32_t cookie)
+{
+	uint64_t left = 0;
+	unsigned i, c;
+
+	for (i = 0; i <= cpu_count; i++)
+		for (c = 0; c < KM_CLASSES; c++) {
+			int64_t n =
+			    KM_READ(cpu_use(cpu_at(i), cookie)->u_left[c]);
+
+			if (n > 0)
+				left += (uint64_t)n * km_class_size[c];
+		}
+	return (left);
+}
+
+/*
+ * Is the type's usage at its limit? Counters are summed while others run: a
+ * free may be missed and its successor's allocation be seen. All counters only
+ * grow, so two equal sums in a row are what was at one instant; if others are
+ * too busy for that, the answer is no. `own` bytes of ks_pending are the
+ * caller's. Pending is read after the counters and lowered before they are
+ * raised (km__type_settle), so that nothing is counted twice.
+ */
+static bool
+type_is_full(struct malloc_type *type, uint64_t limit, uint64_t own,
+    uint64_t *ret_usage)
+{
+	struct type_sum s, before = { 0 };
+	unsigned i;
+
+	for (i = 0; i < COLLECTS_MAX; i++) {
+		type_sum(&s, type->ks_cookie);
+		*ret_usage = ka_load(&type->ks_pending, ACQUIRE) - own;
+		if (s.bytes > 0)
+			*ret_usage += (uint64_t)s.bytes;
+		if (*ret_usage < limit)
+			return (false);
+		if (i > 0 && memcmp(&s, &before, sizeof(s)) == 0)
+			return (true);
+		before = s;
+	}
+	return (false);
+}
+
+/*
+ * May bytes be added? Tested before they are (KM-6). The compare-and-swap
+ * makes test and addition one, so that of callers that race only one exceeds
+ * the limit; what was admitted and is not counted yet is pending, so that
+ * counting anew does not forget it.
+ */
+static bool
+type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
+{
+	uint64_t limit = ka_load(&type->ks_limit, RELAXED), usage;
+	uint64_t loose = ka_load(&type->ks_loose, RELAXED);
+
+	for (;;) {
+		if (loose < limit) {
+			if (ka_cas(&type->ks_loose, &loose, loose + bytes))
+				return (true);
+			continue;
+		}
+		if (type_is_full(type, limit, own, &usage))
+			return (false);
+		if (ka_cas(&type->ks_loose, &loose,
+			usage + type_left(type->ks_cookie) + bytes))
+			return (true);
+	}
+}
+
+/* A large object, until km__type_settle(). */
+bool
+km__type_admit(struct malloc_type *type, uint64_t bytes)
+{
+	(void)ka_add(&type->ks_pending, bytes);
+	if (type_admit(type, bytes, bytes))
+		return (true);
+	(void)ka_add(&type->ks_pending, -bytes);
+	return (false);
+}
+
+/* It is about to be counted, in the same section; or was not to be had. */
+void
+km__type_settle(struct malloc_type *type, uint64_t bytes)
+{
+	(void)ka_add(&type->ks_pending, -bytes);
+}
+
+/*
+ * Allocations of a class that may pass before the next test: half of what is
+ * left of the CPU's part of a sixteenth of the limit, one when the limit comes
+ * near, and for debug types, which must not find the fast path.
+ */
+static uint64_t
+type_grant_size(const struct km_use *use, const struct malloc_type *type,
+    uint64_t limit, unsigned class)
+{
+	uint64_t n, bytes = limit / 16 / (cpu_count + 1), out = 0;
+	unsigned c;
+
+	if (type->ks_debug != 0)
+		return (1);
+	for (c = 0; c < KM_CLASSES; c++)
+		if (use->u_left[c] > 0)
+			out += (uint64_t)use->u_left[c] * km_class_size[c];
+	n = out < bytes ? (bytes - out) / 2 / km_class_size[class] : 0;
+	if (n > GRANT_MAX)
+		n = GRANT_MAX;
+	if (n == 0 || ka_load(&type->ks_loose, RELAXED) +
+		    n * km_class_size[class] > limit)
+		n = 1;
+	return (n);
+}
+
+/* Makes u_left[class] of a locked CPU at least one, if the limit allows it. */
+bool
+km__type_grant(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
+{
+	struct km_use *use = cpu_use(cpu, type->ks_cookie);
+	uint64_t n;
+
+	if (KM_READ(use->u_left[class]) > 0)
+		return (true);
+	n = type_grant_size(use, type, ka_load(&type->ks_limit, RELAXED),
+	    class);
+	if (!type_admit(type, n * km_class_size[class], 0))
+		return (false);
+	KM_ADD(use->u_left[class], n);
+	KM_ADD(use->u_granted[class], n);
+	return (true);
+}
+
+uint64_t
+kmalloc_limit(struct malloc_type *type)
+{
+	km__type_check(type, "kmalloc_limit");
+	return (ka_load(&type->ks_limit, RELAXED));
+}
+
+void
+kmalloc_raise_limit(struct malloc_type *type, uint64_t bytes)
+{
+	km__type_check(type, "kmalloc_raise_limit");
+	if (bytes == 0)
+		bytes = vm__bytes();
+	ka_mutex_lock(&type_lock);
+	if (bytes > type->ks_limit)
+		ka_store(&type->ks_limit, bytes, RELAXED);
+	ka_mutex_unlock(&type_lock);
+}
+
+void
+kmalloc_set_unlimited(struct malloc_type *type)
+{
+	kmalloc_raise_limit(type, 0);
+}
+
+/*
+ * Ends a type. Remote frees charge their CPU in the same section in which
+ * they claim the chunk: after a rendezvous none is half done.
+ */
+size_t
+malloc_uninit(struct malloc_type *type)
+{
+	struct type_sum s;
+	uint32_t cookie;
+	size_t inuse;
+
+	km__type_check(type, "malloc_uninit");
+	cpu__rendezvous();
+	ka_mutex_lock(&type_lock);
+	cookie = type->ks_cookie;
+	type_sum(&s, cookie);
+	inuse = s.allocs > s.frees ? (size_t)(s.allocs - s.frees) : 0;
+	type_slot[cookie >> 16] = NULL;
+	type_stale[cookie >> 16] = inuse != 0;
+	ka_store(&type->ks_magic, 0, RELEASE);
+	ka_store(&type->ks_cookie, 0, RELAXED);
+	type->ks_heap = 0; /* its storage may serve another */
+	ka_mutex_unlock(&type_lock);
+	return (inuse);
+}
+
+void
+kmalloc_create(struct malloc_type **ret_type, const char *descr)
+{
+	struct malloc_type *type = NULL;
+	unsigned i;
+
+	if (*ret_type != NULL)
+		return;
+	ka_mutex_lock(&type_lock);
+	for (i = 0; i < KA_TYPES_MAX && type == NULL; i++)
+		if (!type_heap[i].ks_heap)
+			type = &type_heap[i];
+	if (type != NULL) {
+		memset(type, 0, sizeof(*type));
+		(void)snprintf(type->ks_name, sizeof(type->ks_name), "%s",
+		    descr);
+		type->ks_shortdesc = type->ks_name;
+		type->ks_longdesc = type->ks_name;
+		type->ks_heap = 1;
+	}
+	ka_mutex_unlock(&type_lock);
+	if (type == NULL)
+		ka_misuse(KA_WHY_BAD_ARG, NULL,
+		    "kmalloc_create: more than %u malloc types", KA_TYPES_MAX);
+	malloc_init(type);
+	*ret_type = type;
+}
+
+size_t
+kmalloc_destroy(struct malloc_type **type)
+{
+	size_t inuse;
+
+	if (*type == NULL)
+		return (0);
+	inuse = malloc_uninit(*type);
+	*type = NULL;
+	return (inuse);
+}
+
+void
+kmalloc_set_debug(struct malloc_type *type, unsigned debug)
+{
+	struct kmalloc_stats s;
+
+	kmalloc_type_stats(type, &s);
+	if (s.inuse != 0)
+		ka_misuse(KA_WHY_BUSY, NULL,
+		    "kmalloc_set_debug: type \"%s\" has %llu objects in use",
+		    type->ks_shortdesc, (unsigned long long)s.inuse);
+	type->ks_debug = debug & KA_DEBUG_ALL;
+}
+
+void
+km__type_each(void (*fn)(void *, struct malloc_type *), void *arg)
+{
+	unsigned id;
+
+	for (id = 1; id <= type_top; id++)
+		if (type_slot[id] != NULL)
+			fn(arg, type_slot[id]);
+}
+
+bool
+km__type_is_id(uint32_t id)
+{
+	return (id >= 1 && id <= type_top &&
+	    (type_slot[id] != NULL || type_stale[id]));
+}
+
+uint64_t
+km__type_stale_objects(void)
+{
+	struct type_sum s;
+	uint64_t n = 0;
+	unsigned id;
+
+	for (id = 1; id <= type_top; id++) {
+		if (!type_stale[id])
+			continue;
+		type_sum(&s, id << 16);
+		n += (uint64_t)(s.allocs - s.frees);
+	}
+	return (n);
+}
+
+/* Objects and bytes of what ended types left behind, for halt. */
+static void
+type_report_stale(void (*report)(void *, const struct kalloc_leak *),
+    void *arg, bool *any)
+{
+	unsigned id;
+
+	for (id = 1; id <= type_top; id++) {
+		struct kalloc_leak leak = { .name = "(ended type)" };
+		struct type_sum s;
+
+		if (!type_stale[id])
+			continue;
+		type_sum(&s, id << 16);
+		leak.count = (uint64_t)(s.allocs - s.frees);
+		leak.bytes = (uint64_t)s.bytes;
+		*any = true;
+		if (report != NULL)
+			report(arg, &leak);
+	}
+}
+
+bool
+kmalloc__report(void (*report)(void *, const struct kalloc_leak *), void *arg)
+{
+	bool any = false;
+	unsigned id;
+
+	for (id = 1; id <= type_top; id++) {
+		struct kmalloc_stats s;
+		struct kalloc_leak leak;
+
+		if (type_slot[id] == NULL)
+			continue;
+		kmalloc_type_stats(type_slot[id], &s);
+		if (s.inuse == 0)
+			continue;
+		leak.name = type_slot[id]->ks_shortdesc;
+		leak.count = s.inuse;
+		leak.bytes = s.memuse;
+		any = true;
+		if (report != NULL)
+			report(arg, &leak);
+	}
+	type_report_stale(report, arg, &any);
+	return (any);
+}
+
+struct vmstat_arg {
+	void (*put)(void *, const char *);
+	void *arg;
+	struct kmalloc_stats total;
+};
+
+static void
+vmstat_line(void *arg, struct malloc_type *type)
+{
+	struct vmstat_arg *v = arg;
+	struct kmalloc_stats s;
+	char line[128];
+
+	kmalloc_type_stats(type, &s);
+	if (s.calls == 0)
+		return;
+	(void)snprintf(line, sizeof(line), "%20s %10llu %9lluK %9lluK %12llu",
+	    type->ks_shortdesc, (unsigned long long)s.inuse,
+	    (unsigned long long)(s.memuse + 1023) / 1024,
+	    (unsigned long long)s.limit / 1024, (unsigned long long)s.calls);
+	v->put(v->arg, line);
+	v->total.inuse += s.inuse;
+	v->total.memuse += s.memuse;
+	v->total.calls += s.calls;
+}
+
+void
+kmalloc_vmstat(void (*put)(void *arg, const char *line), void *arg)
+{
+	struct vmstat_arg v = { .put = put, .arg = arg };
+	char line[128];
+
+	(void)snprintf(line, sizeof(line), "%20s %10s %10s %10s %12s", "Type",
+	    "InUse", "MemUse", "Limit", "Requests");
+	put(arg, line);
+	km__type_each(vmstat_line, &v);
+	(void)snprintf(line, sizeof(line), "%20s %10llu %9lluK %10s %12llu",
+	    "Total", (unsigned long long)v.total.inuse,
+	    (unsigned long long)(v.total.memuse + 1023) / 1024, "",
+	    (unsigned long long)v.total.calls);
+	put(arg, line);
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A public header compiles alone; twice, too. */
+#include HEADER
+#include HEADER
+
+int
+main(void)
+{
+	return (0);
+}
