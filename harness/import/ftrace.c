@@ -305,7 +305,8 @@ enum key {
 	KEY_SIZE = 2,
 	KEY_ORDER = 4,
 	KEY_PAGE = 8,
-	KEY_PFN = 16
+	KEY_PFN = 16,
+	KEY_GFP = 32
 };
 
 static bool
@@ -334,6 +335,7 @@ field_set(struct import__event *ev, struct fields *f, struct import__span key,
 	} else if (span_is(key, "name")) {
 		ev->cache = value;
 	} else if (span_is(key, "gfp_flags")) {
+		f->seen |= KEY_GFP;
 		ev->gfp = value;
 	} else if (span_is(key, "bytes_req")) {
 		f->seen |= KEY_SIZE;
@@ -395,20 +397,25 @@ next_field(
 	return (true);
 }
 
+#define KEYS_ALLOC (KEY_PTR | KEY_SIZE)
+#define KEYS_PAGE  (KEY_PAGE | KEY_ORDER)
+
 static const struct event_kind {
 	const char *name;
 	enum import__what what;
 	unsigned needs; /* enum key */
+	unsigned last;	/* nothing that matters is behind these */
 } event_kinds[] = {
-	{ "kmalloc", IMPORT_ALLOC, KEY_PTR | KEY_SIZE },
-	{ "kfree", IMPORT_FREE, KEY_PTR },
-	{ "kmem_cache_alloc", IMPORT_ALLOC, KEY_PTR | KEY_SIZE },
-	{ "kmem_cache_free", IMPORT_FREE, KEY_PTR },
-	{ "kmalloc_node", IMPORT_ALLOC, KEY_PTR | KEY_SIZE },
-	{ "kmem_cache_alloc_node", IMPORT_ALLOC, KEY_PTR | KEY_SIZE },
-	{ "mm_page_alloc", IMPORT_PAGE_ALLOC, KEY_PAGE | KEY_ORDER },
-	{ "mm_page_free", IMPORT_PAGE_FREE, KEY_PAGE | KEY_ORDER },
-	{ "mm_page_free_direct", IMPORT_PAGE_FREE, KEY_PAGE | KEY_ORDER },
+	{ "kmalloc", IMPORT_ALLOC, KEYS_ALLOC, KEYS_ALLOC | KEY_GFP },
+	{ "kfree", IMPORT_FREE, KEY_PTR, KEY_PTR },
+	{ "kmem_cache_alloc", IMPORT_ALLOC, KEYS_ALLOC, KEYS_ALLOC | KEY_GFP },
+	{ "kmem_cache_free", IMPORT_FREE, KEY_PTR, KEY_PTR },
+	{ "kmalloc_node", IMPORT_ALLOC, KEYS_ALLOC, KEYS_ALLOC | KEY_GFP },
+	{ "kmem_cache_alloc_node", IMPORT_ALLOC, KEYS_ALLOC,
+	    KEYS_ALLOC | KEY_GFP },
+	{ "mm_page_alloc", IMPORT_PAGE_ALLOC, KEYS_PAGE, KEYS_PAGE | KEY_GFP },
+	{ "mm_page_free", IMPORT_PAGE_FREE, KEYS_PAGE, KEYS_PAGE },
+	{ "mm_page_free_direct", IMPORT_PAGE_FREE, KEYS_PAGE, KEYS_PAGE },
 };
 
 static const struct event_kind *
@@ -465,13 +472,14 @@ take_event(
 		c->far = c->p;
 		return (IMPORT_LINE_BAD);
 	}
-	while (next_field(c, &key, &value)) {
+	while ((f.seen & kind->last) != kind->last &&
+	    next_field(c, &key, &value)) {
 		if (!field_set(ev, &f, key, value)) {
 			c->far = value.at;
 			return (IMPORT_LINE_BAD);
 		}
 	}
-	c->far = c->end;
+	c->far = c->end; /* if it is bad, for what the line lacks */
 	if ((f.seen & kind->needs) != kind->needs)
 		return (IMPORT_LINE_BAD);
 	if ((kind->needs & KEY_PAGE) != 0) {

@@ -55,24 +55,21 @@ pending_put(struct run_state *s, struct pending *p)
 	s->pool = p;
 }
 
-/* Reads one operation into its thread's queue. False: none came. */
-static bool
-pull(struct run_state *s)
+/* Reads one operation. NULL: none came. */
+static struct pending *
+pull_op(struct run_state *s)
 {
-	struct run_thread *t;
 	struct pending *p;
 	int got;
 
-	if (s->ended || s->barrier)
-		return (false);
 	if (s->options->ops_max != 0 && s->ordinal >= s->options->ops_max) {
 		s->ended = true;
-		return (false);
+		return (NULL);
 	}
 	p = pending_get(s);
 	if (p == NULL) {
 		fail(s, "out of memory");
-		return (false);
+		return (NULL);
 	}
 	got = s->source->next(s->source->arg, &p->op, &s->result->error);
 	if (got <= 0) {
@@ -80,19 +77,40 @@ pull(struct run_state *s)
 		s->ended = true;
 		if (got < 0)
 			s->result->status = RUN_BAD_INPUT;
-		return (false);
+		return (NULL);
 	}
 	p->ordinal = ++s->ordinal;
 	p->next = NULL;
+	return (p);
+}
+
+static void
+enqueue(struct run_state *s, struct pending *p)
+{
+	struct run_thread *t = &s->thread[p->op.thread];
+
+	*t->last = p;
+	t->last = &p->next;
+	s->queued++;
+}
+
+/* Reads one operation into its thread's queue. False: none came. */
+static bool
+pull(struct run_state *s)
+{
+	struct pending *p;
+
+	if (s->ended || s->barrier)
+		return (false);
+	p = pull_op(s);
+	if (p == NULL)
+		return (false);
 	if (!run__regs_enter(s, p)) {
 		fail(s, "out of memory");
 		return (false);
 	}
 	s->barrier = p->op.code == TRACE_OP_QUIESCE;
-	t = &s->thread[p->op.thread];
-	*t->last = p;
-	t->last = &p->next;
-	s->queued++;
+	enqueue(s, p);
 	return (true);
 }
 
@@ -127,20 +145,17 @@ op_ended(struct run_state *s, uint32_t thread)
 }
 
 /* Operations that are the run's own. */
-static bool
+static void
 begin_own(struct run_state *s, uint32_t thread)
 {
 	const struct trace_op *op = &s->thread[thread].first->op;
 
 	if (op->code == TRACE_OP_MIGRATE) {
 		sim_migrate(thread, (uint32_t)op->arg[0]);
-	} else if (op->code == TRACE_OP_QUIESCE) {
+	} else {
 		run__quiesce(s);
 		s->barrier = false;
-	} else {
-		return (false);
 	}
-	return (true);
 }
 
 /* Begins the first operation of an idle thread's queue. */
@@ -148,13 +163,14 @@ static void
 begin(struct run_state *s, uint32_t thread)
 {
 	struct run_thread *t = &s->thread[thread];
-	bool skip = !run__resolve(s, &t->first->op, &t->call);
 
-	if (begin_own(s, thread)) {
+	if (run_plan[t->first->op.code].own) {
+		memset(&t->call, 0, sizeof(t->call));
+		begin_own(s, thread);
 		op_ended(s, thread);
 		return;
 	}
-	if (skip) {
+	if (!run__resolve(s, &t->first->op, &t->call)) {
 		const struct trace_opdef *def = &trace_ops[t->first->op.code];
 
 		if (def->out >= 0 && def->out != TRACE_TYPE)
@@ -312,6 +328,36 @@ go_on(struct run_state *s, uint32_t spins, uint64_t since)
 	return (true);
 }
 
+/*
+ * The ordinary case of recorded order: nothing is under way, the operation
+ * runs to its end. It takes tickets for its registers only if it does not,
+ * before the next one is read. False: there is none.
+ */
+static bool
+step_alone(struct run_state *s)
+{
+	struct pending *p;
+	uint32_t thread;
+
+	if (s->ended)
+		return (false);
+	p = pull_op(s);
+	if (p == NULL)
+		return (false);
+	if (!run__regs_reach(s, p)) {
+		fail(s, "out of memory");
+		return (false);
+	}
+	thread = p->op.thread;
+	enqueue(s, p);
+	step(s, thread);
+	if (s->queued != 0 && !run__regs_enter(s, p)) {
+		fail(s, "out of memory");
+		return (false);
+	}
+	return (true);
+}
+
 /* Until nobody can go on. */
 static void
 loop(struct run_state *s, bool recorded)
@@ -322,15 +368,13 @@ loop(struct run_state *s, bool recorded)
 	while (go_on(s, spins, since)) {
 		/* The ordinary case of recorded order, without a search. */
 		if (recorded && s->queued == 0) {
-			if (!pull(s))
+			if (!step_alone(s))
 				break;
-			for (thread = 0; s->thread[thread].first == NULL;)
-				thread++;
-		} else {
-			thread = pick(s, recorded, thread, &spins);
-			if (thread == SIM_NONE)
-				break;
+			continue;
 		}
+		thread = pick(s, recorded, thread, &spins);
+		if (thread == SIM_NONE)
+			break;
 		step(s, thread);
 		if (s->result->ops != ops) {
 			ops = s->result->ops;
@@ -567,6 +611,9 @@ run(const struct run_source *source, const struct run_options *options,
 		fail(s, "out of memory");
 		return;
 	}
+	run__plan();
+	s->offers_all = (s->subject->caps & SUBJECT_PAGES) != 0 &&
+	    (s->subject->caps & SUBJECT_STATS) != 0;
 	run__faults_reset(s);
 	if (!begin_subject(s))
 		return;

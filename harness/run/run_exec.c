@@ -19,16 +19,47 @@ run__mix(struct run_state *s, uint64_t value)
 	s->hash ^= s->hash >> 29;
 }
 
+struct run_plan run_plan[TRACE_OP_COUNT];
+
+void
+run__plan(void)
+{
+	unsigned code, i;
+
+	if (run_plan[TRACE_OP_QUIESCE].own)
+		return;
+	for (code = 0; code < TRACE_OP_COUNT; code++) {
+		const struct trace_opdef *def = &trace_ops[code];
+		struct run_plan *p = &run_plan[code];
+
+		p->out = (int8_t)def->out;
+		p->nargs = def->nargs;
+		p->stray = code == TRACE_OP_KFREE_INTERIOR ||
+		    code == TRACE_OP_KFREE_WILD;
+		p->own = code == TRACE_OP_MIGRATE || code == TRACE_OP_QUIESCE;
+		for (i = 0; i < def->nargs; i++) {
+			int class = trace_kind_class(def->arg[i]);
+
+			p->kind[i] = (uint8_t)def->arg[i];
+			if (class < 0)
+				continue;
+			p->reg[p->nregs].arg = (uint8_t)i;
+			p->reg[p->nregs].class = (uint8_t)class;
+			p->reg[p->nregs].writes =
+			    trace_kind_writes(def->arg[i]);
+			p->reg[p->nregs++].ends = trace_kind_ends(def->arg[i]);
+		}
+	}
+}
+
 /* ---- Registers --------------------------------------------------------- */
 
 static bool
-regs_grow(struct run_state *s, int class, uint32_t index)
+regs_grow_slow(struct run_state *s, int class, uint32_t index)
 {
 	uint32_t cap = s->nregs[class];
 	struct reg *reg;
 
-	if (index < cap)
-		return (true);
 	cap = cap == 0 ? 64 : cap;
 	while (cap <= index)
 		cap *= 2;
@@ -40,6 +71,12 @@ regs_grow(struct run_state *s, int class, uint32_t index)
 	s->reg[class] = reg;
 	s->nregs[class] = cap;
 	return (true);
+}
+
+static inline bool
+regs_grow(struct run_state *s, int class, uint32_t index)
+{
+	return (index < s->nregs[class] || regs_grow_slow(s, class, index));
 }
 
 static bool
@@ -80,18 +117,33 @@ use_add(struct run_state *s, struct pending *p, int class, uint64_t index,
 bool
 run__regs_enter(struct run_state *s, struct pending *p)
 {
-	const struct trace_opdef *def = &trace_ops[p->op.code];
+	const struct run_plan *plan = &run_plan[p->op.code];
 	unsigned i;
 
 	p->nuses = 0;
-	for (i = 0; i < def->nargs; i++) {
-		int class = trace_kind_class(def->arg[i]);
+	for (i = 0; i < plan->nregs; i++)
+		if (!use_add(s, p, plan->reg[i].class,
+			p->op.arg[plan->reg[i].arg], plan->reg[i].writes))
+			return (false);
+	return (plan->out < 0 || use_add(s, p, plan->out, p->op.out, true));
+}
 
-		if (class >= 0 && !use_add(s, p, class, p->op.arg[i],
-				      trace_kind_writes(def->arg[i])))
+/* Makes room for the registers of an operation that takes no tickets. */
+bool
+run__regs_reach(struct run_state *s, struct pending *p)
+{
+	const struct run_plan *plan = &run_plan[p->op.code];
+	unsigned i;
+
+	p->nuses = 0;
+	for (i = 0; i < plan->nregs; i++) {
+		uint64_t index = p->op.arg[plan->reg[i].arg];
+
+		if (index != TRACE_NOREG &&
+		    !regs_grow(s, plan->reg[i].class, (uint32_t)index))
 			return (false);
 	}
-	return (def->out < 0 || use_add(s, p, def->out, p->op.out, true));
+	return (plan->out < 0 || regs_grow(s, plan->out, p->op.out));
 }
 
 bool
@@ -149,21 +201,21 @@ resolve_memory(struct run_state *s, const struct trace_op *op, int class,
 	    (s->subject->caps & SUBJECT_MISUSE) != 0);
 }
 
-static bool
+static inline bool
 resolve_arg(struct run_state *s, const struct trace_op *op, unsigned i,
     struct call *c)
 {
-	enum trace_kind kind = trace_ops[op->code].arg[i];
+	enum trace_kind kind = (enum trace_kind)run_plan[op->code].kind[i];
 	uint64_t value = op->arg[i];
 
 	switch (kind) {
 	case TRACE_K_OBJ_USE:
 	case TRACE_K_OBJ_MOD:
 	case TRACE_K_OBJ_END:
+		return (resolve_memory(s, op, TRACE_OBJ, value, c));
 	case TRACE_K_RUN_USE:
 	case TRACE_K_RUN_END:
-		return (resolve_memory(s, op, trace_kind_class(kind), value,
-		    c));
+		return (resolve_memory(s, op, TRACE_RUN, value, c));
 	case TRACE_K_TYPE_USE:
 	case TRACE_K_TYPE_MOD:
 	case TRACE_K_TYPE_END:
@@ -246,18 +298,17 @@ is_offered(const struct run_state *s, const struct trace_op *op)
 bool
 run__is_stray(const struct run_state *s, const struct trace_op *op)
 {
-	const struct trace_opdef *def = &trace_ops[op->code];
+	const struct run_plan *plan = &run_plan[op->code];
 	unsigned i;
 
-	if (op->code == TRACE_OP_KFREE_INTERIOR ||
-	    op->code == TRACE_OP_KFREE_WILD)
+	if (plan->stray)
 		return (true);
-	for (i = 0; i < def->nargs; i++) {
-		int class = trace_kind_class(def->arg[i]);
+	for (i = 0; i < plan->nregs; i++) {
+		uint64_t index = op->arg[plan->reg[i].arg];
 
-		if ((class == TRACE_OBJ || class == TRACE_RUN) &&
-		    op->arg[i] != TRACE_NOREG &&
-		    s->reg[class][op->arg[i]].state == REG_ENDED)
+		if (plan->reg[i].class != TRACE_TYPE &&
+		    index != TRACE_NOREG &&
+		    s->reg[plan->reg[i].class][index].state == REG_ENDED)
 			return (true);
 	}
 	return (false);
@@ -280,7 +331,7 @@ resolve_wild(struct run_state *s, struct call *c)
 bool
 run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 {
-	const struct trace_opdef *def = &trace_ops[op->code];
+	const struct run_plan *plan = &run_plan[op->code];
 	unsigned i;
 
 	memset(c, 0, sizeof(*c));
@@ -289,12 +340,12 @@ run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 	c->cpu = sim_cpu(op->thread);
 	c->line = op->line;
 	c->type = TRACE_NOREG;
-	if (!is_offered(s, op))
+	if (!s->offers_all && !is_offered(s, op))
 		return (false);
-	for (i = 0; i < def->nargs; i++)
+	for (i = 0; i < plan->nargs; i++)
 		if (!resolve_arg(s, op, i, c))
 			return (false);
-	if (def->out == TRACE_TYPE) {
+	if (plan->out == TRACE_TYPE) {
 		/* A declared type is not declared over. */
 		if (s->reg[TRACE_TYPE][op->out].state == REG_LIVE)
 			return (false);
@@ -383,20 +434,20 @@ void
 run__finish(struct run_state *s, const struct trace_op *op,
     const struct call *c)
 {
-	const struct trace_opdef *def = &trace_ops[op->code];
+	const struct run_plan *plan = &run_plan[op->code];
 	unsigned i;
 
 	if (s->solo == op->thread)
 		finish_stray(s, c);
-	if (def->out >= 0)
+	if (plan->out >= 0)
 		finish_define(s, op, c);
 	if (op->code == TRACE_OP_KREALLOC)
 		finish_realloc(s, op, c);
-	for (i = 0; i < def->nargs && c->why == 0; i++) {
-		int class = trace_kind_class(def->arg[i]);
+	for (i = 0; i < plan->nregs && c->why == 0; i++) {
+		uint64_t index = op->arg[plan->reg[i].arg];
 
-		if (trace_kind_ends(def->arg[i]) && op->arg[i] != TRACE_NOREG)
-			s->reg[class][op->arg[i]].state = REG_ENDED;
+		if (plan->reg[i].ends && index != TRACE_NOREG)
+			s->reg[plan->reg[i].class][index].state = REG_ENDED;
 	}
 	s->result->ops++;
 	run__mix(s, op->line);

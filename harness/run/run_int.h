@@ -29,6 +29,22 @@ struct reg_use {
 	uint32_t need_reads, need_writes; /* to be done before */
 };
 
+/* What the table says of an operation, laid out for the loop. */
+struct run_plan {
+	uint8_t nregs, nargs;
+	int8_t out; /* class, or -1 */
+	bool stray; /* always: kfree_interior, kfree_wild */
+	bool own;   /* the run's own: migrate, quiesce */
+	uint8_t kind[TRACE_ARGS_MAX];
+	struct {
+		uint8_t arg, class;
+		bool writes, ends;
+	} reg[TRACE_ARGS_MAX];
+};
+
+extern struct run_plan run_plan[TRACE_OP_COUNT];
+void run__plan(void);
+
 /* An operation that was read and has not ended. */
 struct pending {
 	struct pending *next;
@@ -61,6 +77,7 @@ struct run_state {
 	uint64_t ordinal;
 	bool ended;   /* the source has no more */
 	bool barrier; /* a quiesce operation waits for all before it */
+	bool offers_all; /* the subject has every operation */
 	bool drain;   /* past the end: faults are off */
 	uint32_t solo; /* thread that nobody may interrupt, or SIM_NONE */
 	uint64_t arena;
@@ -74,6 +91,7 @@ extern struct run_state run_state; /* one run at a time in a process */
 
 /* run_exec.c */
 bool run__regs_enter(struct run_state *, struct pending *);
+bool run__regs_reach(struct run_state *, struct pending *);
 bool run__regs_ready(const struct run_state *, const struct pending *);
 void run__regs_leave(struct run_state *, const struct pending *);
 /* Could it free what another call is just getting? See run.c. */
