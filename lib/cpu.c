@@ -260,6 +260,8 @@ cpu__shortage_begin(void)
 void
 cpu__shortage_end(void)
 {
-	KA_ASSERT(ka_load(&cpu_shortage, RELAXED) != 0);
-	(void)ka_add(&cpu_shortage, (uint32_t)-1);
+	uint32_t was = ka_add(&cpu_shortage, (uint32_t)-1);
+
+	KA_ASSERT(was != 0);
+	(void)was;
 }

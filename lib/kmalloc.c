@@ -276,8 +276,7 @@ km_take(struct ka_slab *slab, struct malloc_type *type, uint32_t *ret_index)
 	uint32_t index = slab->s_entry[--slab->s_nfree].e_stack;
 
 	KA_ASSERT(index < slab->s_carved);
-	KA_ASSERT(ka_load(&slab->s_entry[index].e_owner, RELAXED) ==
-	    OWNER_FREE);
+	KA_ASSERT(KM_READ(slab->s_entry[index].e_owner) == OWNER_FREE);
 	ka_store(&slab->s_entry[index].e_owner,
 	    index * slab->s_size + type->ks_cookie, RELAXED);
 	*ret_index = index;

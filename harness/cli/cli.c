@@ -30,8 +30,12 @@ cli_input_error(const struct trace_error *e)
 {
 	char line[768];
 
-	trace_error_format(e, line, sizeof(line));
-	(void)fprintf(stderr, "%s\n", line);
+	if (strcmp(e->file, "stream") == 0)
+		(void)fprintf(stderr, "standard output: %s\n", e->what);
+	else {
+		trace_error_format(e, line, sizeof(line));
+		(void)fprintf(stderr, "%s\n", line);
+	}
 	return (CLI_USAGE);
 }
 
@@ -133,6 +137,73 @@ cli_now(void)
 }
 
 void
+cli_print_waits(FILE *f, const struct run_result *r, const char *prefix)
+{
+	const char *at = r->waits;
+
+	while (*at != '\0') {
+		size_t n = strcspn(at, "\n");
+
+		(void)fprintf(f, "%s%.*s\n", prefix, (int)n, at);
+		at += n + (at[n] == '\n');
+	}
+}
+
+void
+cli_command_add(struct cli_command *c, const char *fmt, ...)
+{
+	size_t room = sizeof(c->s) - c->n;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(c->s + c->n, room, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		c->n += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+void
+cli_command_file(struct cli_command *c, const char *name)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz"
+				    "0123456789_./,:+@%=-";
+
+	if (*name != '\0' && name[strspn(name, plain)] == '\0') {
+		cli_command_add(c, " %s", name);
+		return;
+	}
+	cli_command_add(c, " '");
+	for (; *name != '\0'; name++)
+		if (*name == '\'')
+			cli_command_add(c, "'\\''");
+		else
+			cli_command_add(c, "%c", *name);
+	cli_command_add(c, "'");
+}
+
+void
+cli_command_options(struct cli_command *c, const struct run_options *o)
+{
+	static const char *const contents[] = { "full", "sampled", "none" };
+
+	if (o->audit_every != 0)
+		cli_command_add(c, " --audit %llu",
+		    (unsigned long long)o->audit_every);
+	if (o->contents != MODEL_CONTENTS_FULL)
+		cli_command_add(c, " --contents %s", contents[o->contents]);
+	if (o->ops_max != 0)
+		cli_command_add(c, " --ops %llu",
+		    (unsigned long long)o->ops_max);
+	if (o->perturb)
+		cli_command_add(c, " --perturb %llu",
+		    (unsigned long long)o->perturb_seed);
+	if (strcmp(o->subject->name, "kalloc") != 0)
+		cli_command_add(c, " --subject %s", o->subject->name);
+}
+
+void
 cli_print_finding(FILE *f, const struct run_result *r, const char *file,
     const char *replay)
 {
@@ -147,15 +218,8 @@ cli_print_finding(FILE *f, const struct run_result *r, const char *file,
 	    x->found);
 	(void)fprintf(f, "  signature  %s\n", x->signature);
 	if (r->waits[0] != '\0') {
-		const char *at = r->waits;
-
 		(void)fprintf(f, "  waiting\n");
-		while (*at != '\0') {
-			size_t n = strcspn(at, "\n");
-
-			(void)fprintf(f, "    %.*s\n", (int)n, at);
-			at += n + (at[n] == '\n');
-		}
+		cli_print_waits(f, r, "    ");
 	}
 	(void)fprintf(f, "  replay     %s\n", replay);
 }

@@ -27,7 +27,8 @@ int cli_list(int argc, char **argv);
 /* "kalab VERB: message" and a hint; returns CLI_USAGE. */
 int cli_usage(const char *verb, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* The line of a trace error; returns CLI_USAGE. */
+/* The line of a trace error (where a stream is standard output); returns
+ * CLI_USAGE. */
 int cli_input_error(const struct trace_error *);
 
 /* A number within bounds. False, and a message, if it is none. */
@@ -50,5 +51,20 @@ double cli_now(void); /* seconds, monotonic */
 /* The finding as people read it; replay is the command that shows it again. */
 void cli_print_finding(FILE *, const struct run_result *, const char *file,
     const char *replay);
+/* Who waited for what at the end, a line each after the prefix. */
+void cli_print_waits(FILE *, const struct run_result *, const char *prefix);
+
+/* A command that is put together word by word. */
+#define CLI_COMMAND_MAX 8192
+struct cli_command {
+	char s[CLI_COMMAND_MAX];
+	size_t n;
+};
+void cli_command_add(struct cli_command *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A file name, quoted if a shell needs it. */
+void cli_command_file(struct cli_command *, const char *name);
+/* The options of a run that differ from the defaults. */
+void cli_command_options(struct cli_command *, const struct run_options *);
 
 #endif

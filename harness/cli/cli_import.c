@@ -10,12 +10,12 @@ static void
 usage(FILE *f)
 {
 	(void)fprintf(f,
-	    "usage: kalab import --from ftrace [OPTION…] FILE\n"
+	    "usage: kalab import --from ftrace [OPTION...] FILE\n"
 	    "  FILE              ftrace or trace-cmd text, plain or .xz; - for "
 	    "standard input\n"
 	    "  --cpus N          virtual CPUs; default: as many as were seen\n"
 	    "  --from FORMAT     ftrace\n"
-	    "  --output FILE     where the trace goes; default: standard "
+	    "  -o, --output FILE where the trace goes; default: standard "
 	    "output, as text\n"
 	    "  --pages N         page budget; default: enough\n"
 	    "  --text            text, not the binary form\n"

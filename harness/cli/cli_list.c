@@ -58,6 +58,9 @@ cli_list(int argc, char **argv)
 	size_t i;
 	bool done = false;
 
+	if (argc > 2)
+		return (cli_usage("list", "\"%s\" is one word too many",
+		    argv[2]));
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
 		(void)printf("usage: kalab list "
 			     "[operations|clauses|subjects]\n");

@@ -28,7 +28,7 @@ static void
 usage(FILE *f)
 {
 	(void)fprintf(f,
-	    "usage: kalab replay [OPTION…] FILE…\n"
+	    "usage: kalab replay [OPTION...] FILE...\n"
 	    "  --audit N         audit the subject's structures every N "
 	    "operations\n"
 	    "  --contents HOW    full (default), sampled or none\n"
@@ -59,35 +59,45 @@ status_name(enum run_status status)
 }
 
 static void
-replay_command(const struct replay *p, char *buf, size_t size)
+replay_command(const struct replay *p, struct cli_command *c)
 {
-	size_t n = (size_t)snprintf(buf, size, "kalab replay");
+	cli_command_add(c, "kalab replay");
+	cli_command_options(c, &p->run);
+	if (p->twice)
+		cli_command_add(c, " --twice");
+	cli_command_file(c, p->file);
+}
 
-	if (p->run.perturb && n < size)
-		n += (size_t)snprintf(buf + n, size - n, " --perturb %llu",
-		    (unsigned long long)p->run.perturb_seed);
-	if (p->run.audit_every != 0 && n < size)
-		n += (size_t)snprintf(buf + n, size - n, " --audit %llu",
-		    (unsigned long long)p->run.audit_every);
-	if (strcmp(p->run.subject->name, "kalloc") != 0 && n < size)
-		n += (size_t)snprintf(buf + n, size - n, " --subject %s",
-		    p->run.subject->name);
-	if (n < size)
-		(void)snprintf(buf + n, size - n, " %s", p->file);
+/* Names of files are bytes, JSON is UTF-8: what is none becomes '?'. */
+static json_t *
+json_text(const char *text)
+{
+	char clean[4096];
+	json_t *j = json_string(text);
+	size_t i;
+
+	if (j != NULL)
+		return (j);
+	(void)snprintf(clean, sizeof(clean), "%s", text);
+	for (i = 0; clean[i] != '\0'; i++)
+		if ((unsigned char)clean[i] >= 0x80)
+			clean[i] = '?';
+	return (json_string(clean));
 }
 
 static void
 print_json(struct replay *p, const struct run_result *r, double seconds)
 {
-	char command[512], hash[32], error[768] = "";
+	struct cli_command command = { .n = 0 };
+	char hash[32], error[768] = "";
 	json_t *o;
 
-	replay_command(p, command, sizeof(command));
+	replay_command(p, &command);
 	(void)snprintf(hash, sizeof(hash), "%016llx",
 	    (unsigned long long)r->hash);
-	o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
+	o = json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
 		      "s:f}",
-	    "file", p->file, "status", status_name(r->status), "subject",
+	    "file", json_text(p->file), "status", status_name(r->status), "subject",
 	    p->run.subject->name, "operations", (json_int_t)r->ops, "skipped",
 	    (json_int_t)r->skipped, "left", (json_int_t)r->left, "blocked",
 	    (json_int_t)r->blocked, "not_run", (json_int_t)r->not_run,
@@ -95,17 +105,17 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 	    (json_int_t)r->counts.refusals, "hash", hash, "seconds", seconds);
 	if (r->status == RUN_FINDING)
 		(void)json_object_set_new(o, "finding",
-		    json_pack("{s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:s}",
+		    json_pack("{s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o}",
 			"clause", r->finding.clause, "operation",
 			r->finding.operation, "line",
 			(json_int_t)r->finding.line, "thread",
 			(int)r->finding.thread, "expected",
 			r->finding.expected, "found", r->finding.found,
 			"signature", r->finding.signature, "waiting", r->waits,
-			"replay", command));
+			"replay", json_text(command.s)));
 	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED) {
 		trace_error_format(&r->error, error, sizeof(error));
-		(void)json_object_set_new(o, "error", json_string(error));
+		(void)json_object_set_new(o, "error", json_text(error));
 	}
 	(void)json_array_append_new(p->results, o);
 }
@@ -113,11 +123,11 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 static void
 print_text(struct replay *p, const struct run_result *r, double seconds)
 {
-	char command[512];
+	struct cli_command command = { .n = 0 };
 
 	if (r->status == RUN_FINDING) {
-		replay_command(p, command, sizeof(command));
-		cli_print_finding(stdout, r, p->file, command);
+		replay_command(p, &command);
+		cli_print_finding(stdout, r, p->file, command.s);
 		return;
 	}
 	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED) {
@@ -136,9 +146,10 @@ print_text(struct replay *p, const struct run_result *r, double seconds)
 		    (unsigned long long)r->skipped);
 	if (r->blocked != 0)
 		(void)printf("  %llu threads blocked at the end, rightly; "
-			     "%llu operations after them\n%s",
+			     "%llu operations after them\n",
 		    (unsigned long long)r->blocked,
-		    (unsigned long long)r->not_run, r->waits);
+		    (unsigned long long)r->not_run);
+	cli_print_waits(stdout, r, "    ");
 }
 
 static void
@@ -227,11 +238,13 @@ replay_directory(struct replay *p, const char *name)
 	}
 	for (i = 0; i < n; i++) {
 		char path[4096];
-		struct stat st;
+		struct stat st = { 0 };
 
 		(void)snprintf(path, sizeof(path), "%s/%s", name,
 		    list[i]->d_name);
-		if (!cli_stop && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		/* What cannot be looked at is an error of that file. */
+		if (!cli_stop &&
+		    (stat(path, &st) != 0 || S_ISREG(st.st_mode)))
 			replay_file(p, path);
 		free(list[i]);
 	}
@@ -316,7 +329,7 @@ cli_replay(int argc, char **argv)
 	p.results = p.json ? json_array() : NULL;
 	cli_catch_signals();
 	for (i = optind; i < argc && !cli_stop; i++) {
-		struct stat st;
+		struct stat st = { 0 };
 
 		if (strcmp(argv[i], "-") != 0 && stat(argv[i], &st) == 0 &&
 		    S_ISDIR(st.st_mode))
@@ -331,8 +344,5 @@ cli_replay(int argc, char **argv)
 	}
 	if (cli_stop)
 		p.status = cli_usage("replay", "interrupted");
-	if (fflush(stdout) != 0)
-		return (cli_usage("replay", "standard output: %s",
-		    strerror(errno)));
 	return (p.status);
 }

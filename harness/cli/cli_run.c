@@ -42,7 +42,7 @@ static void
 usage(FILE *f)
 {
 	(void)fprintf(f,
-	    "usage: kalab run [OPTION…]\n"
+	    "usage: kalab run [OPTION...]\n"
 	    "  --audit N         audit the structures every N operations\n"
 	    "  --contents HOW    full (default), sampled or none\n"
 	    "  --cpus N          virtual CPUs, 1..64; default: drawn\n"
@@ -85,6 +85,8 @@ run_seed(const struct campaign *c, uint64_t seed, struct trace *t,
 		r->status = RUN_FINDING;
 		(void)snprintf(r->finding.clause, sizeof(r->finding.clause),
 		    "G-10");
+		(void)snprintf(r->finding.operation,
+		    sizeof(r->finding.operation), "run");
 		(void)snprintf(r->finding.expected,
 		    sizeof(r->finding.expected), "hash %016" PRIx64, r->hash);
 		(void)snprintf(r->finding.found, sizeof(r->finding.found),
@@ -143,33 +145,68 @@ sum(const struct campaign *c, struct job *ret_j)
 	}
 }
 
+/* The command that does one seed again. */
+static void
+seed_command(const struct campaign *c, uint64_t seed, struct cli_command *cmd)
+{
+	cli_command_add(cmd, "kalab run --seed %" PRIu64 " --ops %u", seed,
+	    c->gen.ops);
+	if (c->gen.cpus != 0)
+		cli_command_add(cmd, " --cpus %u", c->gen.cpus);
+	if (c->gen.threads != 0)
+		cli_command_add(cmd, " --threads %u", c->gen.threads);
+	if (c->twice)
+		cli_command_add(cmd, " --twice");
+	cli_command_options(cmd, &c->run);
+}
+
+/* A job had a finding that does not come again. */
+static void
+not_again(struct finding *f)
+{
+	(void)snprintf(f->clause, sizeof(f->clause), "G-10");
+	(void)snprintf(f->operation, sizeof(f->operation), "run");
+	(void)snprintf(f->expected, sizeof(f->expected),
+	    "the same finding when the seed is run again");
+	(void)snprintf(f->found, sizeof(f->found), "a clean run");
+	(void)snprintf(f->signature, sizeof(f->signature),
+	    "run/G-10/run/not-again");
+}
+
 /* Prints the finding of a seed and keeps its trace. */
 static int
 report_finding(const struct campaign *c, uint64_t seed)
 {
-	char name[4096], command[4200], title[64];
+	struct cli_command command = { .n = 0 };
+	struct campaign again = *c;
+	char name[4096], title[64];
 	struct trace_error e;
 	struct run_result r;
 	struct trace t;
 
-	run_seed(c, seed, &t, &r);
+	again.run.stop = NULL;
+	run_seed(&again, seed, &t, &r);
 	(void)snprintf(title, sizeof(title), "seed %" PRIu64, seed);
 	if (r.status == RUN_FAILED) {
 		trace_fini(&t);
 		return (cli_input_error(&r.error));
 	}
+	if (r.status != RUN_FINDING)
+		not_again(&r.finding);
 	(void)snprintf(name, sizeof(name), "%s/seed-%" PRIu64 ".trace",
 	    c->keep, seed);
-	(void)snprintf(command, sizeof(command), "kalab replay %s", name);
-	if (trace_save(&t, name, TRACE_TEXT, &e) != 0) {
+	if (trace_save(&t, name, TRACE_TEXT, &e) == 0) {
+		cli_command_add(&command, "kalab replay");
+		cli_command_options(&command, &c->run);
+		if (c->twice)
+			cli_command_add(&command, " --twice");
+		cli_command_file(&command, name);
+	} else {
 		(void)cli_input_error(&e);
-		(void)snprintf(command, sizeof(command),
-		    "kalab run --seed %" PRIu64 " --ops %u --cpus %u "
-		    "--threads %u", seed, c->gen.ops, c->gen.cpus,
-		    c->gen.threads);
+		seed_command(c, seed, &command);
 	}
 	trace_fini(&t);
-	cli_print_finding(stdout, &r, title, command);
+	cli_print_finding(stdout, &r, title, command.s);
 	return (CLI_FINDING);
 }
 
@@ -177,10 +214,12 @@ report_finding(const struct campaign *c, uint64_t seed)
 static int
 report_death(const struct campaign *c, uint64_t job, int status)
 {
+	struct cli_command command = { .n = 0 };
+
+	seed_command(c, c->job[job].seed, &command);
 	(void)printf("seed %" PRIu64 ": finding: the run was killed by signal "
-		     "%d\n  replay     kalab run --seed %" PRIu64
-		     " --ops %u\n",
-	    c->job[job].seed, WTERMSIG(status), c->job[job].seed, c->gen.ops);
+		     "%d\n  replay     %s\n",
+	    c->job[job].seed, WTERMSIG(status), command.s);
 	return (CLI_FINDING);
 }
 
@@ -233,7 +272,7 @@ wait_jobs(struct campaign *c, double began, uint64_t *ret_job)
 			continue;
 		c->pid[i] = 0;
 		left--;
-		if (WIFSIGNALED(status) && died == 0) {
+		if (status != 0 && died == 0) {
 			died = status;
 			*ret_job = i;
 			kill_jobs(c);
@@ -350,6 +389,7 @@ static bool
 parse_number(struct campaign *c, int opt, const char *name)
 {
 	uint64_t n = 0, min = 1, max = UINT32_MAX;
+	char option[32];
 
 	if (opt == OPT_CPUS)
 		max = TRACE_CPUS_MAX;
@@ -361,7 +401,8 @@ parse_number(struct campaign *c, int opt, const char *name)
 		min = 0;
 		max = UINT64_MAX / 2;
 	}
-	if (!cli_number("run", name, optarg, min, max, &n))
+	(void)snprintf(option, sizeof(option), "--%s", name);
+	if (!cli_number("run", option, optarg, min, max, &n))
 		return (false);
 	switch (opt) {
 	case OPT_AUDIT:

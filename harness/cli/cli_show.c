@@ -20,7 +20,7 @@ static void
 usage(FILE *f)
 {
 	(void)fprintf(f,
-	    "usage: kalab show [OPTION…] FILE\n"
+	    "usage: kalab show [OPTION...] FILE\n"
 	    "  --bare            the trace alone, in canonical form\n"
 	    "  --map             a map of the memory at the end\n"
 	    "  --ops N           only the first N operations\n"
@@ -118,7 +118,7 @@ show(struct show *s, const char *name)
 	struct run_source source;
 	struct run_result result;
 	struct trace_error e;
-	char command[512];
+	struct cli_command command = { .n = 0 };
 	int status = CLI_CLEAN;
 
 	if (trace_reader_open(&r, name, &e) != 0)
@@ -131,12 +131,16 @@ show(struct show *s, const char *name)
 	s->header = trace_reader_header(r);
 	source = run_source_reader(r);
 	run(&source, &s->run, &result);
-	(void)snprintf(command, sizeof(command), "kalab replay %s", name);
 	if (result.status == RUN_FINDING) {
-		cli_print_finding(stdout, &result, name, command);
+		cli_command_add(&command, "kalab replay");
+		cli_command_options(&command, &s->run);
+		cli_command_file(&command, name);
+		cli_print_finding(stdout, &result, name, command.s);
 		status = CLI_FINDING;
 	} else if (result.status != RUN_CLEAN) {
 		status = cli_input_error(&result.error);
+	} else {
+		cli_print_waits(stdout, &result, "# ");
 	}
 	trace_reader_close(r);
 	return (status);

@@ -2,6 +2,7 @@
 /* kalab: the kernel-allocator laboratory. The table of verbs. */
 #include "cli.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const struct verb {
@@ -9,13 +10,13 @@ static const struct verb {
 	int (*fn)(int, char **);
 	const char *args, *about;
 } verbs[] = {
-	{ "run", cli_run, "[OPTION…]",
+	{ "run", cli_run, "[OPTION...]",
 	    "make traces from a seed and check them" },
-	{ "replay", cli_replay, "[OPTION…] FILE…",
+	{ "replay", cli_replay, "[OPTION...] FILE...",
 	    "check traces: files, directories, - for standard input" },
-	{ "import", cli_import, "--from ftrace [OPTION…] FILE",
+	{ "import", cli_import, "--from ftrace [OPTION...] FILE",
 	    "make a trace of a kernel's" },
-	{ "show", cli_show, "[OPTION…] FILE",
+	{ "show", cli_show, "[OPTION...] FILE",
 	    "print a trace with results and a map of the memory" },
 	{ "list", cli_list, "[operations|clauses|subjects]",
 	    "print what there is, and who checks it" },
@@ -29,7 +30,7 @@ help(FILE *f)
 	(void)fprintf(f,
 	    "kalab: the kernel-allocator laboratory\n\nusage:\n");
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		(void)fprintf(f, "  kalab %-7s %-30s %s\n", verbs[i].name,
+		(void)fprintf(f, "  kalab %-7s %-32s %s\n", verbs[i].name,
 		    verbs[i].args, verbs[i].about);
 	(void)fprintf(f,
 	    "  kalab VERB --help\n  kalab --version\n\n"
@@ -37,9 +38,24 @@ help(FILE *f)
 	    "See kalab(1).\n");
 }
 
-int
-main(int argc, char **argv)
+/* Data that could not be written is no success. */
+static int
+finish(int status)
 {
+	int failed = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+
+	if (failed == 0)
+		return (status);
+	if (status != CLI_USAGE)
+		(void)fprintf(stderr, "kalab: cannot write to standard output: "
+				      "%s\n", strerror(failed));
+	return (CLI_USAGE);
+}
+
+static int
+dispatch(int argc, char **argv)
+{
+	static char name[16];
 	size_t i;
 
 	if (argc < 2) {
@@ -55,10 +71,20 @@ main(int argc, char **argv)
 		return (CLI_CLEAN);
 	}
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
+		if (strcmp(argv[1], verbs[i].name) == 0) {
+			(void)snprintf(name, sizeof(name), "kalab %s",
+			    verbs[i].name);
+			argv[1] = name; /* as getopt_long(3) tells it */
 			return (verbs[i].fn(argc - 1, argv + 1));
+		}
 	(void)fprintf(stderr,
 	    "kalab: unknown verb \"%s\", expected run, replay, import, show "
 	    "or list\n", argv[1]);
 	return (CLI_USAGE);
+}
+
+int
+main(int argc, char **argv)
+{
+	return (finish(dispatch(argc, argv)));
 }

@@ -376,7 +376,9 @@ relative(const struct run_state *s, uint64_t addr)
 {
 	if (s->arena == 0)
 		return (addr != 0);
-	return (addr >= s->arena ? addr - s->arena : addr);
+	if (addr - s->arena < (uint64_t)s->header->pages * KA_PAGE_SIZE)
+		return (addr - s->arena);
+	return (addr);
 }
 
 static void

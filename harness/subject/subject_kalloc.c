@@ -240,7 +240,7 @@ do_trim(struct call *c)
 static void
 do_kfree_interior(struct call *c)
 {
-	kfree((char *)c->addr + c->size, type_of(c));
+	kfree((void *)(c->addr + c->size), type_of(c));
 }
 
 static void

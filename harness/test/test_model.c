@@ -275,6 +275,31 @@ vm1_runs_are_of_the_budget(void **state)
 	BROKEN("VM-1", "vm_page/VM-1/vm_page_alloc/held-already");
 	model_vm_free(m, 0, arena, 1);
 	BROKEN("VM-1", "vm_page/VM-1/end of run/not-held");
+	page_alloc_at(arena, 4, 0, VM_ALLOC_NORMAL);
+	model_vm_free(m, 0, arena + 3 * PAGE, 2);
+	BROKEN("VM-1", "vm_page/VM-1/end of run/not-held");
+	/* Pages of the trace are not for kmalloc to give back. */
+	page_alloc_at(arena, 4, 0, VM_ALLOC_NORMAL);
+	(void)begin_kmalloc(1, 8, 0, M_WAITOK);
+	model_vm_free(m, 1, arena, 4);
+	BROKEN("G-2", "kmalloc/G-2/kmalloc/not-own");
+}
+
+static void
+vm1_the_budget_without_an_arena(void **state)
+{
+	const struct model_config config = {
+		.cpus = 1,
+		.threads = 1,
+		.pages = 8,
+	};
+
+	(void)state;
+	model_reset(m, &config);
+	page_alloc_at(arena, 8, 0, VM_ALLOC_NORMAL);
+	CLEAN();
+	page_alloc_at(arena + SLAB, 1, 0, VM_ALLOC_NORMAL);
+	BROKEN("VM-1", "vm_page/VM-1/vm_page_alloc/budget");
 }
 
 static void
@@ -557,6 +582,39 @@ reports_and_the_first_finding_stay(void **state)
 	CLEAN();
 }
 
+/* Collisions and holes: what is live is found, whatever went before it. */
+static void
+addresses_are_found_again(void **state)
+{
+	static uint64_t at[8192];
+	uint64_t rng = 1, i, k, swap, s = 0;
+	struct model_counts counts;
+	struct call c;
+
+	(void)state;
+	c = begin_type_op(TRACE_OP_KMALLOC_SET_UNLIMITED, 0, 0);
+	returns(&c, 0);
+	for (i = 0; i < 8192; i++) {
+		if (i % 1023 == 0)
+			s = slab((unsigned)(i / 1023));
+		at[i] = kmalloc_at(s + i % 1023 * 64, 64, M_WAITOK);
+	}
+	for (i = 8192; i > 0; i--) {
+		rng = rng * UINT64_C(6364136223846793005) + 1;
+		k = (rng >> 33) % i;
+		swap = at[k];
+		at[k] = at[i - 1];
+		kfree_at(swap);
+		if (i % 3 == 0) {
+			kmalloc_at(swap, 64, M_WAITOK);
+			kfree_at(swap);
+		}
+	}
+	CLEAN();
+	model_counts(m, &counts);
+	assert_int_equal(counts.live, s / SLAB - arena / SLAB + 1);
+}
+
 /* Many objects, types and regions: tables grow; the next run is clean. */
 static void
 tables_grow(void **state)
@@ -601,6 +659,7 @@ main(void)
 		T(g7_free_pages_are_counted),
 		T(g8_all_pages_come_back),
 		T(vm1_runs_are_of_the_budget),
+		T(vm1_the_budget_without_an_arena),
 		T(vm2_pages_never_sleep),
 		T(vm3_depths),
 		T(vm4_zero_is_honoured),
@@ -610,6 +669,7 @@ main(void)
 		T(sampled_contents),
 		T(live_objects_come_in_order),
 		T(reports_and_the_first_finding_stay),
+		T(addresses_are_found_again),
 		T(tables_grow),
 		T(every_clause_was_broken),
 	};

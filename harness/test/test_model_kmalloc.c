@@ -327,6 +327,15 @@ km6_the_limit(void **state)
 	c = begin_type_op(TRACE_OP_KMALLOC_LIMIT, 0, 0);
 	returns(&c, LIMIT + 1000);
 	BROKEN("KM-6", "kmalloc/KM-6/kmalloc_limit/limit");
+	/* It is never lowered. */
+	c = call(TRACE_OP_KMALLOC_RAISE_LIMIT, 0);
+	c.type = 0;
+	c.size = 10;
+	invoke(&c);
+	returns(&c, 0);
+	c = begin_type_op(TRACE_OP_KMALLOC_LIMIT, 0, 0);
+	returns(&c, 10);
+	BROKEN("KM-6", "kmalloc/KM-6/kmalloc_limit/limit");
 }
 
 static void

@@ -66,6 +66,11 @@ km11_prefix(void **state)
 	memcpy(bytes(s + 208), bytes(s), 103);
 	krealloc_to(s, 200, s + 208);
 	BROKEN("KM-11", "kmalloc/KM-11/krealloc/prefix");
+	kmalloc_at(slab(0), 200, M_WAITOK);
+	s = arena;
+	memcpy(bytes(s + 256), bytes(s), 47);
+	krealloc_to(s, 48, s + 256);
+	BROKEN("KM-11", "kmalloc/KM-11/krealloc/prefix");
 }
 
 static void
@@ -295,6 +300,10 @@ km16_what_was_never_allocated(void **state)
 	returns(&c, 0);
 	BROKEN("KM-16", "kmalloc/KM-16/kfree_interior/undetected");
 	kmalloc_at(slab(0), 64, M_WAITOK);
+	c = begin_interior(s, 32);
+	panics(&c, W_DOUBLE_FREE);
+	BROKEN("KM-16", "kmalloc/KM-16/kfree_interior/wrong-panic");
+	kmalloc_at(slab(0), 64, M_WAITOK);
 	kfree_at(s);
 	kfree_at(s);
 	BROKEN("KM-16", "kmalloc/KM-16/kfree/undetected");
@@ -317,8 +326,10 @@ km16_double_free_of_what_is_gone(void **state)
 	kfree_at(s); /* the slab is wholly free now */
 	c = begin_kfree(0, s, 0);
 	panics(&c, W_FOREIGN);
+	kmalloc_at(s + 1024, 512, M_WAITOK); /* and cut anew */
 	c = begin_kfree(0, s, 0);
 	panics(&c, W_INTERIOR);
+	kfree_at(s + 1024);
 	model_vm_free(m, 0, s, 16);
 	c = begin_kfree(0, s, 0);
 	panics(&c, W_DOUBLE_FREE);

@@ -190,7 +190,7 @@ xz_detect(struct trace__input *in, struct trace_error *err)
 static int
 open_fd(struct trace__input *in, const char *name, struct trace_error *err)
 {
-	struct stat st;
+	struct stat st = { 0 };
 
 	if (strcmp(name, "-") == 0)
 		in->fd = STDIN_FILENO;

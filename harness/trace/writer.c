@@ -211,7 +211,7 @@ open_temp(struct trace_writer *w, mode_t mode)
 static int
 open_name(struct trace_writer *w, const char *name)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	const bool exists = stat(name, &st) == 0;
 
 	if (exists && S_ISDIR(st.st_mode)) {
