@@ -100,8 +100,10 @@ cli_catch_signals(void)
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	(void)sigemptyset(&sa.sa_mask);
-	(void)sigaction(SIGINT, &sa, NULL);
 	(void)sigaction(SIGTERM, &sa, NULL);
+	/* The second one ends a program that waits for its input. */
+	sa.sa_flags = (int)SA_RESETHAND;
+	(void)sigaction(SIGINT, &sa, NULL);
 }
 
 void

@@ -39,7 +39,8 @@ bool cli_contents(const char *verb, const char *text,
 bool cli_subject(const char *verb, const char *text,
     const struct subject **ret_s);
 
-/* Set by SIGINT and SIGTERM once cli_catch_signals was called. */
+/* Set by SIGINT and SIGTERM once cli_catch_signals was called; a second
+ * SIGINT ends the program at once. */
 extern volatile sig_atomic_t cli_stop;
 void cli_catch_signals(void);
 

@@ -72,7 +72,7 @@ replay_command(const struct replay *p, struct cli_command *c)
 static json_t *
 json_text(const char *text)
 {
-	char clean[4096];
+	char clean[CLI_COMMAND_MAX];
 	json_t *j = json_string(text);
 	size_t i;
 

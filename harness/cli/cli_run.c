@@ -71,6 +71,7 @@ run_seed(const struct campaign *c, uint64_t seed, struct trace *t,
 	memset(r, 0, sizeof(*r));
 	if (gen_trace(&g, t) != 0) {
 		r->status = RUN_FAILED;
+		trace_error_set(&r->error, "kalab", 0, 0, "out of memory");
 		return;
 	}
 	source = run_source_mem(&mem, t);
@@ -217,9 +218,13 @@ report_death(const struct campaign *c, uint64_t job, int status)
 	struct cli_command command = { .n = 0 };
 
 	seed_command(c, c->job[job].seed, &command);
-	(void)printf("seed %" PRIu64 ": finding: the run was killed by signal "
-		     "%d\n  replay     %s\n",
-	    c->job[job].seed, WTERMSIG(status), command.s);
+	(void)printf("seed %" PRIu64 ": finding: the run %s %d\n"
+		     "  replay     %s\n",
+	    c->job[job].seed,
+	    WIFSIGNALED(status) ? "was killed by signal" :
+				  "ended with status",
+	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+	    command.s);
 	return (CLI_FINDING);
 }
 
@@ -272,7 +277,7 @@ wait_jobs(struct campaign *c, double began, uint64_t *ret_job)
 			continue;
 		c->pid[i] = 0;
 		left--;
-		if (status != 0 && died == 0) {
+		if (status != 0 && died == 0 && !cli_stop) {
 			died = status;
 			*ret_job = i;
 			kill_jobs(c);

@@ -252,6 +252,8 @@ digs_too_deep(const struct model *m, const struct mthread *th, uint32_t flags)
 {
 	uint32_t own = VM_ALLOC_NORMAL;
 
+	if (th != NULL && th->busy && th->code == TRACE_OP_VM_PAGE_ALLOC)
+		return (depth_reserve(m, flags) < depth_reserve(m, th->flags));
 	if (th == NULL || !th->busy || !th->allocating)
 		return (false);
 	if ((th->flags & M_USE_RESERVE) != 0)

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Options and words that verbs refuse.
+t run --bogus
+t run word
+t run --cpus 65
+t run --cpus 0
+t run --jobs 65
+t run --ops
+t run --runs 1x
+t run --seed -1
+t run --seed 0x10 --runs 1 --ops 1 --time 0
+t run --subject other
+t run --threads 257
+t replay
+t replay --ops 0 file
+t replay --audit '' file
+t replay --perturb 18446744073709551616 file
+t replay --contents some file
+t replay --subject other file
+t replay --json=yes file
+t import
+t import file
+t import --from perf file
+t import --from ftrace
+t import --from ftrace one two
+t import --from ftrace --pages 31 file
+t show
+t show one two
+t show --ops none file
+t list word
+t list clauses word

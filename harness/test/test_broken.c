@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The laboratory sees: for each group of clauses a subject that is broken in
+ * one way, and a trace on which it must be reported, under exactly the clause
+ * that it breaks. The same traces are clean on the healthy subject, so that
+ * the report is for the breakage and for nothing else.
+ *
+ * A broken subject is libkalloc behind a function that spoils one result.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <kalloc/flags.h>
+
+#define KA_PORT_SIM
+#include "port/port.h"
+#include "run/run.h"
+
+/* The numbers of reasons, from the one table of them. */
+enum why {
+#define WHY(id, name, text) WHY_##id,
+	KA_WHY_TABLE(WHY)
+#undef WHY
+};
+
+static const struct subject *healthy;
+static uint32_t victim_calls; /* calls that a breakage has seen */
+static uint64_t first_addr;
+
+/* ---- Breakages --------------------------------------------------------- */
+
+static void
+same_address_twice(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code != TRACE_OP_KMALLOC)
+		return;
+	if (victim_calls++ == 0)
+		first_addr = c->ret;
+	else
+		c->ret = first_addr;
+}
+
+static void
+outside_of_pages(struct call *c)
+{
+	static uint64_t elsewhere[512] __attribute__((aligned(4096)));
+
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC)
+		c->ret = (uintptr_t)elsewhere;
+}
+
+static void
+spoils_contents(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC && victim_calls++ == 0)
+		first_addr = c->ret;
+	else if (c->code == TRACE_OP_KMALLOC)
+		((char *)first_addr)[17] ^= 1;
+}
+
+static void
+forgets_zero(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC && (c->flags & M_ZERO) != 0)
+		((char *)c->ret)[c->size - 1] = 1;
+}
+
+/* Beyond the request, within the chunk: KM-8 says all usable bytes. */
+static void
+zeroes_request_only(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC && (c->flags & M_ZERO) != 0)
+		((char *)c->ret)[c->size] = 1;
+}
+
+static void
+misaligns(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC)
+		c->ret += 8;
+}
+
+static void
+wrong_usable_size(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC_USABLE_SIZE)
+		c->ret = c->ret - 8;
+}
+
+static void
+null_for_waitok(struct call *c)
+{
+	if (c->code == TRACE_OP_KMALLOC)
+		c->ret = 0;
+	else
+		healthy->exec(c);
+}
+
+/* Does another call than it was asked for; the model sees the question. */
+static void
+exec_instead(struct call *c, struct call other)
+{
+	healthy->exec(&other);
+	c->ret = other.ret;
+	c->why = other.why;
+}
+
+static void
+accepts_bad_flags(struct call *c)
+{
+	struct call other = *c;
+
+	other.flags |= M_WAITOK;
+	other.flags &= ~(uint32_t)M_RNOWAIT;
+	exec_instead(c, other);
+}
+
+static void
+ignores_limit(struct call *c)
+{
+	if (c->code == TRACE_OP_KMALLOC) {
+		struct call raise = *c;
+
+		raise.code = TRACE_OP_KMALLOC_SET_UNLIMITED;
+		healthy->exec(&raise);
+	}
+	healthy->exec(c);
+}
+
+static void
+refuses_below_limit(struct call *c)
+{
+	if (c->code == TRACE_OP_KMALLOC && (c->flags & M_NULLOK) != 0)
+		c->ret = 0;
+	else
+		healthy->exec(c);
+}
+
+static void
+loses_prefix(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KREALLOC && c->ret != 0)
+		((char *)c->ret)[3] ^= 0x40;
+}
+
+static void
+null_for_zero_size(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC && c->size == 0)
+		c->ret = 0;
+}
+
+static void
+silent_double_free(struct call *c)
+{
+	healthy->exec(c);
+	if (c->why == WHY_DOUBLE_FREE)
+		c->why = 0;
+}
+
+static void
+wrong_reason(struct call *c)
+{
+	healthy->exec(c);
+	if (c->why == WHY_WRONG_TYPE)
+		c->why = WHY_DOUBLE_FREE;
+}
+
+static void
+accepts_undeclared(struct call *c)
+{
+	healthy->exec(c);
+	if (c->why == WHY_BAD_TYPE)
+		c->why = 0;
+}
+
+static void
+accepts_overflow(struct call *c)
+{
+	struct call other = *c;
+
+	if (c->code == TRACE_OP_KMALLOC && c->size > UINT64_MAX / 2)
+		other.size = 64;
+	exec_instead(c, other);
+}
+
+static void
+trims_nothing(struct call *c)
+{
+	if (c->code != TRACE_OP_KMALLOC_TRIM)
+		healthy->exec(c);
+}
+
+static void
+miscounts_destroy(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC_DESTROY)
+		c->ret++;
+}
+
+static void
+lies_about_limit(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC_LIMIT)
+		c->ret /= 2;
+}
+
+static void
+misaligns_pages(struct call *c)
+{
+	struct call other = *c;
+
+	if (c->code == TRACE_OP_VM_PAGE_ALLOC)
+		other.align = 0;
+	exec_instead(c, other);
+}
+
+static void
+digs_too_deep(struct call *c)
+{
+	struct call other = *c;
+
+	if (c->code == TRACE_OP_VM_PAGE_ALLOC)
+		other.flags = (c->flags & VM_ALLOC_ZERO) | VM_ALLOC_INTERRUPT;
+	exec_instead(c, other);
+}
+
+static void
+forgets_zero_pages(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_VM_PAGE_ALLOC)
+		((char *)c->ret)[4095] = 7;
+}
+
+static struct ka_mutex mutex[2] = { KA_MUTEX_INITIALIZER,
+	KA_MUTEX_INITIALIZER };
+static struct ka_chan chan;
+
+static void
+sleeps_in_kfree(struct call *c)
+{
+	if (c->code == TRACE_OP_KFREE) {
+		ka_mutex_lock(&mutex[0]);
+		ka_chan_sleep(&chan, &mutex[0]);
+		ka_mutex_unlock(&mutex[0]);
+	}
+	healthy->exec(c);
+}
+
+/* Sleeps although pages are free, and nobody wakes it. */
+static void
+loses_wakeup(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC && c->ret != 0 && c->size > 100000) {
+		ka_mutex_lock(&mutex[0]);
+		ka_chan_sleep(&chan, &mutex[0]);
+		ka_mutex_unlock(&mutex[0]);
+	}
+}
+
+/* Two locks in two orders, with a pause between. */
+static void
+deadlocks(struct call *c)
+{
+	int first = c->thread & 1;
+
+	if (c->code == TRACE_OP_KFREE) {
+		ka_mutex_lock(&mutex[first]);
+		ka_pause();
+		ka_mutex_lock(&mutex[!first]);
+		ka_mutex_unlock(&mutex[!first]);
+		ka_mutex_unlock(&mutex[first]);
+	}
+	healthy->exec(c);
+}
+
+static void
+spins_for_ever(struct call *c)
+{
+	while (c->code == TRACE_OP_KFREE)
+		ka_pause();
+	healthy->exec(c);
+}
+
+static uint64_t
+too_few_pages(void)
+{
+	return (healthy->free_pages() - 1);
+}
+
+static bool
+miscounts_calls(uint32_t type, struct subject_type_stats *ret_s)
+{
+	bool got = healthy->type_stats(type, ret_s);
+
+	ret_s->calls++;
+	return (got);
+}
+
+static bool
+miscounts_bytes(uint32_t type, struct subject_type_stats *ret_s)
+{
+	bool got = healthy->type_stats(type, ret_s);
+
+	ret_s->memuse += 8;
+	return (got);
+}
+
+static const char *
+bad_audit(const char **ret_found)
+{
+	*ret_found = "something";
+	return ("I-KM-2");
+}
+
+static void
+keeps_slabs(void)
+{
+}
+
+/* ---- The table --------------------------------------------------------- */
+
+#define HEAD "kalab-trace 1\ncpus 2\nthreads 2\npages 256\n"
+#define MAKE HEAD "0 m0 = kmalloc_create \"t\"\n"
+
+struct breakage {
+	const char *name, *clause, *trace;
+	void (*exec)(struct call *);
+	uint64_t (*free_pages)(void);
+	bool (*type_stats)(uint32_t, struct subject_type_stats *);
+	const char *(*audit)(const char **);
+	void (*trim)(void);
+};
+
+static const struct breakage breakages[] = {
+	{ .name = "same address twice", .clause = "G-2",
+	    .exec = same_address_twice,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
+			  "0 p1 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "outside of its pages", .clause = "G-2",
+	    .exec = outside_of_pages,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "spoils contents", .clause = "G-2", .exec = spoils_contents,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
+			  "0 p1 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
+	{ .name = "forgets M_ZERO", .clause = "KM-8", .exec = forgets_zero,
+	    .trace = MAKE "0 p0 = kmalloc 100 m0 WAITOK|ZERO\n" },
+	{ .name = "zeroes the request only", .clause = "KM-8",
+	    .exec = zeroes_request_only,
+	    .trace = MAKE "0 p0 = kmalloc 100 m0 WAITOK|ZERO\n" },
+	{ .name = "misaligns", .clause = "KM-4", .exec = misaligns,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "wrong usable size", .clause = "KM-3",
+	    .exec = wrong_usable_size,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
+			  "0 kmalloc_usable_size p0\n" },
+	{ .name = "NULL for M_WAITOK", .clause = "KM-7",
+	    .exec = null_for_waitok,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "accepts bad flags", .clause = "KM-7",
+	    .exec = accepts_bad_flags,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 RNOWAIT|WAITOK\n" },
+	{ .name = "ignores the limit", .clause = "KM-6",
+	    .exec = ignores_limit,
+	    .trace = MAKE "0 p0 = kmalloc 90000 m0 WAITOK|NULLOK\n"
+			  "0 p1 = kmalloc 90000 m0 WAITOK|NULLOK\n"
+			  "0 p2 = kmalloc 90000 m0 WAITOK|NULLOK\n"
+			  "0 p3 = kmalloc 90000 m0 WAITOK|NULLOK\n"
+			  "0 p4 = kmalloc 90000 m0 WAITOK|NULLOK\n" },
+	{ .name = "refuses below the limit", .clause = "KM-6",
+	    .exec = refuses_below_limit,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK|NULLOK\n" },
+	{ .name = "lies about the limit", .clause = "KM-6",
+	    .exec = lies_about_limit, .trace = MAKE "0 kmalloc_limit m0\n" },
+	{ .name = "loses the prefix", .clause = "KM-11",
+	    .exec = loses_prefix,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
+			  "0 krealloc p0 300 m0 WAITOK\n" },
+	{ .name = "NULL for size 0", .clause = "KM-9",
+	    .exec = null_for_zero_size,
+	    .trace = MAKE "0 p0 = kmalloc 0 m0 WAITOK\n" },
+	{ .name = "silent double free", .clause = "KM-16",
+	    .exec = silent_double_free,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
+			  "0 p1 = kmalloc 64 m0 WAITOK\n"
+			  "0 kfree p0 m0\n0 kfree p0 m0\n" },
+	{ .name = "wrong reason", .clause = "KM-10", .exec = wrong_reason,
+	    .trace = MAKE "0 m1 = kmalloc_create \"u\"\n"
+			  "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m1\n" },
+	{ .name = "accepts an undeclared type", .clause = "KM-5",
+	    .exec = accepts_undeclared,
+	    .trace = MAKE "0 kmalloc_destroy m0\n"
+			  "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "accepts overflow", .clause = "KM-15",
+	    .exec = accepts_overflow,
+	    .trace = MAKE
+	    "0 p0 = kmalloc 0xfffffffffffffff0 m0 NOWAIT\n" },
+	{ .name = "trims nothing", .clause = "KM-14", .exec = trims_nothing,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n"
+			  "0 kmalloc_trim\n" },
+	{ .name = "miscounts what is left of a type", .clause = "KM-17",
+	    .exec = miscounts_destroy, .trace = MAKE "0 kmalloc_destroy m0\n" },
+	{ .name = "misaligns pages", .clause = "VM-1",
+	    .exec = misaligns_pages,
+	    .trace = HEAD "0 g0 = vm_page_alloc 1 0 NORMAL\n"
+			  "0 g1 = vm_page_alloc 2 65536 NORMAL\n" },
+	{ .name = "digs too deep", .clause = "VM-3", .exec = digs_too_deep,
+	    .trace = HEAD "reserve 32 8\n"
+			  "0 g0 = vm_page_alloc 240 0 NORMAL\n" },
+	{ .name = "forgets zero pages", .clause = "VM-4",
+	    .exec = forgets_zero_pages,
+	    .trace = HEAD "0 g0 = vm_page_alloc 1 0 NORMAL|ZERO\n" },
+	{ .name = "sleeps in kfree", .clause = "G-4", .exec = sleeps_in_kfree,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
+	{ .name = "loses a wake-up", .clause = "G-5", .exec = loses_wakeup,
+	    .trace = MAKE "0 kmalloc_set_unlimited m0\n"
+			  "0 p0 = kmalloc 600000 m0 WAITOK\n"
+			  "1 p1 = kmalloc 600000 m0 WAITOK\n" },
+	{ .name = "deadlocks", .clause = "G-5", .exec = deadlocks,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
+			  "0 p1 = kmalloc 64 m0 WAITOK\n"
+			  "0 kfree p0 m0\n1 kfree p1 m0\n" },
+	{ .name = "spins for ever", .clause = "G-4", .exec = spins_for_ever,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
+	{ .name = "miscounts calls", .clause = "KM-5",
+	    .type_stats = miscounts_calls,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "miscounts bytes", .clause = "KM-5",
+	    .type_stats = miscounts_bytes,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 quiesce\n" },
+	{ .name = "miscounts pages", .clause = "G-7",
+	    .free_pages = too_few_pages,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "fails its audit", .clause = "G-3", .audit = bad_audit,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "keeps pages", .clause = "G-8", .trim = keeps_slabs,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+};
+
+/* ---- The test ---------------------------------------------------------- */
+
+static void
+replay(const struct subject *subject, const char *text, struct run_result *r)
+{
+	struct run_options o = { .subject = subject };
+	struct trace_reader *reader;
+	struct run_source source;
+	struct trace_error e;
+
+	victim_calls = 0;
+	memset(mutex, 0, sizeof(mutex));
+	mutex[0].name = "a";
+	mutex[1].name = "b";
+	ka_chan_init(&chan, "broken");
+	assert_int_equal(trace_reader_open_mem(&reader, "test", text,
+			     strlen(text), &e), 0);
+	source = run_source_reader(reader);
+	run(&source, &o, r);
+	trace_reader_close(reader);
+}
+
+static void
+each_breakage_is_reported_by_its_clause(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(breakages) / sizeof(*breakages); i++) {
+		const struct breakage *b = &breakages[i];
+		struct subject broken = *healthy;
+		struct run_result r;
+
+		print_message("# %s\n", b->name);
+		replay(healthy, b->trace, &r);
+		if (r.status == RUN_FINDING)
+			print_message("healthy: %s: %s; %s\n",
+			    r.finding.clause, r.finding.expected,
+			    r.finding.found);
+		assert_int_equal(r.status, RUN_CLEAN);
+		if (b->exec != NULL)
+			broken.exec = b->exec;
+		if (b->free_pages != NULL)
+			broken.free_pages = b->free_pages;
+		if (b->type_stats != NULL)
+			broken.type_stats = b->type_stats;
+		if (b->audit != NULL)
+			broken.audit = b->audit;
+		if (b->trim != NULL)
+			broken.trim = b->trim;
+		replay(&broken, b->trace, &r);
+		assert_int_equal(r.status, RUN_FINDING);
+		assert_string_equal(r.finding.clause, b->clause);
+		assert_true(r.finding.expected[0] != '\0');
+		assert_true(r.finding.found[0] != '\0');
+		assert_true(r.finding.signature[0] != '\0');
+	}
+}
+
+/* A result that differs between two runs of a trace shows in the hash. */
+static uint64_t unstable;
+
+static void
+unstable_exec(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC_TRIM)
+		c->ret = unstable++;
+}
+
+static void
+hash_tells_runs_apart(void **state)
+{
+	static const char text[] = MAKE "0 kmalloc_trim\n";
+	struct subject broken = *healthy;
+	struct run_result a, b;
+
+	(void)state;
+	replay(healthy, text, &a);
+	replay(healthy, text, &b);
+	assert_true(a.hash == b.hash);
+	broken.exec = unstable_exec;
+	replay(&broken, text, &a);
+	replay(&broken, text, &b);
+	assert_true(a.hash != b.hash);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	healthy = subject_by_name("kalloc");
+	return (healthy == NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_breakage_is_reported_by_its_clause),
+		cmocka_unit_test(hash_tells_runs_apart),
+	};
+
+	return (cmocka_run_group_tests(tests, setup, NULL));
+}
