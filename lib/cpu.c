@@ -30,7 +30,7 @@ static struct ka_mutex cpu_lock = KA_MUTEX_INITIALIZER; /* c_owned */
 
 /* What threads have before boot and after halt: closed, and of no system. */
 static struct ka_cpu cpu_void = { .c_key = CPU_KEY_CLOSED,
-	.c_fast = { [0 ... KM_CLASSES] = &kmalloc_no_slab.slab } };
+	.c_fast = { [0 ... KM_CLASSES] = &kmalloc_no_slab } };
 __thread struct ka_cpu *ka_tls_cpu KA_TLS_MODEL = &cpu_void;
 static __thread unsigned cpu_epoch_self;
 static unsigned cpu_epoch; /* boots so far: a thread's CPU may be stale */
@@ -90,9 +90,9 @@ cpu_init(struct ka_cpu *cpu, unsigned index)
 	cpu->c_spare = index == cpu_count;
 	cpu->c_key = CPU_KEY_CLOSED;
 	for (i = 0; i <= KM_CLASSES; i++)
-		cpu->c_fast[i] = &kmalloc_no_slab.slab;
+		cpu->c_fast[i] = &kmalloc_no_slab;
 	for (i = 0; i < KM_CLASSES_ALL; i++)
-		cpu->c_slab[i] = &kmalloc_no_slab.slab;
+		cpu->c_slab[i] = &kmalloc_no_slab;
 	cpu->c_use = cpu_stats + (size_t)(index / KM_USE_CPUS) * STATS_GROUP +
 	    (size_t)(index % KM_USE_CPUS) * KM_USE_STRIDE;
 	cpu->c_remote = CPU_REMOTE_NONE;
@@ -212,7 +212,7 @@ cpu_close(struct ka_cpu *cpu)
 		return;
 	ka_store(&cpu->c_key, (uint16_t)CPU_KEY_CLOSED, RELAXED);
 	for (i = 0; i < KM_CLASSES; i++)
-		cpu_set_fast(cpu, i, &kmalloc_no_slab.slab);
+		cpu_set_fast(cpu, i, &kmalloc_no_slab);
 }
 
 static void

@@ -58,7 +58,7 @@ audit_place(const struct ka_slab *slab)
 	    state_names[slab->s_state], slab->s_class, kept ? "" : " not");
 	AUDIT(slab->s_state != SLAB_FULL || slab->s_nfree == 0, "I-KM-5",
 	    "a full slab of class %u has %u free chunks on no list",
-	    slab->s_class, slab->s_nfree);
+	    slab->s_class, (unsigned)slab->s_nfree);
 	return (NULL);
 }
 
@@ -69,7 +69,7 @@ audit_entries(const struct ka_slab *slab, uint64_t *owned)
 	uint32_t i, free = 0;
 
 	AUDIT(slab->s_nfree <= slab->s_carved && slab->s_carved <= slab->s_max,
-	    "I-KM-2", "%u free of %u carved of %u chunks", slab->s_nfree,
+	    "I-KM-2", "%u free of %u carved of %u chunks", (unsigned)slab->s_nfree,
 	    slab->s_carved, slab->s_max);
 	for (i = 0; i < slab->s_nfree; i++) {
 		uint32_t index = slab->s_entry[i].e_stack;
@@ -95,7 +95,8 @@ audit_entries(const struct ka_slab *slab, uint64_t *owned)
 		(*owned)++;
 	}
 	AUDIT(free == slab->s_nfree, "I-KM-2",
-	    "%u chunks are free, %u on the stack", free, slab->s_nfree);
+	    "%u chunks are free, %u on the stack", free,
+	    (unsigned)slab->s_nfree);
 	return (NULL);
 }
 
@@ -172,7 +173,8 @@ kmalloc_map(void (*put)(void *arg, const char *line), void *arg)
 		(void)snprintf(line, sizeof(line),
 		    "slab %4zu cpu %2u %5u bytes %-7s %4u/%-4u |%s|", slot,
 		    slab->s_cpu, slab->s_size, state_names[slab->s_state],
-		    slab->s_carved - slab->s_nfree, slab->s_max, cells);
+		    slab->s_carved - (unsigned)slab->s_nfree, slab->s_max,
+		    cells);
 		put(arg, line);
 	}
 }

@@ -12,8 +12,8 @@
 struct ka_slab *km_slab_of[65536];
 unsigned km_slabs_keep;
 
-union km_no_slab kmalloc_no_slab = { .slab = { .s_key = SLAB_KEY_SLOW,
-	.s_full = SLAB_NOT_FULL } };
+struct ka_slab kmalloc_no_slab = { .s_key = SLAB_KEY_SLOW,
+	.s_full = SLAB_NOT_FULL };
 #define no_slab kmalloc_no_slab
 
 static char *slab_base; /* of the headers */
@@ -25,7 +25,7 @@ slab_init(void)
 	unsigned i;
 
 	for (i = 0; i < 65536; i++)
-		km_slab_of[i] = &no_slab.slab;
+		km_slab_of[i] = &no_slab;
 }
 
 int
@@ -70,14 +70,14 @@ km__slab_halt(void)
 		uintptr_t at = base + slot * KA_SLAB_SIZE;
 		struct ka_slab *slab = km_slab_at((void *)at);
 
-		if (slab == &no_slab.slab)
+		if (slab == &no_slab)
 			continue;
 		for (i = 0; i < slab->s_carved; i++)
 			slab->s_entry[i].e_owner = OWNER_FREE;
 		slab->s_state = SLAB_NONE;
 		slab->s_key = SLAB_KEY_SLOW;
 		km__debug_slab(slab, false);
-		slab_map(at, &no_slab.slab);
+		slab_map(at, &no_slab);
 	}
 	ka_os_release(KA_OS_SLABS, slab_base, slab_bytes);
 	slab_slots = 0;
@@ -170,7 +170,7 @@ static void
 slab_destroy(struct ka_slab *slab, struct km_todo *todo)
 {
 	ka_store(&slab->s_state, (uint8_t)SLAB_NONE, RELAXED);
-	slab_map(slab->s_base, &no_slab.slab);
+	slab_map(slab->s_base, &no_slab);
 	slab->s_next = todo->dead;
 	todo->dead = slab;
 }
@@ -252,7 +252,7 @@ km__push(struct ka_cpu *cpu, struct ka_slab *slab, uint32_t index,
 		slab_retire(cpu, slab, todo);
 	} else if (slab->s_state == SLAB_CURRENT &&
 	    ka_load(&cpu_shortage, RELAXED) != 0) {
-		cpu__set_slab(cpu, slab->s_class, &no_slab.slab);
+		cpu__set_slab(cpu, slab->s_class, &no_slab);
 		slab_destroy(slab, todo);
 	}
 }
@@ -262,10 +262,10 @@ km__unused(struct ka_cpu *cpu, unsigned class, struct km_todo *todo)
 {
 	struct ka_slab *slab = cpu->c_slab[class];
 
-	if (slab == &no_slab.slab || !slab_is_whole(slab) ||
+	if (slab == &no_slab || !slab_is_whole(slab) ||
 	    ka_load(&cpu_shortage, RELAXED) == 0)
 		return;
-	cpu__set_slab(cpu, class, &no_slab.slab);
+	cpu__set_slab(cpu, class, &no_slab);
 	slab_destroy(slab, todo);
 }
 
@@ -346,7 +346,7 @@ slab_make_current(struct ka_cpu *cpu, struct ka_slab *slab)
 {
 	struct ka_slab *old = cpu->c_slab[slab->s_class];
 
-	if (old != &no_slab.slab) {
+	if (old != &no_slab) {
 		KA_ASSERT(old->s_nfree == 0);
 		slab_state(old, SLAB_FULL);
 	}
@@ -366,7 +366,7 @@ km__fill(struct ka_cpu *cpu, unsigned class, struct km_todo *todo)
 	slab = cpu->c_slab[class];
 	if (slab->s_nfree != 0)
 		return (true);
-	if (slab != &no_slab.slab && slab_carve(slab))
+	if (slab != &no_slab && slab_carve(slab))
 		return (true);
 	slab = cpu->c_partial[class].first;
 	if (slab != NULL) {
@@ -431,8 +431,8 @@ slab_reclaim_locked(struct ka_cpu *cpu, struct km_todo *todo)
 
 	for (i = 0; i < KM_CLASSES_ALL; i++) {
 		slab = cpu->c_slab[i];
-		if (slab != &no_slab.slab && slab_is_whole(slab)) {
-			cpu__set_slab(cpu, i, &no_slab.slab);
+		if (slab != &no_slab && slab_is_whole(slab)) {
+			cpu__set_slab(cpu, i, &no_slab);
 			slab_destroy(slab, todo);
 			n++;
 		}
@@ -500,9 +500,9 @@ kmalloc__flush(struct ka_cpu *cpu, bool parked)
 	cpu__visit(cpu);
 	for (i = 0; i < KM_CLASSES_ALL; i++) {
 		slab = cpu->c_slab[i];
-		if (slab == &no_slab.slab)
+		if (slab == &no_slab)
 			continue;
-		cpu__set_slab(cpu, i, &no_slab.slab);
+		cpu__set_slab(cpu, i, &no_slab);
 		if (slab->s_nfree == 0 && !slab_carve(slab)) {
 			slab_state(slab, SLAB_FULL);
 			continue;
@@ -528,12 +528,12 @@ slab_detach(struct ka_cpu *cpu, unsigned class, unsigned to,
 		list_remove(slab);
 	} else {
 		slab = cpu->c_slab[class];
-		if (slab == &no_slab.slab ||
+		if (slab == &no_slab ||
 		    (slab->s_nfree == 0 && !slab_carve(slab))) {
 			cpu__leave(cpu);
 			return (NULL);
 		}
-		cpu__set_slab(cpu, class, &no_slab.slab);
+		cpu__set_slab(cpu, class, &no_slab);
 	}
 	slab_state(slab, SLAB_MOVING);
 	/* Who frees a chunk of it from now on must see all of the above. */

@@ -127,17 +127,17 @@ km_alloc_fast(unsigned class, struct malloc_type *type, void **ret_p)
 {
 	struct ka_cpu *cpu = ka_section_enter();
 	struct ka_slab *slab = KM_PEEK(cpu->c_fast[class]);
-	uint64_t n = slab->s_nfree;
-	uint32_t cookie, off, index;
+	uint64_t n = slab->s_nfree - 1, index;
+	uint32_t cookie, off;
 
-	if (KA_UNLIKELY(n-- == 0))
+	if (KA_UNLIKELY((int64_t)n < 0))
 		goto slow;
 	cookie = type->ks_cookie;
 	if (KA_UNLIKELY(!km_use_up(slab, cookie)))
 		goto slow;
-	slab->s_nfree = (uint32_t)n;
+	slab->s_nfree = n;
 	index = slab->s_entry[n].e_stack;
-	off = index * slab->s_size;
+	off = (uint32_t)index * slab->s_size;
 	ka_store(&slab->s_entry[index].e_owner, off + cookie, RELAXED);
 	*ret_p = (void *)(slab->s_base + off);
 	ka_section_exit(cpu);
@@ -148,7 +148,18 @@ slow:
 }
 
 void *
-kmalloc(size_t size, struct malloc_type *type, int flags)
+ka_kmalloc_plain(size_t size, struct malloc_type *type, int flags)
+{
+	void *p;
+
+	if (KA_LIKELY(size <= KA_KMALLOC_MAX) &&
+	    KA_LIKELY(km_alloc_fast(km_class_of[size], type, &p)))
+		return (p);
+	return (km_alloc_slow(size, type, flags));
+}
+
+void *
+(kmalloc)(size_t size, struct malloc_type *type, int flags)
 {
 	void *p;
 
@@ -165,15 +176,15 @@ kfree(void *p, struct malloc_type *type)
 	struct ka_cpu *cpu = ka_section_enter();
 	struct ka_slab *slab =
 	    KM_PEEK(km_slab_of[(uint32_t)(uintptr_t)p >> 16]);
-	uint32_t off = (uint32_t)((uintptr_t)p & (KA_SLAB_SIZE - 1));
-	uint32_t cookie, n;
-	uint64_t index;
+	uint64_t off = (uintptr_t)p & (KA_SLAB_SIZE - 1), index, n;
+	uint32_t cookie;
 
 	if (KA_UNLIKELY(KM_PEEK(slab->s_key) != km_key(p, &cpu->c_key)))
 		goto slow;
-	index = off * (uint64_t)slab->s_recip >> 32;
+	index = off * slab->s_recip >> 32;
 	cookie = type->ks_cookie;
-	if (KA_UNLIKELY(KM_PEEK(slab->s_entry[index].e_owner) != off + cookie))
+	if (KA_UNLIKELY(KM_PEEK(slab->s_entry[index].e_owner) !=
+		(uint32_t)off + cookie))
 		goto slow;
 	ka_store(&slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
 	KM_ADD(*(uint64_t *)(void *)(slab->s_use + KM_USE_FREED + cookie), 1);

@@ -48,16 +48,21 @@ struct slab_entry {
 #define ENTRY_POISONED 0x8000u
 
 #define SLAB_CHUNKS_MAX (KA_SLAB_SIZE / 8)
-#define SLAB_NOT_FULL   UINT32_MAX /* s_full that is never reached */
+#define SLAB_NOT_FULL   UINT64_MAX /* s_full that is never reached */
 
-/* Out of the slab's pages, so that no overrun reaches it: one for each slot
- * of the arena, KM_SLAB_STRIDE apart. */
+/*
+ * Out of the slab's pages, so that no overrun reaches it: one for each slot of
+ * the arena, KM_SLAB_STRIDE apart. Entries come first: their address needs no
+ * addition on the fast paths.
+ */
 struct ka_slab {
-	uint64_t s_key;   /* s_base plus the CPU's key, or SLAB_KEY_SLOW */
+	struct slab_entry s_entry[SLAB_CHUNKS_MAX + 1];
+	uint64_t s_key __attribute__((aligned(128))); /* s_base plus the CPU's
+	                     key, or SLAB_KEY_SLOW */
 	char *s_use;      /* the CPU's counter of this class, less a cookie */
 	uintptr_t s_base; /* first byte of the slab's pages */
-	uint32_t s_nfree; /* chunks on the stack */
-	uint32_t s_full;  /* a free that makes s_nfree this is slow */
+	uint64_t s_nfree; /* chunks on the stack */
+	uint64_t s_full;  /* a free that makes s_nfree this is slow */
 	uint32_t s_recip; /* 2^32 / s_size, rounded up */
 	uint32_t s_size;  /* of a chunk */
 	uint16_t s_class;
@@ -67,21 +72,12 @@ struct ka_slab {
 	uint8_t s_state;
 	struct ka_slab *s_next, **s_prev; /* on a list */
 	struct ka_trail *s_trail;         /* KA_DEBUG_AUDIT: one a chunk */
-	struct slab_entry s_entry[] __attribute__((aligned(128)));
 };
 
-KA_STATIC_ASSERT(sizeof(struct ka_slab) == 128, "two cache lines of header");
-#define KM_SLAB_STRIDE                                                      \
-	((sizeof(struct ka_slab) +                                          \
-	     (SLAB_CHUNKS_MAX + 1) * sizeof(struct slab_entry) + 4095) / 4096 * \
-	    4096)
+#define KM_SLAB_STRIDE ((sizeof(struct ka_slab) + 4095) / 4096 * 4096)
 
 /* The slab that is none: no chunk is free, no key matches. */
-union km_no_slab {
-	struct ka_slab slab;
-	char bytes[sizeof(struct ka_slab) + sizeof(struct slab_entry)];
-};
-extern union km_no_slab kmalloc_no_slab;
+extern struct ka_slab kmalloc_no_slab;
 
 /* Slab of every 64 KiB of address space modulo 4 GiB, never NULL: what is no
  * slab has the one that matches nothing. */

@@ -69,6 +69,17 @@ type_register(struct malloc_type *type)
 	return (true);
 }
 
+/* Where the list of types declared before boot refers to one, or its end. */
+static struct malloc_type **
+type_static_link(const struct malloc_type *type)
+{
+	struct malloc_type **at = &type_static;
+
+	while (*at != NULL && *at != type)
+		at = &(*at)->ks_next;
+	return (at);
+}
+
 void
 km__type_boot(void)
 {
@@ -95,7 +106,8 @@ km__type_halt(void)
 			continue;
 		type->ks_cookie = 0;
 		type->ks_magic = 0;
-		type->ks_heap = 0;
+		if (*type_static_link(type) == NULL)
+			type->ks_heap = 0; /* it ends with its system */
 	}
 }
 
@@ -107,24 +119,27 @@ km__type_check(const struct malloc_type *type, const char *caller)
 		    caller);
 }
 
+/* Under type_lock. False: there are too many. */
+static bool
+type_declare(struct malloc_type *type)
+{
+	if (kalloc_is_up())
+		return (ka_load(&type->ks_magic, RELAXED) == KA_TYPE_MAGIC ||
+		    type_register(type));
+	if (*type_static_link(type) == NULL) {
+		type->ks_next = type_static;
+		type_static = type;
+	}
+	return (true);
+}
+
 void
 malloc_init(struct malloc_type *type)
 {
-	struct malloc_type *t;
-	bool done = true;
+	bool done;
 
 	ka_mutex_lock(&type_lock);
-	if (kalloc_is_up()) {
-		if (ka_load(&type->ks_magic, RELAXED) != KA_TYPE_MAGIC)
-			done = type_register(type);
-	} else {
-		for (t = type_static; t != NULL && t != type; t = t->ks_next)
-			continue;
-		if (t == NULL) {
-			type->ks_next = type_static;
-			type_static = type;
-		}
-	}
+	done = type_declare(type);
 	ka_mutex_unlock(&type_lock);
 	if (!done)
 		ka_misuse(KA_WHY_BAD_ARG, NULL,
@@ -348,6 +363,7 @@ kmalloc_set_unlimited(struct malloc_type *type)
 size_t
 malloc_uninit(struct malloc_type *type)
 {
+	struct malloc_type **link;
 	struct type_sum s;
 	uint32_t cookie;
 	size_t inuse;
@@ -362,7 +378,10 @@ malloc_uninit(struct malloc_type *type)
 	type_stale[cookie >> 16] = inuse != 0;
 	ka_store(&type->ks_magic, 0, RELEASE);
 	ka_store(&type->ks_cookie, 0, RELAXED);
-	type->ks_heap = 0; /* its storage may serve another */
+	type->ks_heap = 0; /* its storage may serve another, or go away */
+	link = type_static_link(type);
+	if (*link != NULL)
+		*link = type->ks_next;
 	ka_mutex_unlock(&type_lock);
 	return (inuse);
 }
@@ -385,13 +404,14 @@ kmalloc_create(struct malloc_type **ret_type, const char *descr)
 		    descr);
 		type->ks_shortdesc = type->ks_name;
 		type->ks_longdesc = type->ks_name;
-		type->ks_heap = 1;
+		type->ks_heap = type_declare(type);
+		if (!type->ks_heap)
+			type = NULL;
 	}
 	ka_mutex_unlock(&type_lock);
 	if (type == NULL)
 		ka_misuse(KA_WHY_BAD_ARG, NULL,
 		    "kmalloc_create: more than %u malloc types", KA_TYPES_MAX);
-	malloc_init(type);
 	*ret_type = type;
 }
 

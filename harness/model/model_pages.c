@@ -500,6 +500,7 @@ model__page_alloc_begin(
 
 	th->skip = !model__is_kalloc(m);
 	th->requested = c->num;
+	th->flags = c->flags;
 	th->got_pages = 0;
 	if (c->num == 0 || (c->flags & ~(DEPTHS | VM_ALLOC_ZERO)) != 0 ||
 	    depth == 0 || (depth & (depth - 1)) != 0 ||

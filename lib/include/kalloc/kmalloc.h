@@ -111,6 +111,24 @@ void kmalloc_set_debug(struct malloc_type *, unsigned debug);
  */
 void *kmalloc(size_t size, struct malloc_type *, int flags)
     __attribute__((malloc, warn_unused_result));
+/*
+ * Where the flags are a constant without M_ZERO and alignment, as nearly
+ * everywhere, they are checked at compile time, as the lineage's inline
+ * kmalloc does. Not for direct use; (kmalloc)(…) is the plain function.
+ */
+void *ka_kmalloc_plain(size_t size, struct malloc_type *, int flags)
+    __attribute__((malloc, warn_unused_result));
+#define KA_FLAGS_PLAIN(flags)                                              \
+	(__builtin_constant_p(flags) &&                                    \
+	    ((flags) & ~(M_RNOWAIT | M_WAITOK | M_USE_RESERVE | M_NULLOK | \
+		M_USE_INTERRUPT_RESERVE)) == 0 &&                          \
+	    (((flags) & (M_RNOWAIT | M_WAITOK)) == M_RNOWAIT ||            \
+		((flags) & (M_RNOWAIT | M_WAITOK)) == M_WAITOK))
+#define kmalloc(size, type, flags)                       \
+	(KA_FLAGS_PLAIN(flags) ?                         \
+		ka_kmalloc_plain((size), (type), (flags)) : \
+		(kmalloc)((size), (type), (flags)))
+
 void *kmalloc_cachealign(size_t size, struct malloc_type *, int flags)
     __attribute__((malloc, warn_unused_result));
 void *kmalloc_powerof2(size_t size, struct malloc_type *, int flags)
