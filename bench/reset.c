@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a run costs besides its operations: boot, 16 operations, halt, in one
+ * process, over and over. Prints microseconds a run: median and range of
+ * rounds.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "run/run.h"
+
+#define ROUNDS 21
+#define RUNS   2000
+
+static const char text[] =
+    "kalab-trace 1\ncpus 4\nthreads 4\npages 4096\n"
+    "0 m0 = kmalloc_create \"a\"\n"
+    "1 p0 = kmalloc 64 m0 WAITOK\n2 p1 = kmalloc 64 m0 WAITOK\n"
+    "3 p2 = kmalloc 200 m0 NOWAIT\n0 p3 = kmalloc 1000 m0 WAITOK|ZERO\n"
+    "1 kfree p1 m0\n2 kfree p0 m0\n3 p0 = kmalloc 64 m0 WAITOK\n"
+    "0 p1 = kmalloc 300 m0 WAITOK\n1 krealloc p1 500 m0 WAITOK\n"
+    "2 kfree p2 m0\n3 kfree p3 m0\n0 kfree p0 m0\n1 kfree p1 m0\n"
+    "2 p0 = kmalloc 64 m0 WAITOK\n3 kfree p0 m0\n";
+
+static double
+now_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3);
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x < y ? -1 : x > y);
+}
+
+int
+main(void)
+{
+	struct run_options o = { .subject = subject_by_name("kalloc"),
+		.no_audit = true };
+	double round[ROUNDS];
+	struct trace_reader *r;
+	struct trace_error e;
+	struct trace t;
+	int i, k;
+
+	if (trace_reader_open_mem(&r, "reset", text, strlen(text), &e) != 0 ||
+	    trace_load(&t, r, &e) != 0)
+		return (2);
+	for (i = 0; i < ROUNDS; i++) {
+		double began = now_us();
+
+		for (k = 0; k < RUNS; k++) {
+			struct run_result result;
+			struct run_source s;
+			struct run_mem mem;
+
+			s = run_source_mem(&mem, &t);
+			run(&s, &o, &result);
+			if (result.status != RUN_CLEAN || result.ops != 16)
+				return (1);
+		}
+		round[i] = (now_us() - began) / RUNS;
+	}
+	qsort(round, ROUNDS, sizeof(*round), by_value);
+	(void)printf("%.2f us a run of 16 operations (%.2f to %.2f)\n",
+	    round[ROUNDS / 2], round[0], round[ROUNDS - 1]);
+	return (0);
+}
