@@ -28,23 +28,31 @@ static char *cpu_stats; /* of all types */
 #ifndef KA_PORT_SIM
 static struct ka_mutex cpu_lock = KA_MUTEX_INITIALIZER; /* c_owned */
 
-/* What threads have before boot and after halt: closed, and of no system. */
+/* What threads without a CPU of their own have: closed, and of no system, so
+ * that it outlives them all. */
 static struct ka_cpu cpu_void = { .c_key = CPU_KEY_CLOSED,
 	.c_fast = { [0 ... KM_CLASSES] = &kmalloc_no_slab } };
 __thread struct ka_cpu *ka_tls_cpu KA_TLS_MODEL = &cpu_void;
 static __thread unsigned cpu_epoch_self;
 static unsigned cpu_epoch; /* boots so far: a thread's CPU may be stale */
 
+struct ka_cpu *
+ka_cpu_self(void)
+{
+	struct ka_cpu *cpu = ka_tls_cpu;
+
+	return (cpu == &cpu_void ? cpu_at(cpu_count) : cpu);
+}
+
 static void
 cpu_exit(struct ka_cpu *cpu)
 {
-	struct ka_cpu *spare = cpu_at(cpu_count);
-
 	if (cpu_epoch_self != cpu_epoch || !kalloc_is_up())
 		return;
-	ka_port_bind(spare, true);
+	ka_port_bind(&cpu_void, true);
 	kmalloc__flush(cpu, true);
 	ka_mutex_lock(&cpu_lock);
+	cpu->c_tls = NULL;
 	ka_store(&cpu->c_owned, (uint8_t)0, RELAXED);
 	(void)ka_add(&cpu_parked, 1);
 	ka_mutex_unlock(&cpu_lock);
@@ -66,12 +74,12 @@ cpu__attach(void)
 			break;
 	}
 	if (i < cpu_count) {
+		cpu->c_tls = &ka_tls_cpu;
 		ka_store(&cpu->c_owned, (uint8_t)1, RELAXED);
 		(void)ka_add(&cpu_parked, (uint32_t)-1);
 	}
 	ka_mutex_unlock(&cpu_lock);
-	ka_port_bind(i < cpu_count ? cpu : cpu_at(cpu_count),
-	    i == cpu_count);
+	ka_port_bind(i < cpu_count ? cpu : &cpu_void, i == cpu_count);
 }
 #else
 void
@@ -102,17 +110,20 @@ cpu_init(struct ka_cpu *cpu, unsigned index)
 int
 cpu__boot(unsigned ncpus)
 {
-	size_t bytes = (size_t)(ncpus + 1) * CPU_STRIDE;
 	bool fresh;
 	unsigned i;
 
-	cpu_base = ka_os_reserve(KA_OS_CPUS, bytes, KA_PAGE_SIZE, &fresh);
-	cpu_stats_bytes = (ncpus / KM_USE_CPUS + 1) * STATS_GROUP;
-	cpu_stats = ka_os_reserve(KA_OS_STATS, cpu_stats_bytes, KA_PAGE_SIZE,
-	    &fresh);
-	if (cpu_base == NULL || cpu_stats == NULL)
+	cpu_bytes = (size_t)(ncpus + 1) * CPU_STRIDE;
+	cpu_base = ka_os_reserve(KA_OS_CPUS, cpu_bytes, KA_PAGE_SIZE, &fresh);
+	if (cpu_base == NULL)
 		return (ENOMEM);
-	cpu_bytes = bytes;
+	cpu_stats_bytes = (ncpus / KM_USE_CPUS + 1) * STATS_GROUP;
+	cpu_stats =
+	    ka_os_reserve(KA_OS_STATS, cpu_stats_bytes, KA_PAGE_SIZE, &fresh);
+	if (cpu_stats == NULL) {
+		ka_os_release(KA_OS_CPUS, cpu_base, cpu_bytes);
+		return (ENOMEM);
+	}
 	cpu_count = ncpus;
 	cpu_shortage = 0;
 	for (i = 0; i <= ncpus; i++)
@@ -133,12 +144,15 @@ cpu__halt(void)
 {
 	unsigned i;
 
+#ifndef KA_PORT_SIM
+	/* Also threads that live on lose their CPU. */
+	for (i = 0; i < cpu_count; i++)
+		if (cpu_at(i)->c_tls != NULL)
+			*cpu_at(i)->c_tls = &cpu_void;
+	cpu_epoch++;
+#endif
 	for (i = 0; i <= cpu_count; i++)
 		ka_mutex_fini(&cpu_at(i)->c_lock);
-#ifndef KA_PORT_SIM
-	cpu_epoch++;
-	ka_tls_cpu = &cpu_void;
-#endif
 	ka_os_release(KA_OS_CPUS, cpu_base, cpu_bytes);
 	ka_os_release(KA_OS_STATS, cpu_stats, cpu_stats_bytes);
 	cpu_base = NULL;

@@ -24,10 +24,10 @@
 #include "ka_assert.h"
 #include "port/port.h"
 
-#define KM_CLASSES       64u  /* size classes up to KA_KMALLOC_MAX */
-#define KM_CLASS_NONE    64u  /* size 0: always the empty slab */
-#define KM_CLASSES_DEBUG 65u  /* first class of debug slabs */
-#define KM_CLASSES_ALL   (KM_CLASSES_DEBUG + KM_CLASSES)
+#define KM_CLASSES	 64u /* size classes up to KA_KMALLOC_MAX */
+#define KM_CLASS_NONE	 64u /* size 0: always the empty slab */
+#define KM_CLASSES_DEBUG 65u /* first class of debug slabs */
+#define KM_CLASSES_ALL	 (KM_CLASSES_DEBUG + KM_CLASSES)
 
 #define CPU_KEY_CLOSED 0xffffu /* matches no slab */
 #define SLAB_KEY_SLOW  0xfffeu /* matches no CPU */
@@ -40,20 +40,20 @@ struct ka_slab;
  * with what the fast paths hold already.
  */
 struct km_use {
-	int64_t u_left[KM_CLASSES];     /* allocations until the next test */
+	int64_t u_left[KM_CLASSES]; /* allocations until the next test */
 	uint64_t u_freed[KM_CLASSES];
 	uint64_t u_granted[KM_CLASSES]; /* so far; minus u_left: allocated */
-	uint64_t u_calls;        /* attempts not counted above */
-	uint64_t u_large;        /* objects of whole pages, allocated … */
-	uint64_t u_large_freed;  /* … and freed here */
-	uint64_t u_large_pages;  /* the same in pages */
+	uint64_t u_calls;		/* attempts not counted above */
+	uint64_t u_large;	/* objects of whole pages, allocated ... */
+	uint64_t u_large_freed; /* ... and freed here */
+	uint64_t u_large_pages; /* the same in pages */
 	uint64_t u_large_pages_freed;
 };
-#define KM_USE_STRIDE  2048u /* of CPUs */
-#define KM_USE_CPUS    32u   /* whose parts share 64 KiB, a type's share */
-#define KM_USE_FREED   (sizeof(int64_t) * KM_CLASSES)
+#define KM_USE_STRIDE 2048u /* of CPUs */
+#define KM_USE_CPUS   32u   /* whose parts share 64 KiB, a type's share */
+#define KM_USE_FREED  (sizeof(int64_t) * KM_CLASSES)
 KA_STATIC_ASSERT(sizeof(struct km_use) <= KM_USE_STRIDE, "fits its stride");
-KA_STATIC_ASSERT(KM_USE_STRIDE * KM_USE_CPUS == 1u << 16, "cookies are << 16");
+KA_STATIC_ASSERT(KM_USE_STRIDE *KM_USE_CPUS == 1u << 16, "cookies are << 16");
 
 struct km_slab_list {
 	struct ka_slab *first;
@@ -65,16 +65,17 @@ struct ka_cpu {
 	struct ka_slab *c_fast[KM_CLASSES + 1];
 	struct ka_section c_section;
 	uint8_t c_spare; /* the CPU of threads without one */
-	uint16_t c_key;  /* own index, or CPU_KEY_CLOSED */
+	uint16_t c_key;	 /* own index, or CPU_KEY_CLOSED */
 	uint16_t c_index;
 	/* Owner under c_lock, and visitors. */
 	struct ka_slab *c_slab[KM_CLASSES_ALL]; /* current one of each class */
-	char *c_use; /* its part of the statistics */
+	char *c_use;				/* its part of the statistics */
 	struct km_slab_list c_partial[KM_CLASSES_ALL];
 	struct ka_slab *c_free; /* wholly free slabs kept */
 	unsigned c_free_count;
 	struct ka_mutex c_lock;
-	uint8_t c_owned; /* a thread has it; under cpu_lock */
+	uint8_t c_owned;       /* a thread has it; under cpu_lock */
+	struct ka_cpu **c_tls; /* where that thread has it; the same */
 	/* Shared: chunks that others freed, linked through their owners. */
 	uint32_t c_remote __attribute__((aligned(64)));
 };
@@ -95,8 +96,8 @@ extern char *cpu_base;
 KA_INLINE struct ka_cpu *
 cpu_at(unsigned index)
 {
-	return ((struct ka_cpu *)(void *)(cpu_base +
-	    (size_t)index * CPU_STRIDE));
+	return (
+	    (struct ka_cpu *)(void *)(cpu_base + (size_t)index * CPU_STRIDE));
 }
 
 KA_INLINE struct km_use *

@@ -23,10 +23,10 @@ void ka_assert_failed(const char *expr, const char *file, int line)
     __attribute__((noreturn, cold));
 
 #ifdef KA_INVARIANTS
-#define KA_ASSERT(e)                                              \
-	do {                                                      \
-		if (__builtin_expect(!(e), 0))                    \
-			ka_assert_failed(#e, __FILE__, __LINE__); \
+#define KA_ASSERT(e)                                                           \
+	do {                                                                   \
+		if (__builtin_expect(!(e), 0))                                 \
+			ka_assert_failed(#e, __FILE__, __LINE__);              \
 	} while (0)
 #else
 #define KA_ASSERT(e) ((void)sizeof(e))

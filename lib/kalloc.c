@@ -20,8 +20,8 @@ kalloc_is_up(void)
 }
 
 static int
-config_check(const struct kalloc_config *c, unsigned *ret_ncpus,
-    size_t *ret_pages)
+config_check(
+    const struct kalloc_config *c, unsigned *ret_ncpus, size_t *ret_pages)
 {
 	unsigned ncpus = c->ncpus != 0 ? c->ncpus : 2 * ka_os_cpus();
 	size_t pages = c->pages != 0 ? c->pages : 65536;
@@ -56,8 +56,8 @@ kalloc_boot(const struct kalloc_config *config)
 	error = cpu__boot(ncpus);
 	if (error != 0)
 		return (error);
-	error = vm__boot(pages, config->reserve_system,
-	    config->reserve_interrupt);
+	error =
+	    vm__boot(pages, config->reserve_system, config->reserve_interrupt);
 	if (error == 0 &&
 	    km__slab_reserve((pages + VM_SLAB_PAGES - 1) / VM_SLAB_PAGES) != 0)
 		error = ENOMEM;
@@ -73,25 +73,31 @@ kalloc_boot(const struct kalloc_config *config)
 	return (0);
 }
 
-int
-kalloc_halt(bool force, void (*report)(void *, const struct kalloc_leak *),
-    void *arg)
+/* Reports what is still in use; false if nothing is. */
+static bool
+halt_report(void (*report)(void *, const struct kalloc_leak *), void *arg)
 {
 	struct kalloc_leak leak = { .name = "pages" };
+	bool any = kmalloc__report(report, arg);
 	uint64_t pages;
-	bool any;
 
-	if (!kalloc_is_up())
-		return (EINVAL);
-	any = kmalloc__report(report, arg);
 	vm__held(&leak.count, &pages);
 	leak.bytes = pages * KA_PAGE_SIZE;
-	if (leak.count != 0) {
-		any = true;
-		if (report != NULL)
-			report(arg, &leak);
-	}
-	if (any && !force)
+	if (leak.count == 0)
+		return (any);
+	if (report != NULL)
+		report(arg, &leak);
+	return (true);
+}
+
+int
+kalloc_halt(
+    bool force, void (*report)(void *, const struct kalloc_leak *), void *arg)
+{
+	if (!kalloc_is_up())
+		return (EINVAL);
+	/* To count what nobody asks for would cost the whole budget. */
+	if ((!force || report != NULL) && halt_report(report, arg) && !force)
 		return (EBUSY);
 	__atomic_store_n(&kalloc_up, false, __ATOMIC_RELEASE);
 	km__type_halt();

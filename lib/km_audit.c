@@ -7,17 +7,17 @@
 
 static char audit_text[160];
 
-#define AUDIT(cond, id, ...)                                          \
-	do {                                                          \
-		if (!(cond)) {                                        \
-			(void)snprintf(audit_text, sizeof(audit_text), \
-			    __VA_ARGS__);                             \
-			return (id);                                  \
-		}                                                     \
+#define AUDIT(cond, id, ...)                                                   \
+	do {                                                                   \
+		if (!(cond)) {                                                 \
+			(void)snprintf(                                        \
+			    audit_text, sizeof(audit_text), __VA_ARGS__);      \
+			return (id);                                           \
+		}                                                              \
 	} while (0)
 
-static const char *const state_names[] = { "none", "current", "partial",
-	"full", "free", "moving" };
+static const char *const state_names[] = { "none", "current", "partial", "full",
+	"free", "moving" };
 
 static struct ka_slab *
 audit_slab(size_t slot)
@@ -25,8 +25,8 @@ audit_slab(size_t slot)
 	uintptr_t base = (uintptr_t)vm__base() + slot * KA_SLAB_SIZE;
 	struct ka_slab *slab = km_slab_at((void *)base);
 
-	return (slab->s_base == base && slab->s_state != SLAB_NONE ? slab :
-								     NULL);
+	return (
+	    slab->s_base == base && slab->s_state != SLAB_NONE ? slab : NULL);
 }
 
 static bool
@@ -69,10 +69,10 @@ audit_entries(const struct ka_slab *slab, uint64_t *owned)
 	uint32_t i, free = 0;
 
 	AUDIT(slab->s_nfree <= slab->s_carved && slab->s_carved <= slab->s_max,
-	    "I-KM-2", "%u free of %u carved of %u chunks", (unsigned)slab->s_nfree,
-	    slab->s_carved, slab->s_max);
+	    "I-KM-2", "%u free of %u carved of %u chunks",
+	    (unsigned)slab->s_nfree, slab->s_carved, slab->s_max);
 	for (i = 0; i < slab->s_nfree; i++) {
-		uint32_t index = slab->s_entry[i].e_stack;
+		uint32_t index = slab->s_entry[i].e_stack / slab->s_size;
 
 		AUDIT(index < slab->s_carved, "I-KM-2",
 		    "chunk %u on the stack was never carved", index);
@@ -134,8 +134,8 @@ kmalloc_audit(const char **ret_found)
 		    "cpu %u keeps %u free slabs, of at most %u", i,
 		    cpu_at(i)->c_free_count, km_slabs_keep);
 	for (slot = 0; slot < vm__bytes() / KA_PAGE_SIZE; slot++) {
-		uint32_t owner = vm__info(vm__base() +
-		    slot * KA_PAGE_SIZE)->owner;
+		uint32_t owner =
+		    vm__info(vm__base() + slot * KA_PAGE_SIZE)->owner;
 
 		owned += owner != VM_OWNER_NONE && (owner & VM_OWNER_RUN) == 0;
 	}
@@ -164,11 +164,14 @@ kmalloc_map(void (*put)(void *arg, const char *line), void *arg)
 		for (cell = 0; cell * per < slab->s_max; cell++) {
 			uint32_t used = 0, n = 0;
 
-			for (i = cell * per; i < (cell + 1) * per &&
-			     i < slab->s_carved; i++, n++)
+			for (i = cell * per;
+			     i < (cell + 1) * per && i < slab->s_carved;
+			     i++, n++)
 				used += slab->s_entry[i].e_owner != OWNER_FREE;
 			cells[cell] = n == 0 ? ' ' :
-			    used == 0 ? '.' : used == n ? '#' : '+';
+			    used == 0	     ? '.' :
+			    used == n	     ? '#' :
+					       '+';
 		}
 		(void)snprintf(line, sizeof(line),
 		    "slab %4zu cpu %2u %5u bytes %-7s %4u/%-4u |%s|", slot,

@@ -123,8 +123,8 @@ km__debug_alloc(struct ka_slab *slab, uint32_t index, unsigned class,
 
 /* A chunk comes back; KA_WHY_REDZONE if bytes behind it were written. */
 enum ka_why
-km__debug_free(struct ka_slab *slab, uint32_t index, unsigned debug,
-    unsigned cpu)
+km__debug_free(
+    struct ka_slab *slab, uint32_t index, unsigned debug, unsigned cpu)
 {
 	struct slab_entry *e = &slab->s_entry[index];
 	unsigned char *p = debug_chunk(slab, index);
@@ -158,8 +158,7 @@ km__debug_trail(const void *addr, struct ka_trail *ret_trail)
 	const struct ka_trail *trail = ka_load(&slab->s_trail, ACQUIRE);
 
 	if (trail == NULL ||
-	    slab->s_base !=
-		((uintptr_t)addr & ~(uintptr_t)(KA_SLAB_SIZE - 1)))
+	    slab->s_base != ((uintptr_t)addr & ~(uintptr_t)(KA_SLAB_SIZE - 1)))
 		return (false);
 	*ret_trail = trail[km_index(slab, (uintptr_t)addr)];
 	return (true);

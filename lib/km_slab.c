@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define CARVE_BATCH 64u
+#define CARVE_BATCH 32u
 
 struct ka_slab *km_slab_of[65536];
 unsigned km_slabs_keep;
@@ -35,8 +35,8 @@ km__slab_reserve(size_t slots)
 
 	slab_slots = slots;
 	slab_bytes = slots * KM_SLAB_STRIDE;
-	slab_base = ka_os_reserve(KA_OS_SLABS, slab_bytes, KA_PAGE_SIZE,
-	    &fresh);
+	slab_base =
+	    ka_os_reserve(KA_OS_SLABS, slab_bytes, KA_PAGE_SIZE, &fresh);
 	return (slab_base == NULL ? -1 : 0);
 }
 
@@ -86,17 +86,17 @@ km__slab_halt(void)
 unsigned
 km__chunk_size(unsigned class)
 {
-	return (km_class_size[class < KM_CLASSES_DEBUG ?
-		class :
-		class - KM_CLASSES_DEBUG]);
+	return (
+	    km_class_size[class < KM_CLASSES_DEBUG ? class :
+						     class - KM_CLASSES_DEBUG]);
 }
 
 /* Keys: with the owner's, its fast paths may use the slab. */
 static void
 slab_key(struct ka_slab *slab, bool fast)
 {
-	uint64_t low = fast && slab->s_class < KM_CLASSES ? slab->s_cpu :
-							    SLAB_KEY_SLOW;
+	uint64_t low =
+	    fast && slab->s_class < KM_CLASSES ? slab->s_cpu : SLAB_KEY_SLOW;
 
 	ka_store(&slab->s_key, slab->s_base + low, RELAXED);
 }
@@ -141,7 +141,7 @@ slab_layout(struct ka_slab *slab, unsigned class)
 {
 	unsigned size = km__chunk_size(class);
 
-	slab->s_class = (uint16_t)class;
+	slab->s_class = (uint16_t) class;
 	slab->s_size = size;
 	slab->s_recip = (uint32_t)(((UINT64_C(1) << 32) + size - 1) / size);
 	slab->s_max = KA_SLAB_SIZE / size;
@@ -211,7 +211,8 @@ slab_carve(struct ka_slab *slab)
 
 		ka_store(&slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
 		slab->s_entry[index].e_debug = 0;
-		slab->s_entry[slab->s_nfree + i].e_stack = (uint16_t)index;
+		slab->s_entry[slab->s_nfree + i].e_stack =
+		    (uint16_t)(index * slab->s_size);
 	}
 	ka_store(&slab->s_carved, slab->s_carved + n, RELAXED);
 	slab->s_nfree += n;
@@ -239,7 +240,7 @@ km__push(struct ka_cpu *cpu, struct ka_slab *slab, uint32_t index,
     struct km_todo *todo)
 {
 	KA_ASSERT(slab->s_nfree < slab->s_carved);
-	slab->s_entry[slab->s_nfree].e_stack = (uint16_t)index;
+	slab->s_entry[slab->s_nfree].e_stack = (uint16_t)(index * slab->s_size);
 	slab->s_nfree++;
 	if (slab->s_state == SLAB_FULL) {
 		slab_state(slab, SLAB_PARTIAL);
@@ -277,7 +278,7 @@ remote_handle(const struct ka_slab *slab, uint32_t index)
 
 /*
  * The lock-free half of a remote free: the entry is claimed already and holds
- * `head` as its link; see kmalloc.c §5.
+ * `head` as its link; see kmalloc.c section 5.
  */
 static void
 remote_push(struct ka_slab *slab, uint32_t index, uint32_t head)
@@ -296,8 +297,7 @@ km__remote_free(struct ka_slab *slab, uint32_t index, uint32_t owner)
 	struct ka_cpu *target = cpu_at(ka_load(&slab->s_cpu, ACQUIRE));
 	uint32_t head = ka_load(&target->c_remote, ACQUIRE);
 
-	if (!ka_cas(&slab->s_entry[index].e_owner, &owner,
-		OWNER_REMOTE | head))
+	if (!ka_cas(&slab->s_entry[index].e_owner, &owner, OWNER_REMOTE | head))
 		return (false);
 	remote_push(slab, index, head);
 	return (true);
@@ -516,8 +516,8 @@ kmalloc__flush(struct ka_cpu *cpu, bool parked)
 
 /* Takes a slab with a free chunk of the class away from a CPU. */
 static struct ka_slab *
-slab_detach(struct ka_cpu *cpu, unsigned class, unsigned to,
-    struct km_todo *todo)
+slab_detach(
+    struct ka_cpu *cpu, unsigned class, unsigned to, struct km_todo *todo)
 {
 	struct ka_slab *slab;
 
@@ -542,7 +542,7 @@ slab_detach(struct ka_cpu *cpu, unsigned class, unsigned to,
 	return (slab);
 }
 
-/* … and puts it on another's list. Frees go there from now on. */
+/* ... and puts it on another's list. Frees go there from now on. */
 static void
 slab_attach(struct ka_slab *slab, struct km_todo *todo)
 {
@@ -560,7 +560,9 @@ slab_attach(struct ka_slab *slab, struct km_todo *todo)
 
 /*
  * Looks for chunks of the class on other CPUs: on those without owner before
- * new pages are taken, on all before a caller sleeps.
+ * new pages are taken, on all before a caller sleeps. Then also on its own: a
+ * chunk may have come there since the caller looked, and before anybody knew
+ * that it would wait.
  */
 static bool
 slab_steal(unsigned class, bool all)
@@ -572,12 +574,12 @@ slab_steal(unsigned class, bool all)
 	for (i = 0; i <= cpu_count && slab == NULL; i++) {
 		struct ka_cpu *cpu = cpu_at(i);
 
-		if (i == self)
+		if (!all && i == self)
 			continue;
 		if (!all && (ka_load(&cpu->c_owned, RELAXED) || cpu->c_spare))
 			continue;
-		if (!all && ka_load(&cpu->c_remote, RELAXED) ==
-			CPU_REMOTE_NONE &&
+		if (!all &&
+		    ka_load(&cpu->c_remote, RELAXED) == CPU_REMOTE_NONE &&
 		    ka_load(&cpu->c_partial[class].first, RELAXED) == NULL)
 			continue;
 		slab = slab_detach(cpu, class, self, &todo);
@@ -593,8 +595,8 @@ km_depth(int flags)
 {
 	if ((flags & M_USE_INTERRUPT_RESERVE) != 0)
 		return (VM_ALLOC_INTERRUPT);
-	return ((flags & M_USE_RESERVE) != 0 ? VM_ALLOC_SYSTEM :
-					       VM_ALLOC_NORMAL);
+	return (
+	    (flags & M_USE_RESERVE) != 0 ? VM_ALLOC_SYSTEM : VM_ALLOC_NORMAL);
 }
 
 /*
@@ -604,8 +606,8 @@ km_depth(int flags)
  * will do as well as pages: NULL and *ret_again.
  */
 static void *
-km_pages_wait(size_t npages, size_t align, int flags, unsigned class,
-    bool *ret_again)
+km_pages_wait(
+    size_t npages, size_t align, int flags, unsigned class, bool *ret_again)
 {
 	unsigned depth = km_depth(flags);
 	enum vm_observe verdict;
@@ -639,8 +641,8 @@ km_pages_wait(size_t npages, size_t align, int flags, unsigned class,
  * back what its own CPU keeps, and tries once more (VM-7).
  */
 static void *
-km_pages(size_t npages, size_t align, int flags, unsigned class,
-    bool *ret_again)
+km_pages(
+    size_t npages, size_t align, int flags, unsigned class, bool *ret_again)
 {
 	unsigned depth = km_depth(flags);
 	struct km_todo todo = { 0 };

@@ -23,8 +23,8 @@
  *    *stack* of indices. The *remote list* of a CPU links chunks that others
  *    freed, through their entries.
  *
- *      arena  | slab 0 | slab 1 | large run … | free | slab 2 | …
- *      header | s_key s_nfree s_recip … | entry 0 | entry 1 | …
+ *      arena  | slab 0 | slab 1 | large run ... | free | slab 2 | ...
+ *      header | s_key s_nfree s_recip ... | entry 0 | entry 1 | ...
  *      entry  | e_owner: cookie + offset, FREE or REMOTE + next | e_stack |
  *
  *    A type's *cookie* is its id << 16; cookie + offset is what e_owner of an
@@ -82,9 +82,9 @@
 
 unsigned km_debug;
 
-#define KM_FAMILY     (M_RNOWAIT | M_WAITOK)
-#define KM_FAST_FLAGS (KM_FAMILY | M_USE_RESERVE | M_NULLOK | \
-	    M_USE_INTERRUPT_RESERVE)
+#define KM_FAMILY (M_RNOWAIT | M_WAITOK)
+#define KM_FAST_FLAGS                                                          \
+	(KM_FAMILY | M_USE_RESERVE | M_NULLOK | M_USE_INTERRUPT_RESERVE)
 /*
  * For flags - 1: bit 1 is set exactly if neither or both of the two families
  * are given; the bits above are as in flags unless neither is.
@@ -108,15 +108,26 @@ km_key(const void *p, const uint16_t *key)
 #endif
 }
 
-/* Uses one of a grant up; false if there is none left. */
+/*
+ * Uses one of a grant up; false if there is none left. Written out for x86-64
+ * since compilers give the counter's address a register of its own.
+ */
 KA_INLINE bool
 km_use_up(struct ka_slab *slab, uint32_t cookie)
 {
 	int64_t *left = (int64_t *)(void *)(slab->s_use + cookie);
+	bool some;
 
-	if (KA_LIKELY(KM_ADD(*left, -1) >= 0))
+#if defined(__x86_64__) && !defined(KA_TSAN) && !defined(KA_PORT_SIM)
+	__asm__ volatile("subq $1, (%1,%2)"
+			 : "=@ccns"(some)
+			 : "r"(slab->s_use), "r"((uint64_t)cookie)
+			 : "memory");
+#else
+	some = KM_ADD(*left, -1) >= 0;
+#endif
+	if (KA_LIKELY(some))
 		return (true);
-	__asm__ volatile("" ::: "memory"); /* not to hold it in a register */
 	KM_ADD(*left, 1);
 	return (false);
 }
@@ -127,8 +138,8 @@ km_alloc_fast(unsigned class, struct malloc_type *type, void **ret_p)
 {
 	struct ka_cpu *cpu = ka_section_enter();
 	struct ka_slab *slab = KM_PEEK(cpu->c_fast[class]);
-	uint64_t n = slab->s_nfree - 1, index;
-	uint32_t cookie, off;
+	uint64_t n = slab->s_nfree - 1, index, off;
+	uint32_t cookie;
 
 	if (KA_UNLIKELY((int64_t)n < 0))
 		goto slow;
@@ -136,9 +147,10 @@ km_alloc_fast(unsigned class, struct malloc_type *type, void **ret_p)
 	if (KA_UNLIKELY(!km_use_up(slab, cookie)))
 		goto slow;
 	slab->s_nfree = n;
-	index = slab->s_entry[n].e_stack;
-	off = (uint32_t)index * slab->s_size;
-	ka_store(&slab->s_entry[index].e_owner, off + cookie, RELAXED);
+	off = slab->s_entry[n].e_stack;
+	index = off * slab->s_recip >> 32;
+	cookie += (uint32_t)off;
+	ka_store(&slab->s_entry[index].e_owner, cookie, RELAXED);
 	*ret_p = (void *)(slab->s_base + off);
 	ka_section_exit(cpu);
 	return (true);
@@ -158,8 +170,7 @@ ka_kmalloc_plain(size_t size, struct malloc_type *type, int flags)
 	return (km_alloc_slow(size, type, flags));
 }
 
-void *
-(kmalloc)(size_t size, struct malloc_type *type, int flags)
+void *(kmalloc)(size_t size, struct malloc_type *type, int flags)
 {
 	void *p;
 
@@ -189,7 +200,7 @@ kfree(void *p, struct malloc_type *type)
 	ka_store(&slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
 	KM_ADD(*(uint64_t *)(void *)(slab->s_use + KM_USE_FREED + cookie), 1);
 	n = slab->s_nfree;
-	slab->s_entry[n].e_stack = (uint16_t)index;
+	slab->s_entry[n].e_stack = (uint16_t)off;
 	slab->s_nfree = ++n;
 	if (KA_UNLIKELY(n == slab->s_full)) {
 		ka_section_exit(cpu);
@@ -207,10 +218,10 @@ slow:
 
 /* A request, rounded. */
 struct km_request {
-	size_t size;   /* of the chunk, or of the pages */
-	size_t align;  /* of the pages */
+	size_t size;	/* of the chunk, or of the pages */
+	size_t align;	/* of the pages */
 	unsigned class; /* or KM_CLASSES: whole pages */
-	bool overflow; /* cannot be had at all (KM-15) */
+	bool overflow;	/* cannot be had at all (KM-15) */
 };
 
 static size_t
@@ -234,8 +245,8 @@ km_round(struct km_request *r, size_t size, int flags)
 		align = size < KA_SLAB_SIZE ? size : KA_SLAB_SIZE;
 	}
 	if ((flags & M_CACHEALIGN) != 0 && size != 0) {
-		size_t up = (size + KA_CACHE_LINE - 1) &
-		    ~(size_t)(KA_CACHE_LINE - 1);
+		size_t up =
+		    (size + KA_CACHE_LINE - 1) & ~(size_t)(KA_CACHE_LINE - 1);
 
 		size = up < size ? 0 : up;
 	}
@@ -280,22 +291,39 @@ km_count_call(struct malloc_type *type)
 	cpu__unlock_self(cpu);
 }
 
+/* Reports what is wrong with an address; the trail may be NULL. */
+static void __attribute__((noreturn, cold)) km_panic(enum ka_why why,
+    const void *p, const char *caller, const struct ka_trail *trail)
+{
+	struct ka_panic_info panic = { .why = why, .addr = p, .trail = trail };
+	char message[160];
+
+	(void)snprintf(message, sizeof(message), "%s: %p: %s", caller, p,
+	    ka_why_text(why));
+	panic.message = message;
+	ka_panic(&panic);
+}
+
 /* Takes a free chunk of the current slab, which has one. */
 static void *
 km_take(struct ka_slab *slab, struct malloc_type *type, uint32_t *ret_index)
 {
-	uint32_t index = slab->s_entry[--slab->s_nfree].e_stack;
+	uint32_t off = slab->s_entry[--slab->s_nfree].e_stack;
+	uint32_t index = km_index(slab, off);
 
 	KA_ASSERT(index < slab->s_carved);
 	KA_ASSERT(KM_READ(slab->s_entry[index].e_owner) == OWNER_FREE);
-	ka_store(&slab->s_entry[index].e_owner,
-	    index * slab->s_size + type->ks_cookie, RELAXED);
+	ka_store(&slab->s_entry[index].e_owner, off + type->ks_cookie, RELAXED);
 	*ret_index = index;
-	return ((void *)(slab->s_base + (uint64_t)index * slab->s_size));
+	return ((void *)(slab->s_base + off));
 }
 
 /* What an attempt under the lock came to. */
-enum km_outcome { KM_GOT, KM_NO_CHUNK, KM_AT_LIMIT };
+enum km_outcome {
+	KM_GOT,
+	KM_NO_CHUNK,
+	KM_AT_LIMIT
+};
 
 static enum km_outcome
 km_try(struct malloc_type *type, unsigned class, struct ka_slab *fresh,
@@ -306,6 +334,8 @@ km_try(struct malloc_type *type, unsigned class, struct ka_slab *fresh,
 	struct km_todo todo = { 0 };
 	enum km_outcome outcome = KM_NO_CHUNK;
 	enum ka_why why = KA_WHY_NONE;
+	struct ka_trail trail;
+	bool have_trail = false;
 	uint32_t index;
 
 	if (fresh != NULL)
@@ -317,25 +347,27 @@ km_try(struct malloc_type *type, unsigned class, struct ka_slab *fresh,
 
 		*ret_p = km_take(slab, type, &index);
 		if (KA_UNLIKELY(type->ks_debug != 0))
-			why = km__debug_alloc(slab, index, class,
-			    type->ks_debug, cpu->c_index);
+			why = km__debug_alloc(
+			    slab, index, class, type->ks_debug, cpu->c_index);
 		if (why == KA_WHY_NONE) {
-			KM_ADD(cpu_use(cpu, type->ks_cookie)->u_left[class],
-			    -1);
+			KM_ADD(
+			    cpu_use(cpu, type->ks_cookie)->u_left[class], -1);
 		} else {
-			ka_store(&slab->s_entry[index].e_owner, OWNER_FREE,
-			    RELAXED);
+			have_trail = km__debug_trail(*ret_p, &trail);
+			ka_store(
+			    &slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
 			km__push(cpu, slab, index, &todo);
 		}
 		outcome = KM_GOT;
 	}
+	if (outcome == KM_NO_CHUNK || why != KA_WHY_NONE)
+		km__type_revoke(cpu, type, class);
 	if (outcome != KM_GOT)
 		km__unused(cpu, chunk_class, &todo);
 	cpu__unlock_self(cpu);
 	km__todo(&todo);
 	if (why != KA_WHY_NONE)
-		ka_misuse(why, *ret_p, "kmalloc: free object %p was written",
-		    *ret_p);
+		km_panic(why, *ret_p, "kmalloc", have_trail ? &trail : NULL);
 	return (outcome);
 }
 
@@ -365,8 +397,8 @@ km_alloc_chunk(unsigned class, struct malloc_type *type, int flags)
 			return (p);
 		if (outcome == KM_AT_LIMIT)
 			return (km_refuse(type, flags));
-		fresh = km__slab_get(km__debug_class(class, type->ks_debug),
-		    flags, &again);
+		fresh = km__slab_get(
+		    km__debug_class(class, type->ks_debug), flags, &again);
 		if (fresh == NULL && !again) {
 			km_count_call(type);
 			return (NULL);
@@ -382,8 +414,8 @@ km_large_own(char *p, size_t npages, struct malloc_type *type)
 	size_t i;
 
 	for (i = 1; i < npages; i++)
-		ka_store(&vm__info(p + i * KA_PAGE_SIZE)->owner,
-		    VM_OWNER_TAIL, RELAXED);
+		ka_store(&vm__info(p + i * KA_PAGE_SIZE)->owner, VM_OWNER_TAIL,
+		    RELAXED);
 	vm__info(p)->npages = (uint32_t)npages;
 	ka_store(&vm__info(p)->owner, type->ks_cookie, RELEASE);
 	cpu = cpu__lock_self();
@@ -439,8 +471,8 @@ km_alloc_slow(size_t size, struct malloc_type *type, int flags)
 			p = km_alloc_chunk(r.class, type, flags);
 	}
 	if (p != NULL && (flags & M_ZERO) != 0)
-		memset(p, 0, r.size > KA_KMALLOC_MAX ?
-			r.size : km_class_size[r.class]);
+		memset(p, 0,
+		    r.size > KA_KMALLOC_MAX ? r.size : km_class_size[r.class]);
 	return (p);
 }
 
@@ -466,9 +498,8 @@ km_misused(const void *p, const char *caller)
 	struct vm_info *info = vm__info(p);
 	uint32_t off = (uintptr_t)p & (KA_SLAB_SIZE - 1), owner;
 	enum ka_why why = KA_WHY_FOREIGN;
-	struct ka_panic_info panic = { .addr = p };
 	struct ka_trail trail;
-	char message[160];
+	bool have_trail;
 
 	if (info != NULL && slab->s_base == (uintptr_t)p - off) {
 		uint32_t index = km_index(slab, (uintptr_t)p);
@@ -491,18 +522,13 @@ km_misused(const void *p, const char *caller)
 		else if (owner != VM_OWNER_NONE && owner != VM_OWNER_RUN)
 			why = KA_WHY_WRONG_TYPE;
 	}
-	(void)snprintf(message, sizeof(message), "%s: %p: %s", caller, p,
-	    ka_why_text(why));
-	panic.why = why;
-	panic.message = message;
-	if (km__debug_trail(p, &trail))
-		panic.trail = &trail;
-	ka_panic(&panic);
+	have_trail = km__debug_trail(p, &trail);
+	km_panic(why, p, caller, have_trail ? &trail : NULL);
 }
 
 static void
-km_free_large(void *p, struct malloc_type *type, uint32_t cookie,
-    struct vm_info *info)
+km_free_large(
+    void *p, struct malloc_type *type, uint32_t cookie, struct vm_info *info)
 {
 	size_t i, npages = info->npages;
 	struct ka_cpu *cpu;
@@ -548,8 +574,8 @@ km_free_local(struct ka_cpu *cpu, struct ka_slab *slab, const void *p,
 	if (ka_load(&e->e_owner, RELAXED) != off + type->ks_cookie)
 		return (false);
 	if (slab->s_class >= KM_CLASSES_DEBUG)
-		*ret_why = km__debug_free(slab, index, type->ks_debug,
-		    cpu->c_index);
+		*ret_why =
+		    km__debug_free(slab, index, type->ks_debug, cpu->c_index);
 	if (*ret_why != KA_WHY_NONE)
 		return (true);
 	km_count_free(cpu, type, km_charged_class(slab, index));
@@ -573,8 +599,8 @@ km_free_remote(struct ka_slab *slab, const void *p, struct malloc_type *type,
 	if (owner == off + type->ks_cookie) {
 		class = km_charged_class(slab, index);
 		if (slab->s_class >= KM_CLASSES_DEBUG)
-			*ret_why = km__debug_free(slab, index, type->ks_debug,
-			    cpu->c_index);
+			*ret_why = km__debug_free(
+			    slab, index, type->ks_debug, cpu->c_index);
 		if (*ret_why != KA_WHY_NONE) {
 			done = true;
 		} else if (km__remote_free(slab, index, owner)) {
@@ -594,6 +620,7 @@ km_free_chunk(struct ka_slab *slab, void *p, struct malloc_type *type)
 {
 	enum ka_why why = KA_WHY_NONE;
 	struct km_todo todo = { 0 };
+	struct ka_trail trail;
 	bool done;
 
 	cpu__attach();
@@ -601,8 +628,7 @@ km_free_chunk(struct ka_slab *slab, void *p, struct malloc_type *type)
 		struct ka_cpu *cpu = cpu__lock_self();
 		bool ours = ka_load(&slab->s_cpu, ACQUIRE) == cpu->c_index;
 
-		done = ours &&
-		    km_free_local(cpu, slab, p, type, &why, &todo);
+		done = ours && km_free_local(cpu, slab, p, type, &why, &todo);
 		cpu__unlock_self(cpu);
 		km__todo(&todo);
 		if (!ours) /* it moved, or we did */
@@ -610,8 +636,9 @@ km_free_chunk(struct ka_slab *slab, void *p, struct malloc_type *type)
 	} else {
 		done = km_free_remote(slab, p, type, &why);
 	}
-	if (why != KA_WHY_NONE)
-		ka_misuse(why, p, "kfree: %p: %s", p, ka_why_text(why));
+	if (why != KA_WHY_NONE) /* it is still the caller's */
+		km_panic(why, p, "kfree",
+		    km__debug_trail(p, &trail) ? &trail : NULL);
 	return (done);
 }
 
@@ -657,7 +684,8 @@ km_usable(const void *p, const char *caller, uint32_t *ret_cookie)
 		uint32_t index = km_index(slab, (uintptr_t)p);
 
 		owner = ka_load(&slab->s_entry[index].e_owner, RELAXED);
-		if (index * slab->s_size != off || index >= ka_load(&slab->s_carved, RELAXED) ||
+		if (index * slab->s_size != off ||
+		    index >= ka_load(&slab->s_carved, RELAXED) ||
 		    owner == OWNER_FREE || (owner & OWNER_REMOTE) != 0)
 			km_misused(p, caller);
 		*ret_cookie = owner - off;
@@ -685,8 +713,7 @@ kmalloc_usable_size(const void *p)
 
 /* May the object stay where it is? (KM-11) */
 static bool
-km_may_stay(const void *p, size_t usable, const struct km_request *r,
-    int flags)
+km_may_stay(const void *p, size_t usable, const struct km_request *r, int flags)
 {
 	size_t align = (flags & M_CACHEALIGN) != 0 ? KA_CACHE_LINE : 1;
 
@@ -696,9 +723,8 @@ km_may_stay(const void *p, size_t usable, const struct km_request *r,
 		align = r->size < KA_SLAB_SIZE ? r->size : KA_SLAB_SIZE;
 	if ((uintptr_t)p % align != 0)
 		return (false);
-	return (usable == (r->class == KM_CLASSES ?
-			      r->size :
-			      km_class_size[r->class]));
+	return (usable ==
+	    (r->class == KM_CLASSES ? r->size : km_class_size[r->class]));
 }
 
 void *
@@ -733,16 +759,11 @@ krealloc(void *p, size_t size, struct malloc_type *type, int flags)
 	return (q);
 }
 
-char *
-kstrndup(const char *str, size_t maxlen, struct malloc_type *type)
+static char *
+km_strdup(const char *str, size_t len, struct malloc_type *type)
 {
-	size_t len;
-	char *p;
+	char *p = kmalloc(len + 1, type, M_WAITOK);
 
-	if (str == NULL)
-		return (NULL);
-	len = strnlen(str, maxlen);
-	p = kmalloc(len + 1, type, M_WAITOK);
 	if (p == NULL)
 		return (NULL);
 	memcpy(p, str, len);
@@ -753,5 +774,12 @@ kstrndup(const char *str, size_t maxlen, struct malloc_type *type)
 char *
 kstrdup(const char *str, struct malloc_type *type)
 {
-	return (kstrndup(str, SIZE_MAX - 1, type));
+	return (str == NULL ? NULL : km_strdup(str, strlen(str), type));
+}
+
+char *
+kstrndup(const char *str, size_t maxlen, struct malloc_type *type)
+{
+	return (
+	    str == NULL ? NULL : km_strdup(str, strnlen(str, maxlen), type));
 }

@@ -35,7 +35,9 @@ enum slab_state {
  * chunk's offset in the slab, so that one comparison tells double free, wrong
  * type and interior pointer; OWNER_FREE; or OWNER_REMOTE and the next of the
  * remote list. e_stack is no part of the chunk but of the stack of free
- * chunks' indices: s_entry[0 .. s_nfree - 1].
+ * chunks' offsets: s_entry[0 .. s_nfree - 1]. Offsets, not indices: what comes
+ * off the stack is a pointer after one addition, and what goes on it is the low
+ * bits of one.
  */
 struct slab_entry {
 	uint16_t e_stack;
@@ -48,7 +50,7 @@ struct slab_entry {
 #define ENTRY_POISONED 0x8000u
 
 #define SLAB_CHUNKS_MAX (KA_SLAB_SIZE / 8)
-#define SLAB_NOT_FULL   UINT64_MAX /* s_full that is never reached */
+#define SLAB_NOT_FULL	UINT64_MAX /* s_full that is never reached */
 
 /*
  * Out of the slab's pages, so that no overrun reaches it: one for each slot of
@@ -59,19 +61,19 @@ struct ka_slab {
 	struct slab_entry s_entry[SLAB_CHUNKS_MAX + 1];
 	uint64_t s_key __attribute__((aligned(128))); /* s_base plus the CPU's
 	                     key, or SLAB_KEY_SLOW */
-	char *s_use;      /* the CPU's counter of this class, less a cookie */
+	char *s_use;	  /* the CPU's counter of this class, less a cookie */
 	uintptr_t s_base; /* first byte of the slab's pages */
 	uint64_t s_nfree; /* chunks on the stack */
 	uint64_t s_full;  /* a free that makes s_nfree this is slow */
 	uint32_t s_recip; /* 2^32 / s_size, rounded up */
 	uint32_t s_size;  /* of a chunk */
 	uint16_t s_class;
-	uint16_t s_cpu; /* whose it is */
-	uint32_t s_carved;  /* chunks that were ever on the stack */
-	uint32_t s_max;     /* chunks in all */
+	uint16_t s_cpu;	   /* whose it is */
+	uint32_t s_carved; /* chunks that were ever on the stack */
+	uint32_t s_max;	   /* chunks in all */
 	uint8_t s_state;
 	struct ka_slab *s_next, **s_prev; /* on a list */
-	struct ka_trail *s_trail;         /* KA_DEBUG_AUDIT: one a chunk */
+	struct ka_trail *s_trail;	  /* KA_DEBUG_AUDIT: one a chunk */
 };
 
 #define KM_SLAB_STRIDE ((sizeof(struct ka_slab) + 4095) / 4096 * 4096)
@@ -106,19 +108,20 @@ km_slab_at(const void *addr)
 KA_INLINE uint32_t
 km_index(const struct ka_slab *slab, uintptr_t addr)
 {
-	return ((uint32_t)((addr & (KA_SLAB_SIZE - 1)) *
-		    (uint64_t)slab->s_recip >> 32));
+	return (
+	    (uint32_t)((addr & (KA_SLAB_SIZE - 1)) * (uint64_t)slab->s_recip >>
+		32));
 }
 
 /* Counters that only the owner writes and anybody reads. */
 #ifdef KA_TSAN
-#define KM_ADD(x, n)                                                       \
-	({                                                                 \
-		__typeof__(x) km_sum = __atomic_load_n(&(x),               \
-		    __ATOMIC_RELAXED);                                     \
-		km_sum += (__typeof__(x))(n);                              \
-		__atomic_store_n(&(x), km_sum, __ATOMIC_RELAXED);          \
-		km_sum;                                                    \
+#define KM_ADD(x, n)                                                           \
+	({                                                                     \
+		__typeof__(x) km_sum =                                         \
+		    __atomic_load_n(&(x), __ATOMIC_RELAXED);                   \
+		km_sum += (__typeof__(x))(n);                                  \
+		__atomic_store_n(&(x), km_sum, __ATOMIC_RELAXED);              \
+		km_sum;                                                        \
 	})
 #else
 #define KM_ADD(x, n) ((x) += (__typeof__(x))(n))
@@ -134,10 +137,10 @@ km_index(const struct ka_slab *slab, uintptr_t addr)
 
 /* km_slab.c: under c_lock of the CPU (cpu__lock_self, cpu__visit). */
 bool km__fill(struct ka_cpu *, unsigned class, struct km_todo *);
-void km__push(struct ka_cpu *, struct ka_slab *, uint32_t index,
-    struct km_todo *);
-void km__adopt(struct ka_cpu *, struct ka_slab *, unsigned class,
-    struct km_todo *);
+void km__push(
+    struct ka_cpu *, struct ka_slab *, uint32_t index, struct km_todo *);
+void km__adopt(
+    struct ka_cpu *, struct ka_slab *, unsigned class, struct km_todo *);
 /* No chunk was taken after all: while pages are short, what is wholly free
  * goes. */
 void km__unused(struct ka_cpu *, unsigned class, struct km_todo *);
@@ -161,6 +164,8 @@ void km__type_boot(void);
 void km__type_halt(void);
 void km__type_check(const struct malloc_type *, const char *caller);
 bool km__type_grant(struct ka_cpu *, struct malloc_type *, unsigned class);
+/* No chunk was taken after all: of a debug type, no grant may stay. */
+void km__type_revoke(struct ka_cpu *, struct malloc_type *, unsigned class);
 bool km__type_admit(struct malloc_type *, uint64_t bytes);
 void km__type_settle(struct malloc_type *, uint64_t bytes);
 void km__type_each(void (*fn)(void *, struct malloc_type *), void *arg);
@@ -174,12 +179,12 @@ unsigned km__debug_class(unsigned class, unsigned debug);
 void km__debug_slab(struct ka_slab *, bool get);
 enum ka_why km__debug_alloc(struct ka_slab *, uint32_t index, unsigned class,
     unsigned debug, unsigned cpu);
-enum ka_why km__debug_free(struct ka_slab *, uint32_t index, unsigned debug,
-    unsigned cpu);
+enum ka_why km__debug_free(
+    struct ka_slab *, uint32_t index, unsigned debug, unsigned cpu);
 unsigned km__debug_usable(const struct ka_slab *, uint32_t index);
 bool km__debug_trail(const void *addr, struct ka_trail *ret_trail);
 
-bool kmalloc__report(void (*report)(void *, const struct kalloc_leak *),
-    void *arg);
+bool kmalloc__report(
+    void (*report)(void *, const struct kalloc_leak *), void *arg);
 
 #endif

@@ -32,7 +32,7 @@ MALLOC_DEFINE(M_TEMP, "temp", "misc temporary data buffers");
 static struct ka_mutex type_lock = KA_MUTEX_INITIALIZER;
 static struct malloc_type *type_slot[KA_TYPES_MAX + 1]; /* by id; 0: none */
 static uint8_t type_stale[KA_TYPES_MAX + 1]; /* ended with objects in use */
-static struct malloc_type *type_static;      /* declared before boot */
+static struct malloc_type *type_static;	     /* declared before boot */
 static struct malloc_type type_heap[KA_TYPES_MAX]; /* kmalloc_create() */
 static unsigned type_top; /* ids used since boot are up to here */
 
@@ -62,6 +62,7 @@ type_register(struct malloc_type *type)
 	type->ks_limit = vm__bytes() / 10;
 	type->ks_loose = 0;
 	type->ks_pending = 0;
+	type->ks_classes = 0;
 	type->ks_debug = km_debug;
 	type_clear_use(id << 16);
 	ka_store(&type->ks_cookie, id << 16, RELAXED);
@@ -151,11 +152,10 @@ struct type_sum {
 };
 
 static void
-type_sum_cpu(struct type_sum *s, const struct km_use *u)
+type_sum_cpu(struct type_sum *s, const struct km_use *u, uint64_t classes)
 {
-	unsigned i;
-
-	for (i = 0; i < KM_CLASSES; i++) {
+	for (; classes != 0; classes &= classes - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(classes);
 		uint64_t granted = KM_READ(u->u_granted[i]);
 		int64_t allocs, frees;
 
@@ -174,13 +174,19 @@ type_sum_cpu(struct type_sum *s, const struct km_use *u)
 }
 
 static void
-type_sum(struct type_sum *s, uint32_t cookie)
+type_sum_id(struct type_sum *s, uint32_t cookie, uint64_t classes)
 {
 	unsigned i;
 
 	memset(s, 0, sizeof(*s));
 	for (i = 0; i <= cpu_count; i++)
-		type_sum_cpu(s, cpu_use(cpu_at(i), cookie));
+		type_sum_cpu(s, cpu_use(cpu_at(i), cookie), classes);
+}
+
+static void
+type_sum(struct type_sum *s, const struct malloc_type *type)
+{
+	type_sum_id(s, type->ks_cookie, ka_load(&type->ks_classes, ACQUIRE));
 }
 
 void
@@ -189,28 +195,38 @@ kmalloc_type_stats(struct malloc_type *type, struct kmalloc_stats *ret_s)
 	struct type_sum s;
 
 	km__type_check(type, "kmalloc_type_stats");
-	type_sum(&s, type->ks_cookie);
+	type_sum(&s, type);
 	ret_s->calls = (uint64_t)(s.allocs + s.calls);
 	ret_s->inuse = s.allocs > s.frees ? (uint64_t)(s.allocs - s.frees) : 0;
 	ret_s->memuse = s.bytes > 0 ? (uint64_t)s.bytes : 0;
 	ret_s->limit = ka_load(&type->ks_limit, RELAXED);
 }
 
-/* What all CPUs' grants of a type still allow, in bytes. */
+/* What a CPU's grants of a type still allow, in bytes. */
 static uint64_t
-type_left(uint32_t cookie)
+type_left_cpu(const struct km_use *u, uint64_t classes)
 {
 	uint64_t left = 0;
-	unsigned i, c;
+
+	for (; classes != 0; classes &= classes - 1) {
+		unsigned c = (unsigned)__builtin_ctzll(classes);
+		int64_t n = KM_READ(u->u_left[c]);
+
+		if (n > 0)
+			left += (uint64_t)n * km_class_size[c];
+	}
+	return (left);
+}
+
+static uint64_t
+type_left(const struct malloc_type *type)
+{
+	uint64_t left = 0;
+	unsigned i;
 
 	for (i = 0; i <= cpu_count; i++)
-		for (c = 0; c < KM_CLASSES; c++) {
-			int64_t n =
-			    KM_READ(cpu_use(cpu_at(i), cookie)->u_left[c]);
-
-			if (n > 0)
-				left += (uint64_t)n * km_class_size[c];
-		}
+		left += type_left_cpu(
+		    cpu_use(cpu_at(i), type->ks_cookie), type->ks_classes);
 	return (left);
 }
 
@@ -223,14 +239,14 @@ type_left(uint32_t cookie)
  * raised (km__type_settle), so that nothing is counted twice.
  */
 static bool
-type_is_full(struct malloc_type *type, uint64_t limit, uint64_t own,
-    uint64_t *ret_usage)
+type_is_full(
+    struct malloc_type *type, uint64_t limit, uint64_t own, uint64_t *ret_usage)
 {
 	struct type_sum s, before = { 0 };
 	unsigned i;
 
 	for (i = 0; i < COLLECTS_MAX; i++) {
-		type_sum(&s, type->ks_cookie);
+		type_sum(&s, type);
 		*ret_usage = ka_load(&type->ks_pending, ACQUIRE) - own;
 		if (s.bytes > 0)
 			*ret_usage += (uint64_t)s.bytes;
@@ -264,7 +280,7 @@ type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 		if (type_is_full(type, limit, own, &usage))
 			return (false);
 		if (ka_cas(&type->ks_loose, &loose,
-			usage + type_left(type->ks_cookie) + bytes))
+			usage + type_left(type) + bytes))
 			return (true);
 	}
 }
@@ -296,19 +312,17 @@ static uint64_t
 type_grant_size(const struct km_use *use, const struct malloc_type *type,
     uint64_t limit, unsigned class)
 {
-	uint64_t n, bytes = limit / 16 / (cpu_count + 1), out = 0;
-	unsigned c;
+	uint64_t n, bytes = limit / 16 / (cpu_count + 1), out;
 
 	if (type->ks_debug != 0)
 		return (1);
-	for (c = 0; c < KM_CLASSES; c++)
-		if (use->u_left[c] > 0)
-			out += (uint64_t)use->u_left[c] * km_class_size[c];
+	out = type_left_cpu(use, KM_READ(type->ks_classes));
 	n = out < bytes ? (bytes - out) / 2 / km_class_size[class] : 0;
 	if (n > GRANT_MAX)
 		n = GRANT_MAX;
-	if (n == 0 || ka_load(&type->ks_loose, RELAXED) +
-		    n * km_class_size[class] > limit)
+	if (n == 0 ||
+	    ka_load(&type->ks_loose, RELAXED) + n * km_class_size[class] >
+		limit)
 		n = 1;
 	return (n);
 }
@@ -318,17 +332,37 @@ bool
 km__type_grant(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 {
 	struct km_use *use = cpu_use(cpu, type->ks_cookie);
-	uint64_t n;
+	uint64_t n, classes = KM_READ(type->ks_classes);
 
 	if (KM_READ(use->u_left[class]) > 0)
 		return (true);
-	n = type_grant_size(use, type, ka_load(&type->ks_limit, RELAXED),
-	    class);
+	while ((classes & UINT64_C(1) << class) == 0)
+		if (ka_cas(&type->ks_classes, &classes,
+			classes | UINT64_C(1) << class))
+			break;
+	n = type_grant_size(
+	    use, type, ka_load(&type->ks_limit, RELAXED), class);
 	if (!type_admit(type, n * km_class_size[class], 0))
 		return (false);
 	KM_ADD(use->u_left[class], n);
 	KM_ADD(use->u_granted[class], n);
 	return (true);
+}
+
+/*
+ * ks_loose keeps what was granted until it is based anew. In this order nobody
+ * who sums between the two steps sees too much.
+ */
+void
+km__type_revoke(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
+{
+	struct km_use *use = cpu_use(cpu, type->ks_cookie);
+	int64_t left = KM_READ(use->u_left[class]);
+
+	if (type->ks_debug == 0 || left <= 0)
+		return;
+	KM_ADD(use->u_granted[class], -left);
+	KM_ADD(use->u_left[class], -left);
 }
 
 uint64_t
@@ -372,7 +406,7 @@ malloc_uninit(struct malloc_type *type)
 	cpu__rendezvous();
 	ka_mutex_lock(&type_lock);
 	cookie = type->ks_cookie;
-	type_sum(&s, cookie);
+	type_sum(&s, type);
 	inuse = s.allocs > s.frees ? (size_t)(s.allocs - s.frees) : 0;
 	type_slot[cookie >> 16] = NULL;
 	type_stale[cookie >> 16] = inuse != 0;
@@ -400,8 +434,8 @@ kmalloc_create(struct malloc_type **ret_type, const char *descr)
 			type = &type_heap[i];
 	if (type != NULL) {
 		memset(type, 0, sizeof(*type));
-		(void)snprintf(type->ks_name, sizeof(type->ks_name), "%s",
-		    descr);
+		(void)snprintf(
+		    type->ks_name, sizeof(type->ks_name), "%s", descr);
 		type->ks_shortdesc = type->ks_name;
 		type->ks_longdesc = type->ks_name;
 		type->ks_heap = type_declare(type);
@@ -467,7 +501,7 @@ km__type_stale_objects(void)
 	for (id = 1; id <= type_top; id++) {
 		if (!type_stale[id])
 			continue;
-		type_sum(&s, id << 16);
+		type_sum_id(&s, id << 16, ~UINT64_C(0));
 		n += (uint64_t)(s.allocs - s.frees);
 	}
 	return (n);
@@ -475,8 +509,8 @@ km__type_stale_objects(void)
 
 /* Objects and bytes of what ended types left behind, for halt. */
 static void
-type_report_stale(void (*report)(void *, const struct kalloc_leak *),
-    void *arg, bool *any)
+type_report_stale(
+    void (*report)(void *, const struct kalloc_leak *), void *arg, bool *any)
 {
 	unsigned id;
 
@@ -486,7 +520,7 @@ type_report_stale(void (*report)(void *, const struct kalloc_leak *),
 
 		if (!type_stale[id])
 			continue;
-		type_sum(&s, id << 16);
+		type_sum_id(&s, id << 16, ~UINT64_C(0));
 		leak.count = (uint64_t)(s.allocs - s.frees);
 		leak.bytes = (uint64_t)s.bytes;
 		*any = true;

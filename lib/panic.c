@@ -53,12 +53,13 @@ panic_print_event(const char *what, const struct ka_trail_event *e)
 
 	if (e->serial == 0)
 		return;
-	(void)snprintf(line, sizeof(line), "kalloc: %s on cpu %u (event %llu)\n",
-	    what, e->cpu, (unsigned long long)e->serial);
+	(void)snprintf(line, sizeof(line),
+	    "kalloc: %s on cpu %u (event %llu)\n", what, e->cpu,
+	    (unsigned long long)e->serial);
 	ka_os_write_error(line);
 	for (i = 0; i < e->nframes; i++) {
-		(void)snprintf(line, sizeof(line), "kalloc:   #%u %p\n", i,
-		    e->frame[i]);
+		(void)snprintf(
+		    line, sizeof(line), "kalloc:   #%u %p\n", i, e->frame[i]);
 		ka_os_write_error(line);
 	}
 }
@@ -80,8 +81,8 @@ panic_default(const struct ka_panic_info *info)
 void
 ka_panic(const struct ka_panic_info *info)
 {
-	ka_panic_handler *fn = __atomic_load_n(&panic_handler,
-	    __ATOMIC_ACQUIRE);
+	ka_panic_handler *fn =
+	    __atomic_load_n(&panic_handler, __ATOMIC_ACQUIRE);
 
 	(fn != NULL ? fn : panic_default)(info);
 	ka_os_abort();

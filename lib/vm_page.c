@@ -72,14 +72,14 @@ vm_reserve_all(size_t pages)
 	vm_pages_bytes = pages * sizeof(struct vm_info);
 	vm_bitmap_bytes = (words(pages) + words(slots)) * 8;
 	vm_dirty_bytes = words(pages) * 8;
-	vm_base = ka_os_reserve(KA_OS_ARENA, vm_arena_bytes, KA_SLAB_SIZE,
-	    &fresh_arena);
-	vm_info = ka_os_reserve(KA_OS_PAGES, vm_pages_bytes, KA_PAGE_SIZE,
-	    &fresh_pages);
-	vm_dirty = ka_os_reserve(KA_OS_DIRTY, vm_dirty_bytes, KA_PAGE_SIZE,
-	    &fresh_dirty);
-	vm_used = ka_os_reserve(KA_OS_BITMAPS, vm_bitmap_bytes, KA_PAGE_SIZE,
-	    &fresh_bitmaps);
+	vm_base = ka_os_reserve(
+	    KA_OS_ARENA, vm_arena_bytes, KA_SLAB_SIZE, &fresh_arena);
+	vm_info = ka_os_reserve(
+	    KA_OS_PAGES, vm_pages_bytes, KA_PAGE_SIZE, &fresh_pages);
+	vm_dirty = ka_os_reserve(
+	    KA_OS_DIRTY, vm_dirty_bytes, KA_PAGE_SIZE, &fresh_dirty);
+	vm_used = ka_os_reserve(
+	    KA_OS_BITMAPS, vm_bitmap_bytes, KA_PAGE_SIZE, &fresh_bitmaps);
 	if (vm_base == NULL || vm_info == NULL || vm_dirty == NULL ||
 	    vm_used == NULL)
 		return (ENOMEM);
@@ -128,8 +128,8 @@ vm_scan(size_t at, bool used)
 
 	if (at >= vm_pages)
 		return (vm_pages);
-	bits = (used ? vm_used[w] : ~vm_used[w]) & ~UINT64_C(0)
-	    << at % WORD_PAGES;
+	bits =
+	    (used ? vm_used[w] : ~vm_used[w]) & ~UINT64_C(0) << at % WORD_PAGES;
 	while (bits == 0) {
 		if (++w >= words(vm_pages))
 			return (vm_pages);
@@ -208,7 +208,7 @@ vm_find_slot(void)
 	for (w = vm_low / VM_SLAB_PAGES / WORD_PAGES; w < n; w++)
 		if (vm_slot[w] != 0)
 			return ((w * WORD_PAGES +
-			    (unsigned)__builtin_ctzll(vm_slot[w])) *
+				    (unsigned)__builtin_ctzll(vm_slot[w])) *
 			    VM_SLAB_PAGES);
 	return (vm_pages);
 }
@@ -248,10 +248,10 @@ vm_mark(size_t at, size_t npages, bool used)
 
 		if (n > end - i)
 			n = end - i;
-		mask = (n == WORD_PAGES ? ~UINT64_C(0) :
-			    (UINT64_C(1) << n) - 1) << i % WORD_PAGES;
-		KA_ASSERT((vm_used[i / WORD_PAGES] & mask) ==
-		    (used ? 0 : mask));
+		mask = (n == WORD_PAGES ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1)
+		    << i % WORD_PAGES;
+		KA_ASSERT(
+		    (vm_used[i / WORD_PAGES] & mask) == (used ? 0 : mask));
 		vm_used[i / WORD_PAGES] ^= mask;
 		if (used)
 			vm_dirty[i / WORD_PAGES] |= mask;
@@ -259,8 +259,8 @@ vm_mark(size_t at, size_t npages, bool used)
 	}
 	for (slot = at / VM_SLAB_PAGES; slot <= last; slot++) {
 		size_t page = slot * VM_SLAB_PAGES;
-		bool free = ((vm_used[page / WORD_PAGES] >>
-				 page % WORD_PAGES) & SLOT_BITS) == 0;
+		bool free = ((vm_used[page / WORD_PAGES] >> page % WORD_PAGES) &
+				SLOT_BITS) == 0;
 		uint64_t bit = UINT64_C(1) << slot % WORD_PAGES;
 
 		if (free)
@@ -291,20 +291,20 @@ vm_depth_allows(size_t npages, unsigned flags)
 }
 
 void *
-vm__alloc(size_t npages, size_t align, unsigned flags,
-    enum vm_observe *ret_verdict)
+vm__alloc(
+    size_t npages, size_t align, unsigned flags, enum vm_observe *ret_verdict)
 {
 	enum vm_observe verdict = VM_OBSERVE_PASS;
-	size_t at, align_pages = align <= KA_PAGE_SIZE ? 1 :
-							 align / KA_PAGE_SIZE;
+	size_t at,
+	    align_pages = align <= KA_PAGE_SIZE ? 1 : align / KA_PAGE_SIZE;
 	bool dirty = false;
 	char *addr = NULL;
 
 	KA_ASSERT(npages > 0);
 	ka_mutex_lock(&vm_lock);
 	if (vm_observer.try != NULL)
-		verdict = vm_observer.try(vm_observer.arg, npages, align,
-		    flags);
+		verdict =
+		    vm_observer.try(vm_observer.arg, npages, align, flags);
 	if (verdict == VM_OBSERVE_PASS && vm_depth_allows(npages, flags)) {
 		at = vm_find(npages, align_pages);
 		if (at < vm_pages) {
@@ -319,8 +319,8 @@ vm__alloc(size_t npages, size_t align, unsigned flags,
 	if (addr == NULL)
 		vm_counts.failures++;
 	if (vm_observer.alloc != NULL)
-		vm_observer.alloc(vm_observer.arg, addr, npages, align, flags,
-		    verdict);
+		vm_observer.alloc(
+		    vm_observer.arg, addr, npages, align, flags, verdict);
 	ka_mutex_unlock(&vm_lock);
 	if (dirty)
 		memset(addr, 0, npages * KA_PAGE_SIZE);
@@ -412,7 +412,8 @@ vm_check_args(size_t npages, size_t align, unsigned flags)
 	if ((align & (align - 1)) != 0 || align > KA_SLAB_SIZE)
 		ka_misuse(KA_WHY_BAD_ARG, NULL,
 		    "vm_page_alloc: alignment %zu, expected a power of two up "
-		    "to %u", align, KA_SLAB_SIZE);
+		    "to %u",
+		    align, KA_SLAB_SIZE);
 }
 
 void *
@@ -509,8 +510,8 @@ vm_audit_slots(const char **ret_found)
 			if ((vm_used[i / WORD_PAGES] >> i % WORD_PAGES & 1) !=
 			    0)
 				free = false;
-		if (free != (vm_slot[slot / WORD_PAGES] >> slot % WORD_PAGES &
-				1)) {
+		if (free !=
+		    (vm_slot[slot / WORD_PAGES] >> slot % WORD_PAGES & 1)) {
 			*ret_found = "a slot's bit is not what its pages say";
 			return ("I-VM-2");
 		}
@@ -524,8 +525,8 @@ vm_page_audit(const char **ret_found)
 	size_t i, j, free = 0;
 
 	for (i = 0; i < vm_pages; i++) {
-		bool used = (vm_used[i / WORD_PAGES] >> i % WORD_PAGES & 1) !=
-		    0;
+		bool used =
+		    (vm_used[i / WORD_PAGES] >> i % WORD_PAGES & 1) != 0;
 
 		if (!used) {
 			free++;

@@ -18,7 +18,7 @@
 
 struct vm_info {
 	uint32_t npages; /* of the run that begins here */
-	uint32_t owner;  /* VM_OWNER_, or a large object's type (kmalloc) */
+	uint32_t owner;	 /* VM_OWNER_, or a large object's type (kmalloc) */
 };
 
 int vm__boot(size_t pages, size_t reserve_system, size_t reserve_interrupt);
@@ -27,8 +27,8 @@ void vm__halt(void);
 void vm__held(uint64_t *ret_runs, uint64_t *ret_pages);
 
 /* As vm_page_alloc() with valid arguments; for allocators. */
-void *vm__alloc(size_t npages, size_t align, unsigned flags,
-    enum vm_observe *ret_verdict);
+void *vm__alloc(
+    size_t npages, size_t align, unsigned flags, enum vm_observe *ret_verdict);
 void vm__free(void *addr, size_t npages);
 
 /* Bytes of the budget; first page. NULL info: not in the budget. */

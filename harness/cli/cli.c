@@ -40,8 +40,8 @@ cli_input_error(const struct trace_error *e)
 }
 
 bool
-cli_number(const char *verb, const char *option, const char *text,
-    uint64_t min, uint64_t max, uint64_t *ret_n)
+cli_number(const char *verb, const char *option, const char *text, uint64_t min,
+    uint64_t max, uint64_t *ret_n)
 {
 	char *end;
 	uint64_t n;
@@ -87,10 +87,22 @@ cli_subject(const char *verb, const char *text, const struct subject **ret_s)
 	return (false);
 }
 
+/*
+ * A second SIGINT ends a program that waits for its input; but not one that
+ * comes with the first, as from timeout(1), which tells the process and then
+ * its group.
+ */
 static void
 on_signal(int sig)
 {
-	(void)sig;
+	static volatile double first;
+
+	if (cli_stop && sig == SIGINT && cli_now() - first > 0.3) {
+		(void)signal(sig, SIG_DFL);
+		(void)raise(sig);
+	}
+	if (!cli_stop)
+		first = cli_now();
 	cli_stop = 1;
 }
 
@@ -100,10 +112,8 @@ cli_catch_signals(void)
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	(void)sigemptyset(&sa.sa_mask);
-	(void)sigaction(SIGTERM, &sa, NULL);
-	/* The second one ends a program that waits for its input. */
-	sa.sa_flags = (int)SA_RESETHAND;
 	(void)sigaction(SIGINT, &sa, NULL);
+	(void)sigaction(SIGTERM, &sa, NULL);
 }
 
 void
@@ -191,23 +201,23 @@ cli_command_options(struct cli_command *c, const struct run_options *o)
 	static const char *const contents[] = { "full", "sampled", "none" };
 
 	if (o->audit_every != 0)
-		cli_command_add(c, " --audit %llu",
-		    (unsigned long long)o->audit_every);
+		cli_command_add(
+		    c, " --audit %llu", (unsigned long long)o->audit_every);
 	if (o->contents != MODEL_CONTENTS_FULL)
 		cli_command_add(c, " --contents %s", contents[o->contents]);
 	if (o->ops_max != 0)
-		cli_command_add(c, " --ops %llu",
-		    (unsigned long long)o->ops_max);
+		cli_command_add(
+		    c, " --ops %llu", (unsigned long long)o->ops_max);
 	if (o->perturb)
-		cli_command_add(c, " --perturb %llu",
-		    (unsigned long long)o->perturb_seed);
+		cli_command_add(
+		    c, " --perturb %llu", (unsigned long long)o->perturb_seed);
 	if (strcmp(o->subject->name, "kalloc") != 0)
 		cli_command_add(c, " --subject %s", o->subject->name);
 }
 
 void
-cli_print_finding(FILE *f, const struct run_result *r, const char *file,
-    const char *replay)
+cli_print_finding(
+    FILE *f, const struct run_result *r, const char *file, const char *replay)
 {
 	const struct finding *x = &r->finding;
 
@@ -216,8 +226,8 @@ cli_print_finding(FILE *f, const struct run_result *r, const char *file,
 	if (x->line != 0)
 		(void)fprintf(f, ", line %llu, thread %u",
 		    (unsigned long long)x->line, x->thread);
-	(void)fprintf(f, "\n  expected   %s\n  found      %s\n", x->expected,
-	    x->found);
+	(void)fprintf(
+	    f, "\n  expected   %s\n  found      %s\n", x->expected, x->found);
 	(void)fprintf(f, "  signature  %s\n", x->signature);
 	if (r->waits[0] != '\0') {
 		(void)fprintf(f, "  waiting\n");

@@ -16,7 +16,11 @@
 
 #include "run/run.h"
 
-enum cli_status { CLI_CLEAN = 0, CLI_FINDING = 1, CLI_USAGE = 2 };
+enum cli_status {
+	CLI_CLEAN = 0,
+	CLI_FINDING = 1,
+	CLI_USAGE = 2
+};
 
 int cli_run(int argc, char **argv);
 int cli_replay(int argc, char **argv);
@@ -34,10 +38,10 @@ int cli_input_error(const struct trace_error *);
 /* A number within bounds. False, and a message, if it is none. */
 bool cli_number(const char *verb, const char *option, const char *text,
     uint64_t min, uint64_t max, uint64_t *ret_n);
-bool cli_contents(const char *verb, const char *text,
-    enum model_contents *ret_c);
-bool cli_subject(const char *verb, const char *text,
-    const struct subject **ret_s);
+bool cli_contents(
+    const char *verb, const char *text, enum model_contents *ret_c);
+bool cli_subject(
+    const char *verb, const char *text, const struct subject **ret_s);
 
 /* Set by SIGINT and SIGTERM once cli_catch_signals was called; a second
  * SIGINT ends the program at once. */
@@ -50,8 +54,8 @@ void cli_progress_end(void);
 double cli_now(void); /* seconds, monotonic */
 
 /* The finding as people read it; replay is the command that shows it again. */
-void cli_print_finding(FILE *, const struct run_result *, const char *file,
-    const char *replay);
+void cli_print_finding(
+    FILE *, const struct run_result *, const char *file, const char *replay);
 /* Who waited for what at the end, a line each after the prefix. */
 void cli_print_waits(FILE *, const struct run_result *, const char *prefix);
 

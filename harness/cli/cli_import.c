@@ -61,8 +61,8 @@ parse(struct import_cli *cli, int argc, char **argv)
 	while (ok && (c = getopt_long(argc, argv, "o:", options, NULL)) != -1)
 		switch (c) {
 		case 'c':
-			ok = cli_number("import", "--cpus", optarg, 1,
-			    TRACE_CPUS_MAX, &n);
+			ok = cli_number(
+			    "import", "--cpus", optarg, 1, TRACE_CPUS_MAX, &n);
 			cli->options.cpus = (uint32_t)n;
 			break;
 		case 'f':
@@ -112,8 +112,8 @@ import_stdout(const char *name, const struct import_options *o,
 
 	if (import_open(&im, name, o, e) != 0)
 		return (-1);
-	if (trace_writer_open_stream(&w, stdout, TRACE_TEXT,
-		import_header(im), e) != 0) {
+	if (trace_writer_open_stream(
+		&w, stdout, TRACE_TEXT, import_header(im), e) != 0) {
 		import_close(im);
 		return (-1);
 	}

@@ -13,8 +13,8 @@ list_operations(void)
 		const struct trace_opdef *def = &trace_ops[i];
 		static const char letters[] = { 'p', 'm', 'g' };
 
-		(void)printf("%s\t%s\t", def->name,
-		    trace_group_name(def->group));
+		(void)printf(
+		    "%s\t%s\t", def->name, trace_group_name(def->group));
 		if (def->out >= 0)
 			(void)printf("%c = ", letters[def->out]);
 		(void)printf("%s", def->name);
@@ -59,8 +59,8 @@ cli_list(int argc, char **argv)
 	bool done = false;
 
 	if (argc > 2)
-		return (cli_usage("list", "\"%s\" is one word too many",
-		    argv[2]));
+		return (
+		    cli_usage("list", "\"%s\" is one word too many", argv[2]));
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
 		(void)printf("usage: kalab list "
 			     "[operations|clauses|subjects]\n");
@@ -75,8 +75,9 @@ cli_list(int argc, char **argv)
 			done = true;
 		}
 	if (!done)
-		return (cli_usage("list", "\"%s\" is unknown, expected "
-					  "operations, clauses or subjects",
+		return (cli_usage("list",
+		    "\"%s\" is unknown, expected "
+		    "operations, clauses or subjects",
 		    argv[1]));
 	return (CLI_CLEAN);
 }

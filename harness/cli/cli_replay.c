@@ -93,26 +93,27 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 	json_t *o;
 
 	replay_command(p, &command);
-	(void)snprintf(hash, sizeof(hash), "%016llx",
-	    (unsigned long long)r->hash);
+	(void)snprintf(
+	    hash, sizeof(hash), "%016llx", (unsigned long long)r->hash);
 	o = json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
 		      "s:f}",
-	    "file", json_text(p->file), "status", status_name(r->status), "subject",
-	    p->run.subject->name, "operations", (json_int_t)r->ops, "skipped",
-	    (json_int_t)r->skipped, "left", (json_int_t)r->left, "blocked",
-	    (json_int_t)r->blocked, "not_run", (json_int_t)r->not_run,
-	    "live_max", (json_int_t)r->counts.live_max, "refusals",
-	    (json_int_t)r->counts.refusals, "hash", hash, "seconds", seconds);
+	    "file", json_text(p->file), "status", status_name(r->status),
+	    "subject", p->run.subject->name, "operations", (json_int_t)r->ops,
+	    "skipped", (json_int_t)r->skipped, "left", (json_int_t)r->left,
+	    "blocked", (json_int_t)r->blocked, "not_run",
+	    (json_int_t)r->not_run, "live_max", (json_int_t)r->counts.live_max,
+	    "refusals", (json_int_t)r->counts.refusals, "hash", hash, "seconds",
+	    seconds);
 	if (r->status == RUN_FINDING)
 		(void)json_object_set_new(o, "finding",
 		    json_pack("{s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o}",
 			"clause", r->finding.clause, "operation",
 			r->finding.operation, "line",
 			(json_int_t)r->finding.line, "thread",
-			(int)r->finding.thread, "expected",
-			r->finding.expected, "found", r->finding.found,
-			"signature", r->finding.signature, "waiting", r->waits,
-			"replay", json_text(command.s)));
+			(int)r->finding.thread, "expected", r->finding.expected,
+			"found", r->finding.found, "signature",
+			r->finding.signature, "waiting", r->waits, "replay",
+			json_text(command.s)));
 	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED) {
 		trace_error_format(&r->error, error, sizeof(error));
 		(void)json_object_set_new(o, "error", json_text(error));
@@ -137,8 +138,8 @@ print_text(struct replay *p, const struct run_result *r, double seconds)
 	(void)printf("%s: %s: %llu operations, %llu objects at once, "
 		     "%llu left at the end, hash %016llx, %.2f M/s\n",
 	    p->file, status_name(r->status), (unsigned long long)r->ops,
-	    (unsigned long long)r->counts.live_max,
-	    (unsigned long long)r->left, (unsigned long long)r->hash,
+	    (unsigned long long)r->counts.live_max, (unsigned long long)r->left,
+	    (unsigned long long)r->hash,
 	    seconds > 0 ? (double)r->ops / seconds / 1e6 : 0.0);
 	if (r->skipped != 0)
 		(void)printf("  %llu operations skipped: what they name was "
@@ -191,17 +192,17 @@ replay_file(struct replay *p, const char *name)
 	    (again.hash != r.hash || again.ops != r.ops ||
 		again.status != r.status)) {
 		r.status = RUN_FINDING;
-		(void)snprintf(r.finding.clause, sizeof(r.finding.clause),
-		    "G-10");
-		(void)snprintf(r.finding.operation,
-		    sizeof(r.finding.operation), "replay");
+		(void)snprintf(
+		    r.finding.clause, sizeof(r.finding.clause), "G-10");
+		(void)snprintf(
+		    r.finding.operation, sizeof(r.finding.operation), "replay");
 		(void)snprintf(r.finding.expected, sizeof(r.finding.expected),
 		    "the same events in both runs: hash %016llx",
 		    (unsigned long long)r.hash);
 		(void)snprintf(r.finding.found, sizeof(r.finding.found),
 		    "hash %016llx", (unsigned long long)again.hash);
-		(void)snprintf(r.finding.signature,
-		    sizeof(r.finding.signature), "run/G-10/replay/hash");
+		(void)snprintf(r.finding.signature, sizeof(r.finding.signature),
+		    "run/G-10/replay/hash");
 	}
 	cli_progress_end();
 	if (p->json)
@@ -232,26 +233,26 @@ replay_directory(struct replay *p, const char *name)
 	int i, n = scandir(name, &list, visible, alphasort);
 
 	if (n < 0) {
-		raise_status(p, cli_usage("replay", "%s: %s", name,
-		    strerror(errno)));
+		raise_status(
+		    p, cli_usage("replay", "%s: %s", name, strerror(errno)));
 		return;
 	}
 	for (i = 0; i < n; i++) {
 		char path[4096];
 		struct stat st = { 0 };
 
-		(void)snprintf(path, sizeof(path), "%s/%s", name,
-		    list[i]->d_name);
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", name, list[i]->d_name);
 		/* What cannot be looked at is an error of that file. */
-		if (!cli_stop &&
-		    (stat(path, &st) != 0 || S_ISREG(st.st_mode)))
+		if (!cli_stop && (stat(path, &st) != 0 || S_ISREG(st.st_mode)))
 			replay_file(p, path);
 		free(list[i]);
 	}
 	free(list);
 	if (p->files == files)
-		raise_status(p, cli_usage("replay",
-		    "%s: no trace in this directory", name));
+		raise_status(p,
+		    cli_usage(
+			"replay", "%s: no trace in this directory", name));
 }
 
 static const struct option options[] = {
@@ -309,9 +310,11 @@ parse(struct replay *p, int argc, char **argv)
 	if (!ok)
 		return (CLI_USAGE + 1);
 	if (optind == argc)
-		return (cli_usage("replay", "no file; expected a trace, a "
-					    "directory, or - for standard "
-					    "input") + 1);
+		return (cli_usage("replay",
+			    "no file; expected a trace, a "
+			    "directory, or - for standard "
+			    "input") +
+		    1);
 	return (0);
 }
 
@@ -319,8 +322,8 @@ int
 cli_replay(int argc, char **argv)
 {
 	struct replay p = { .run = { .subject = subjects[0],
-				 .progress = on_progress,
-				 .stop = &cli_stop } };
+				.progress = on_progress,
+				.stop = &cli_stop } };
 	int i, end = parse(&p, argc, argv);
 
 	if (end != 0)

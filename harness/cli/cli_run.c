@@ -84,12 +84,12 @@ run_seed(const struct campaign *c, uint64_t seed, struct trace *t,
 		if (again.hash == r->hash && again.status == r->status)
 			return;
 		r->status = RUN_FINDING;
-		(void)snprintf(r->finding.clause, sizeof(r->finding.clause),
-		    "G-10");
-		(void)snprintf(r->finding.operation,
-		    sizeof(r->finding.operation), "run");
-		(void)snprintf(r->finding.expected,
-		    sizeof(r->finding.expected), "hash %016" PRIx64, r->hash);
+		(void)snprintf(
+		    r->finding.clause, sizeof(r->finding.clause), "G-10");
+		(void)snprintf(
+		    r->finding.operation, sizeof(r->finding.operation), "run");
+		(void)snprintf(r->finding.expected, sizeof(r->finding.expected),
+		    "hash %016" PRIx64, r->hash);
 		(void)snprintf(r->finding.found, sizeof(r->finding.found),
 		    "hash %016" PRIx64 " in the second run", again.hash);
 		(void)snprintf(r->finding.signature,
@@ -150,8 +150,8 @@ sum(const struct campaign *c, struct job *ret_j)
 static void
 seed_command(const struct campaign *c, uint64_t seed, struct cli_command *cmd)
 {
-	cli_command_add(cmd, "kalab run --seed %" PRIu64 " --ops %u", seed,
-	    c->gen.ops);
+	cli_command_add(
+	    cmd, "kalab run --seed %" PRIu64 " --ops %u", seed, c->gen.ops);
 	if (c->gen.cpus != 0)
 		cli_command_add(cmd, " --cpus %u", c->gen.cpus);
 	if (c->gen.threads != 0)
@@ -170,8 +170,8 @@ not_again(struct finding *f)
 	(void)snprintf(f->expected, sizeof(f->expected),
 	    "the same finding when the seed is run again");
 	(void)snprintf(f->found, sizeof(f->found), "a clean run");
-	(void)snprintf(f->signature, sizeof(f->signature),
-	    "run/G-10/run/not-again");
+	(void)snprintf(
+	    f->signature, sizeof(f->signature), "run/G-10/run/not-again");
 }
 
 /* Prints the finding of a seed and keeps its trace. */
@@ -194,8 +194,8 @@ report_finding(const struct campaign *c, uint64_t seed)
 	}
 	if (r.status != RUN_FINDING)
 		not_again(&r.finding);
-	(void)snprintf(name, sizeof(name), "%s/seed-%" PRIu64 ".trace",
-	    c->keep, seed);
+	(void)snprintf(
+	    name, sizeof(name), "%s/seed-%" PRIu64 ".trace", c->keep, seed);
 	if (trace_save(&t, name, TRACE_TEXT, &e) == 0) {
 		cli_command_add(&command, "kalab replay");
 		cli_command_options(&command, &c->run);
@@ -221,8 +221,7 @@ report_death(const struct campaign *c, uint64_t job, int status)
 	(void)printf("seed %" PRIu64 ": finding: the run %s %d\n"
 		     "  replay     %s\n",
 	    c->job[job].seed,
-	    WIFSIGNALED(status) ? "was killed by signal" :
-				  "ended with status",
+	    WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
 	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
 	    command.s);
 	return (CLI_FINDING);
@@ -237,8 +236,9 @@ progress(const struct campaign *c, double began)
 	sum(c, &j);
 	if (!c->quiet)
 		cli_progress("%" PRIu64 " runs, %.0f/s, %.1f M operations, "
-			     "%.0f s", j.runs,
-		    s > 0 ? (double)j.runs / s : 0.0, (double)j.ops / 1e6, s);
+			     "%.0f s",
+		    j.runs, s > 0 ? (double)j.runs / s : 0.0,
+		    (double)j.ops / 1e6, s);
 }
 
 static void
@@ -315,9 +315,10 @@ conclude(const struct campaign *c, double began)
 	sum(c, &j);
 	if (j.found != 0)
 		return (report_finding(c, j.found - 1));
-	(void)printf("%s: %" PRIu64 " runs from seed %" PRIu64 ", %" PRIu64
-		     " operations, %" PRIu64 " schedule points, %" PRIu64
-		     " threads rightly blocked at an end, %.1f s, %.0f runs/s\n",
+	(void)printf(
+	    "%s: %" PRIu64 " runs from seed %" PRIu64 ", %" PRIu64
+	    " operations, %" PRIu64 " schedule points, %" PRIu64
+	    " threads rightly blocked at an end, %.1f s, %.0f runs/s\n",
 	    cli_stop ? "interrupted, clean so far" : "clean", j.runs,
 	    c->gen.seed, j.ops, j.points, j.blocked, s,
 	    s > 0 ? (double)j.runs / s : 0.0);
@@ -331,14 +332,13 @@ campaign(struct campaign *c)
 	uint64_t i, job = 0;
 	int status;
 
-	c->job = mmap(NULL, JOBS_MAX * sizeof(*c->job),
-	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	c->job = mmap(NULL, JOBS_MAX * sizeof(*c->job), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (c->job == MAP_FAILED)
 		return (cli_usage("run", "out of memory"));
 	for (i = 0; i < c->jobs; i++)
-		c->job[i].until = c->seconds != 0 ?
-		    began + (double)c->seconds :
-		    0;
+		c->job[i].until =
+		    c->seconds != 0 ? began + (double)c->seconds : 0;
 	if (c->jobs == 1 && c->seconds == 0) {
 		job_loop(c, 0);
 		return (conclude(c, began));
@@ -444,8 +444,7 @@ parse(struct campaign *c, int argc, char **argv)
 	bool ok = true;
 	int opt, at = 0;
 
-	while (ok &&
-	    (opt = getopt_long(argc, argv, "", options, &at)) != -1)
+	while (ok && (opt = getopt_long(argc, argv, "", options, &at)) != -1)
 		switch (opt) {
 		case '?':
 			return (CLI_USAGE + 1);
@@ -473,8 +472,8 @@ parse(struct campaign *c, int argc, char **argv)
 	if (!ok)
 		return (CLI_USAGE + 1);
 	if (optind < argc)
-		return (cli_usage("run", "\"%s\" is no option",
-			    argv[optind]) + 1);
+		return (
+		    cli_usage("run", "\"%s\" is no option", argv[optind]) + 1);
 	return (0);
 }
 
@@ -483,7 +482,8 @@ cli_run(int argc, char **argv)
 {
 	struct campaign c = { .gen = { .seed = 1, .ops = 1000 },
 		.run = { .subject = subjects[0], .stop = &cli_stop },
-		.jobs = 1, .keep = "." };
+		.jobs = 1,
+		.keep = "." };
 	int end = parse(&c, argc, argv);
 
 	if (end != 0)

@@ -34,16 +34,15 @@ show_result(const struct show *s, const struct trace_op *op,
 	uint64_t arena = s->run.subject->arena();
 
 	if (c->why != 0)
-		(void)snprintf(buf, size, "panic %s",
-		    ka_why_name((enum ka_why)c->why));
+		(void)snprintf(
+		    buf, size, "panic %s", ka_why_name((enum ka_why)c->why));
 	else if (op->code == TRACE_OP_KMALLOC_USABLE_SIZE ||
 	    op->code == TRACE_OP_KMALLOC_LIMIT ||
 	    op->code == TRACE_OP_KMALLOC_TRIM)
 		(void)snprintf(buf, size, "%llu", (unsigned long long)c->ret);
 	else if (trace_ops[op->code].out == TRACE_TYPE)
 		(void)snprintf(buf, size, "declared");
-	else if (trace_ops[op->code].out < 0 &&
-	    op->code != TRACE_OP_KREALLOC)
+	else if (trace_ops[op->code].out < 0 && op->code != TRACE_OP_KREALLOC)
 		(void)snprintf(buf, size, "done");
 	else if (c->ret == 0)
 		(void)snprintf(buf, size, "NULL");
@@ -94,8 +93,8 @@ show_bare(struct trace_reader *r, uint64_t ops_max)
 	uint64_t n = 0;
 	int got = 0;
 
-	if (trace_writer_open_stream(&w, stdout, TRACE_TEXT,
-		trace_reader_header(r), &e) != 0)
+	if (trace_writer_open_stream(
+		&w, stdout, TRACE_TEXT, trace_reader_header(r), &e) != 0)
 		return (cli_input_error(&e));
 	while ((ops_max == 0 || n++ < ops_max) &&
 	    (got = trace_reader_next(r, &op, &e)) > 0)
@@ -158,8 +157,9 @@ cli_show(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	struct show s = { .run = { .subject = subjects[0],
-				 .result = on_result, .at_end = on_end,
-				 .no_drain = true } };
+			      .result = on_result,
+			      .at_end = on_end,
+			      .no_drain = true } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)

@@ -27,8 +27,7 @@ help(FILE *f)
 {
 	size_t i;
 
-	(void)fprintf(f,
-	    "kalab: the kernel-allocator laboratory\n\nusage:\n");
+	(void)fprintf(f, "kalab: the kernel-allocator laboratory\n\nusage:\n");
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		(void)fprintf(f, "  kalab %-7s %-32s %s\n", verbs[i].name,
 		    verbs[i].args, verbs[i].about);
@@ -47,8 +46,10 @@ finish(int status)
 	if (failed == 0)
 		return (status);
 	if (status != CLI_USAGE)
-		(void)fprintf(stderr, "kalab: cannot write to standard output: "
-				      "%s\n", strerror(failed));
+		(void)fprintf(stderr,
+		    "kalab: cannot write to standard output: "
+		    "%s\n",
+		    strerror(failed));
 	return (CLI_USAGE);
 }
 
@@ -72,14 +73,15 @@ dispatch(int argc, char **argv)
 	}
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		if (strcmp(argv[1], verbs[i].name) == 0) {
-			(void)snprintf(name, sizeof(name), "kalab %s",
-			    verbs[i].name);
+			(void)snprintf(
+			    name, sizeof(name), "kalab %s", verbs[i].name);
 			argv[1] = name; /* as getopt_long(3) tells it */
 			return (verbs[i].fn(argc - 1, argv + 1));
 		}
 	(void)fprintf(stderr,
 	    "kalab: unknown verb \"%s\", expected run, replay, import, show "
-	    "or list\n", argv[1]);
+	    "or list\n",
+	    argv[1]);
 	return (CLI_USAGE);
 }
 

@@ -249,8 +249,7 @@ has_operands(const struct trace_op *op)
 
 	for (i = 0; i < def->nargs; i++)
 		if (trace_kind_class(def->arg[i]) >= 0 &&
-		    op->arg[i] == TRACE_NOREG &&
-		    def->arg[i] != TRACE_K_OBJ_MOD)
+		    op->arg[i] == TRACE_NOREG && def->arg[i] != TRACE_K_OBJ_MOD)
 			return (false);
 	return (true);
 }

@@ -5,7 +5,7 @@
  * The model is a monitor. It is told, in the order in which the simulation
  * lets things happen, which calls begin and end, which pages move, which
  * faults are injected, who sleeps and who wakes; and answers *allowed* or
- * *clause X broken, because …*. It shares no code with the library and
+ * *clause X broken, because ...*. It shares no code with the library and
  * includes nothing of it but flag values. The subject chooses addresses and
  * batching; the model holds sets and intervals:
  *
@@ -30,11 +30,11 @@
 /* Which promises apply to the subject. */
 enum model_kind {
 	MODEL_KALLOC, /* libkalloc: all of them */
-	MODEL_MALLOC  /* a process's malloc: G-2, KM-8, KM-11, retention, … */
+	MODEL_MALLOC  /* a process's malloc: G-2, KM-8, KM-11, retention, ... */
 };
 
 enum model_contents {
-	MODEL_CONTENTS_FULL,    /* every usable byte, written and verified */
+	MODEL_CONTENTS_FULL,	/* every usable byte, written and verified */
 	MODEL_CONTENTS_SAMPLED, /* first and last 16 bytes and one line between */
 	MODEL_CONTENTS_NONE
 };
@@ -46,14 +46,15 @@ struct model_config {
 	uint64_t pages; /* budget */
 	uint64_t reserve_system, reserve_interrupt;
 	uint32_t debug; /* KA_DEBUG_ bits of all types */
-	uint64_t arena; /* address of the first page of the budget; 0: unknown */
+	uint64_t
+	    arena; /* address of the first page of the budget; 0: unknown */
 };
 
 /* A broken clause. Strings are owned by the finding. */
 struct finding {
-	char clause[12];     /* "KM-8" */
-	char operation[32];  /* "kmalloc", or "end of run" */
-	uint64_t line;       /* of the operation; 0: the end of the run */
+	char clause[12];    /* "KM-8" */
+	char operation[32]; /* "kmalloc", or "end of run" */
+	uint64_t line;	    /* of the operation; 0: the end of the run */
 	uint32_t thread;
 	char expected[192];
 	char found[192];
@@ -85,8 +86,8 @@ void model_return(struct model *, const struct call *);
  */
 void model_vm_alloc(struct model *, uint32_t thread, uint64_t addr,
     uint64_t npages, uint64_t align, uint32_t flags, bool injected, bool hard);
-void model_vm_free(struct model *, uint32_t thread, uint64_t addr,
-    uint64_t npages);
+void model_vm_free(
+    struct model *, uint32_t thread, uint64_t addr, uint64_t npages);
 
 /* The thread is about to sleep in its call; it was woken. */
 void model_sleep(struct model *, uint32_t thread);
@@ -100,8 +101,8 @@ void model_wake(struct model *, uint32_t thread);
 void model_idle(struct model *);
 
 /* Quiescence: what the subject reports of a type must be what was computed. */
-void model_check_type(struct model *, uint32_t type,
-    const struct model_type_stats *);
+void model_check_type(
+    struct model *, uint32_t type, const struct model_type_stats *);
 /* Pages the subject says are free. */
 void model_check_pages(struct model *, uint64_t free_pages);
 /* The subject says that its own audit failed: clause, and what it found. */
@@ -121,13 +122,13 @@ uint64_t model_free_page(struct model *);
  * address. Stops when fn returns false. */
 struct model_object {
 	uint64_t addr, bytes, requested;
-	uint32_t type;   /* register; TRACE_NOREG for runs and ended types */
+	uint32_t type;	 /* register; TRACE_NOREG for runs and ended types */
 	uint32_t thread; /* that allocated */
 	uint64_t line;
 	bool run; /* a run of pages of vm_page_alloc */
 };
-void model_each_live(struct model *,
-    bool (*fn)(void *, const struct model_object *), void *arg);
+void model_each_live(
+    struct model *, bool (*fn)(void *, const struct model_object *), void *arg);
 
 /* What was seen: for reports. */
 struct model_counts {

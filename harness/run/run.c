@@ -22,11 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW_FREE     256u   /* read ahead when the schedule is free */
-#define WINDOW_BLOCKED  65536u /* queued behind blocked threads at most */
-#define SPINS_MAX       1000000u
-#define POINTS_MAX      100000000u /* schedule points without an end */
-#define PROGRESS_EVERY  65536u
+#define WINDOW_FREE    256u   /* read ahead when the schedule is free */
+#define WINDOW_BLOCKED 65536u /* queued behind blocked threads at most */
+#define SPINS_MAX      1000000u
+#define POINTS_MAX     100000000u /* schedule points without an end */
+#define PROGRESS_EVERY 65536u
 
 struct run_state run_state;
 
@@ -304,8 +304,7 @@ pick(struct run_state *s, bool recorded, uint32_t last, uint32_t *spins)
 		return (pick_forced(list, n, last, forced));
 	if (recorded && *spins == 0)
 		return (pick_recorded(s, list, n));
-	return (list[recorded ? *spins % n :
-			      sim_choose(SIM_CHOOSE_THREAD, n)]);
+	return (list[recorded ? *spins % n : sim_choose(SIM_CHOOSE_THREAD, n)]);
 }
 
 static bool
@@ -320,8 +319,7 @@ go_on(struct run_state *s, uint32_t spins, uint64_t since)
 		return (false);
 	}
 	if (spins > SPINS_MAX || sim_points() - since > POINTS_MAX) {
-		model_report(s->model, "G-4", "livelock",
-		    "some operation ends",
+		model_report(s->model, "G-4", "livelock", "some operation ends",
 		    "threads only spin and no operation ends");
 		return (false);
 	}
@@ -395,8 +393,7 @@ describe_waits(struct run_state *s)
 		char line[128];
 		int n;
 
-		if (!s->thread[i].busy ||
-		    !sim_describe(i, line, sizeof(line)))
+		if (!s->thread[i].busy || !sim_describe(i, line, sizeof(line)))
 			continue;
 		n = snprintf(s->result->waits + used, size - used,
 		    "%s in %s of line %llu\n", line,
@@ -434,8 +431,7 @@ finish(struct run_state *s)
 {
 	const struct finding *f;
 
-	if (s->result->status == RUN_CLEAN &&
-	    model_finding(s->model) == NULL) {
+	if (s->result->status == RUN_CLEAN && model_finding(s->model) == NULL) {
 		if (s->busy != 0) {
 			judge_blocked(s);
 			model_end(s->model);
@@ -496,9 +492,13 @@ static bool
 begin_sim(struct run_state *s, bool *ret_recorded)
 {
 	const struct trace_header *h = s->header;
-	struct sim_config c = { .cpus = h->cpus, .threads = h->threads,
-		.thread_cpu = h->thread_cpu, .on_sleep = on_sleep,
-		.on_wake = on_wake, .arg = s, .ndeviations = h->ndeviations };
+	struct sim_config c = { .cpus = h->cpus,
+		.threads = h->threads,
+		.thread_cpu = h->thread_cpu,
+		.on_sleep = on_sleep,
+		.on_wake = on_wake,
+		.arg = s,
+		.ndeviations = h->ndeviations };
 	uint32_t i;
 
 	c.mode = choose_mode(s, &c);
@@ -522,22 +522,30 @@ static bool
 begin_subject(struct run_state *s)
 {
 	const struct trace_header *h = s->header;
-	struct subject_config sc = { .cpus = h->cpus, .threads = h->threads,
-		.pages = h->pages, .reserve_system = h->reserve_system,
+	struct subject_config sc = { .cpus = h->cpus,
+		.threads = h->threads,
+		.pages = h->pages,
+		.reserve_system = h->reserve_system,
 		.reserve_interrupt = h->reserve_interrupt,
-		.slabs_keep = h->slabs_keep, .debug = h->debug,
-		.page_try = run__page_try, .page_alloc = run__page_alloc,
-		.page_free = run__page_free, .arg = s };
+		.slabs_keep = h->slabs_keep,
+		.debug = h->debug,
+		.page_try = run__page_try,
+		.page_alloc = run__page_alloc,
+		.page_free = run__page_free,
+		.arg = s };
 	struct model_config mc = { .kind = MODEL_KALLOC,
-		.contents = s->options->contents, .cpus = h->cpus,
-		.threads = h->threads, .pages = h->pages,
+		.contents = s->options->contents,
+		.cpus = h->cpus,
+		.threads = h->threads,
+		.pages = h->pages,
 		.reserve_system = h->reserve_system,
 		.reserve_interrupt = h->reserve_interrupt,
 		.debug = h->debug };
 	int error = s->subject->boot(&sc);
 
 	if (error != 0) {
-		fail(s, error == ENOMEM ?
+		fail(s,
+		    error == ENOMEM ?
 			"the subject cannot be booted: out of memory" :
 			"the subject refuses the configuration");
 		return (false);
@@ -575,8 +583,8 @@ state_reset(struct run_state *s)
 		}
 	free(s->deviation);
 	memset(s, 0, offsetof(struct run_state, thread));
-	memset(&s->nthreads, 0,
-	    sizeof(*s) - offsetof(struct run_state, nthreads));
+	memset(
+	    &s->nthreads, 0, sizeof(*s) - offsetof(struct run_state, nthreads));
 	s->model = model;
 	s->pool = pool;
 	memcpy(s->reg, reg, sizeof(reg));

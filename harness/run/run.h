@@ -28,15 +28,15 @@
 enum run_status {
 	RUN_CLEAN,
 	RUN_FINDING,
-	RUN_BAD_INPUT,   /* run_result.error says where and what */
+	RUN_BAD_INPUT,	 /* run_result.error says where and what */
 	RUN_INTERRUPTED, /* by run_options.stop; counts are of the part done */
-	RUN_FAILED       /* the harness could not: run_result.error */
+	RUN_FAILED	 /* the harness could not: run_result.error */
 };
 
 /* Where operations come from: 1 and an operation, 0 at the end, -1 an error. */
 struct run_source {
-	int (*next)(void *arg, struct trace_op *ret_op,
-	    struct trace_error *ret_err);
+	int (*next)(
+	    void *arg, struct trace_op *ret_op, struct trace_error *ret_err);
 	void *arg;
 	const struct trace_header *header;
 };
@@ -49,10 +49,10 @@ struct run_options {
 	bool perturb;
 	uint64_t perturb_seed;
 	uint64_t ops_max; /* stop before operation ops_max + 1; 0: all */
+	bool no_audit; /* not even at quiescence: it costs the whole budget */
 	bool no_drain; /* leave what is live: for a picture at the end */
 	/* Called when an operation has ended, and now and then. */
-	void (*result)(void *arg, const struct trace_op *,
-	    const struct call *);
+	void (*result)(void *arg, const struct trace_op *, const struct call *);
 	void (*progress)(void *arg, uint64_t ops);
 	/* Called at the end, before anything is taken down. */
 	void (*at_end)(void *arg, const struct subject *);
@@ -64,12 +64,14 @@ struct run_result {
 	enum run_status status;
 	struct finding finding;
 	struct trace_error error;
-	uint64_t hash;    /* of all events, addresses relative to the arena */
-	uint64_t ops;     /* operations that ended */
-	uint64_t skipped; /* that could not be done: an allocation before failed */
-	uint64_t blocked; /* threads asleep at the end, with the model's consent */
+	uint64_t hash; /* of all events, addresses relative to the arena */
+	uint64_t ops;  /* operations that ended */
+	uint64_t
+	    skipped; /* that could not be done: an allocation before failed */
+	uint64_t
+	    blocked; /* threads asleep at the end, with the model's consent */
 	uint64_t not_run; /* operations of those threads, after */
-	uint64_t left;    /* objects and runs live at the end of the trace */
+	uint64_t left;	  /* objects and runs live at the end of the trace */
 	uint64_t points, switches;
 	struct model_counts counts;
 	char waits[1024]; /* who waited for what at the end, a line each */

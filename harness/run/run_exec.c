@@ -44,7 +44,7 @@ run__plan(void)
 			if (class < 0)
 				continue;
 			p->reg[p->nregs].arg = (uint8_t)i;
-			p->reg[p->nregs].class = (uint8_t)class;
+			p->reg[p->nregs].class = (uint8_t) class;
 			p->reg[p->nregs].writes =
 			    trace_kind_writes(def->arg[i]);
 			p->reg[p->nregs++].ends = trace_kind_ends(def->arg[i]);
@@ -66,8 +66,8 @@ regs_grow_slow(struct run_state *s, int class, uint32_t index)
 	reg = realloc(s->reg[class], cap * sizeof(*reg));
 	if (reg == NULL)
 		return (false);
-	memset(reg + s->nregs[class], 0,
-	    (cap - s->nregs[class]) * sizeof(*reg));
+	memset(
+	    reg + s->nregs[class], 0, (cap - s->nregs[class]) * sizeof(*reg));
 	s->reg[class] = reg;
 	s->nregs[class] = cap;
 	return (true);
@@ -98,7 +98,7 @@ use_add(struct run_state *s, struct pending *p, int class, uint64_t index,
 	r = &s->reg[class][index];
 	if (i == p->nuses) {
 		p->nuses++;
-		u->class = (uint8_t)class;
+		u->class = (uint8_t) class;
 		u->index = (uint32_t)index;
 		u->writes = false;
 		u->need_writes = r->writes;
@@ -197,13 +197,13 @@ resolve_memory(struct run_state *s, const struct trace_op *op, int class,
 	if (r->state == REG_LIVE)
 		return (true);
 	/* Ended: misuse on purpose, where the subject can tell. */
-	return (r->state == REG_ENDED &&
-	    (s->subject->caps & SUBJECT_MISUSE) != 0);
+	return (
+	    r->state == REG_ENDED && (s->subject->caps & SUBJECT_MISUSE) != 0);
 }
 
 static inline bool
-resolve_arg(struct run_state *s, const struct trace_op *op, unsigned i,
-    struct call *c)
+resolve_arg(
+    struct run_state *s, const struct trace_op *op, unsigned i, struct call *c)
 {
 	enum trace_kind kind = (enum trace_kind)run_plan[op->code].kind[i];
 	uint64_t value = op->arg[i];
@@ -306,8 +306,7 @@ run__is_stray(const struct run_state *s, const struct trace_op *op)
 	for (i = 0; i < plan->nregs; i++) {
 		uint64_t index = op->arg[plan->reg[i].arg];
 
-		if (plan->reg[i].class != TRACE_TYPE &&
-		    index != TRACE_NOREG &&
+		if (plan->reg[i].class != TRACE_TYPE && index != TRACE_NOREG &&
 		    s->reg[plan->reg[i].class][index].state == REG_ENDED)
 			return (true);
 	}
@@ -382,8 +381,8 @@ relative(const struct run_state *s, uint64_t addr)
 }
 
 static void
-finish_define(struct run_state *s, const struct trace_op *op,
-    const struct call *c)
+finish_define(
+    struct run_state *s, const struct trace_op *op, const struct call *c)
 {
 	struct reg *r = &s->reg[trace_ops[op->code].out][op->out];
 
@@ -397,8 +396,8 @@ finish_define(struct run_state *s, const struct trace_op *op,
 
 /* krealloc: the register follows the object. */
 static void
-finish_realloc(struct run_state *s, const struct trace_op *op,
-    const struct call *c)
+finish_realloc(
+    struct run_state *s, const struct trace_op *op, const struct call *c)
 {
 	struct reg *r;
 
@@ -433,8 +432,8 @@ finish_stray(struct run_state *s, const struct call *c)
 }
 
 void
-run__finish(struct run_state *s, const struct trace_op *op,
-    const struct call *c)
+run__finish(
+    struct run_state *s, const struct trace_op *op, const struct call *c)
 {
 	const struct run_plan *plan = &run_plan[op->code];
 	unsigned i;
@@ -452,7 +451,7 @@ run__finish(struct run_state *s, const struct trace_op *op,
 			s->reg[plan->reg[i].class][index].state = REG_ENDED;
 	}
 	s->result->ops++;
-	run__mix(s, op->line);
+	run__mix(s, s->thread[op->thread].first->ordinal);
 	run__mix(s, relative(s, c->ret));
 	run__mix(s, (uint64_t)c->why);
 	if (s->options->result != NULL)
@@ -537,7 +536,7 @@ run__audit(struct run_state *s)
 {
 	const char *found = "", *id;
 
-	if ((s->subject->caps & SUBJECT_AUDIT) == 0)
+	if ((s->subject->caps & SUBJECT_AUDIT) == 0 || s->options->no_audit)
 		return;
 	id = s->subject->audit(&found);
 	if (id == NULL)
@@ -586,8 +585,8 @@ drain_collect(void *arg, const struct model_object *o)
 
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 256 : l->cap * 2;
-		struct model_object *grown = realloc(l->object,
-		    cap * sizeof(*grown));
+		struct model_object *grown =
+		    realloc(l->object, cap * sizeof(*grown));
 
 		if (grown == NULL)
 			return (false);
@@ -629,9 +628,9 @@ run__drain(struct run_state *s)
 	for (i = 0; i < l.n && model_finding(s->model) == NULL; i++) {
 		const struct model_object *o = &l.object[i];
 
-		if (!o->run && (o->type >= s->nregs[TRACE_TYPE] ||
-				   s->reg[TRACE_TYPE][o->type].state !=
-				       REG_LIVE))
+		if (!o->run &&
+		    (o->type >= s->nregs[TRACE_TYPE] ||
+			s->reg[TRACE_TYPE][o->type].state != REG_LIVE))
 			orphans = true; /* its type has ended */
 		else
 			drain_call(s, o);

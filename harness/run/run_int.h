@@ -56,7 +56,7 @@ struct pending {
 
 struct run_thread {
 	struct pending *first, **last; /* its queue; the first may be running */
-	bool busy;                     /* in the middle of the first */
+	bool busy;		       /* in the middle of the first */
 	struct call call;
 };
 
@@ -75,14 +75,14 @@ struct run_state {
 	uint32_t queued, busy; /* operations read; threads in the middle */
 	uint32_t window;       /* operations to read ahead */
 	uint64_t ordinal;
-	bool ended;   /* the source has no more */
-	bool barrier; /* a quiesce operation waits for all before it */
+	bool ended;	 /* the source has no more */
+	bool barrier;	 /* a quiesce operation waits for all before it */
 	bool offers_all; /* the subject has every operation */
-	bool drain;   /* past the end: faults are off */
-	uint32_t solo; /* thread that nobody may interrupt, or SIM_NONE */
+	bool drain;	 /* past the end: faults are off */
+	uint32_t solo;	 /* thread that nobody may interrupt, or SIM_NONE */
 	uint64_t arena;
 	uint64_t hash;
-	uint64_t page_calls;             /* allocations so far, for faults */
+	uint64_t page_calls; /* allocations so far, for faults */
 	uint64_t fault_rng[TRACE_FAULTS_MAX];
 	struct sim_deviation *deviation;
 };
@@ -98,8 +98,8 @@ void run__regs_leave(struct run_state *, const struct pending *);
 bool run__is_stray(const struct run_state *, const struct trace_op *);
 /* Resolves the operation's registers. False: it is to be skipped. */
 bool run__resolve(struct run_state *, const struct trace_op *, struct call *);
-void run__finish(struct run_state *, const struct trace_op *,
-    const struct call *);
+void run__finish(
+    struct run_state *, const struct trace_op *, const struct call *);
 void run__call(void *thread); /* the body that a fiber does */
 int run__page_try(void *, uint64_t npages, uint64_t align, uint32_t flags);
 void run__page_alloc(void *, uint64_t addr, uint64_t npages, uint64_t align,

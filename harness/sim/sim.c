@@ -25,8 +25,8 @@ struct sim_thread {
 	enum sim_state state;
 	uint32_t cpu;
 	uint8_t in_section;
-	uint32_t points; /* passed in this run */
-	uint32_t deviation; /* index of its next one */
+	uint32_t points;	     /* passed in this run */
+	uint32_t deviation;	     /* index of its next one */
 	const struct ka_mutex *lock; /* LOCK: waits for it */
 	const struct ka_chan *chan;  /* ASLEEP: on it */
 };
@@ -126,8 +126,8 @@ sim_reset(const struct sim_config *config)
 	/* Threads of a larger run before must not come back to life. */
 	for (; i < SIM_THREADS_MAX && sim_thread[i].fiber != NULL; i++) {
 		if (sim_thread[i].state != SIM_IDLE)
-			fiber_restart(sim_thread[i].fiber, sim_body,
-			    &sim_thread[i]);
+			fiber_restart(
+			    sim_thread[i].fiber, sim_body, &sim_thread[i]);
 		sim_thread[i].state = SIM_IDLE;
 	}
 	for (i = 0; i < config->cpus; i++)
@@ -140,8 +140,8 @@ sim_reset(const struct sim_config *config)
 	sim_rng = config->seed;
 	sim_npoints = 0;
 	sim_nswitches = 0;
-	ka_sim_armed = config->mode != SIM_NO_PREEMPTION ||
-	    config->ndeviations != 0;
+	ka_sim_armed =
+	    config->mode != SIM_NO_PREEMPTION || config->ndeviations != 0;
 	ka_sim_self = SIM_NONE;
 	ka_sim_in_section = 0;
 	return (0);
@@ -163,8 +163,8 @@ sim_resume(uint32_t thread)
 	struct sim_thread *t = &sim_thread[thread];
 
 	ka_sim_self = thread;
-	ka_sim_cpu = (struct ka_cpu *)(void *)(sim_cpu_base +
-	    t->cpu * sim_cpu_stride);
+	ka_sim_cpu =
+	    (struct ka_cpu *)(void *)(sim_cpu_base + t->cpu * sim_cpu_stride);
 	ka_sim_in_section = t->in_section;
 	sim_holder[t->cpu] = SIM_NONE;
 	t->state = SIM_READY;

@@ -24,12 +24,12 @@
 #include <stdint.h>
 
 #define SIM_THREADS_MAX 256u
-#define SIM_NONE        UINT32_MAX
+#define SIM_NONE	UINT32_MAX
 
 enum sim_mode {
 	SIM_NO_PREEMPTION, /* a thread stops only when it must */
-	SIM_RANDOM,        /* stops at every point */
-	SIM_STICKY         /* stops at a point with probability 1/n */
+	SIM_RANDOM,	   /* stops at every point */
+	SIM_STICKY	   /* stops at a point with probability 1/n */
 };
 
 struct sim_deviation {
@@ -60,11 +60,11 @@ enum sim_stop {
 };
 
 enum sim_state {
-	SIM_IDLE,    /* nothing to do */
-	SIM_READY,   /* in the middle of something, runnable */
-	SIM_SPIN,    /* the same, but better after others */
-	SIM_LOCK,    /* waits for a lock */
-	SIM_ASLEEP   /* on a channel */
+	SIM_IDLE,  /* nothing to do */
+	SIM_READY, /* in the middle of something, runnable */
+	SIM_SPIN,  /* the same, but better after others */
+	SIM_LOCK,  /* waits for a lock */
+	SIM_ASLEEP /* on a channel */
 };
 
 /* What a choice is about: for strategies, deviations and stories. */

@@ -37,7 +37,7 @@
 #include "trace/trace.h"
 
 #define USES_MAX   (TRACE_ARGS_MAX + 1)
-#define STUCK_S    60
+#define STUCK_S	   60
 #define SIZE_MAX_B (1u << 20) /* larger ones could wait for others' frees */
 #define PATTERN_K  UINT64_C(0x9e3779b97f4a7c15)
 
@@ -88,7 +88,8 @@ fail(const struct trace_op *op, const char *clause, const char *what)
 	if (!atomic_exchange(&failed, true))
 		(void)printf("finding: clause %s is broken\n  operation  %s, "
 			     "line %llu, thread %u\n  found      %s\n",
-		    clause, op == NULL ? "end of run" : trace_ops[op->code].name,
+		    clause,
+		    op == NULL ? "end of run" : trace_ops[op->code].name,
 		    op == NULL ? 0ull : (unsigned long long)op->line,
 		    op == NULL ? 0u : op->thread, what);
 }
@@ -141,8 +142,8 @@ born(struct worker *w, struct reg *r, uint64_t addr, uint64_t bytes)
 	(void)w;
 	r->addr = addr;
 	r->bytes = bytes;
-	r->seed = atomic_fetch_add_explicit(&next_seed, PATTERN_K,
-	    memory_order_relaxed);
+	r->seed = atomic_fetch_add_explicit(
+	    &next_seed, PATTERN_K, memory_order_relaxed);
 	r->live = true;
 	fill(r);
 }
@@ -197,8 +198,8 @@ do_alloc(struct worker *w, const struct trace_op *op, void *p, int flags)
 static void
 do_kmalloc(struct worker *w, const struct trace_op *op)
 {
-	struct malloc_type *type = op->arg[1] < KA_TYPES_MAX ?
-	    types[op->arg[1]] : NULL;
+	struct malloc_type *type =
+	    op->arg[1] < KA_TYPES_MAX ? types[op->arg[1]] : NULL;
 	int flags = (int)op->arg[2] | M_NULLOK;
 
 	if (type == NULL || op->arg[0] > SIZE_MAX_B ||
@@ -334,8 +335,9 @@ ready(const struct job *j)
 		if (atomic_load_explicit(&u->reg->writes_done,
 			memory_order_acquire) != u->need_writes)
 			return (false);
-		if (u->writes && atomic_load_explicit(&u->reg->reads_done,
-				     memory_order_acquire) != u->need_reads)
+		if (u->writes &&
+		    atomic_load_explicit(&u->reg->reads_done,
+			memory_order_acquire) != u->need_reads)
 			return (false);
 	}
 	return (true);
@@ -349,7 +351,8 @@ leave(const struct job *j)
 	for (i = 0; i < j->nuses; i++)
 		(void)atomic_fetch_add_explicit(j->use[i].writes ?
 			&j->use[i].reg->writes_done :
-			&j->use[i].reg->reads_done, 1, memory_order_acq_rel);
+			&j->use[i].reg->reads_done,
+		    1, memory_order_acq_rel);
 }
 
 static void *
@@ -371,8 +374,8 @@ work(void *arg)
 			(void)usleep(50);
 		do_op(w, j->op);
 		leave(j);
-		(void)atomic_fetch_add_explicit(&ended, 1,
-		    memory_order_relaxed);
+		(void)atomic_fetch_add_explicit(
+		    &ended, 1, memory_order_relaxed);
 	}
 	return (NULL);
 }
@@ -422,7 +425,7 @@ prepare(uint64_t seed)
 	uint32_t i, class;
 	size_t n;
 
-	for (class = 0; class < TRACE_CLASS_COUNT; class++) {
+	for (class = 0; class < TRACE_CLASS_COUNT; class ++) {
 		free(regs[class]);
 		regs[class] = calloc(trace.nops + 1, sizeof(struct reg));
 		if (regs[class] == NULL)
@@ -546,7 +549,8 @@ check_end(void)
 			continue;
 		kmalloc_type_stats(types[i], &s);
 		if (s.inuse != 0 || s.memuse != 0)
-			fail(NULL, "G-7", "a type counts objects that are freed");
+			fail(NULL, "G-7",
+			    "a type counts objects that are freed");
 	}
 	if (failed)
 		return;
@@ -604,8 +608,8 @@ stress(const char *name, uint64_t seed)
 	prepare(seed);
 	ended = 0;
 	for (i = 0; i < n; i++)
-		if (pthread_create(&workers[i].thread, NULL, work,
-			&workers[i]) != 0)
+		if (pthread_create(
+			&workers[i].thread, NULL, work, &workers[i]) != 0)
 			abort();
 	watch();
 	for (i = 0; i < n; i++)
@@ -678,7 +682,9 @@ main(int argc, char **argv)
 
 		if (at == argc) {
 			struct gen_options g = { .seed = seed + i,
-				.ops = 4000, .threads = 8, .cpus = 4 };
+				.ops = 4000,
+				.threads = 8,
+				.cpus = 4 };
 
 			if (gen_trace(&g, &trace) != 0)
 				abort();

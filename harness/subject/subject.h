@@ -25,8 +25,8 @@ struct subject_config {
 	 * fail, 2 to make it fail and say that waiting is of use only after
 	 * pages were freed. observe_done tells what came of it.
 	 */
-	int (*page_try)(void *arg, uint64_t npages, uint64_t align,
-	    uint32_t flags);
+	int (*page_try)(
+	    void *arg, uint64_t npages, uint64_t align, uint32_t flags);
 	void (*page_alloc)(void *arg, uint64_t addr, uint64_t npages,
 	    uint64_t align, uint32_t flags, int injected);
 	void (*page_free)(void *arg, uint64_t addr, uint64_t npages);

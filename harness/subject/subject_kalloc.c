@@ -56,8 +56,8 @@ static enum vm_observe
 on_try(void *arg, size_t npages, size_t align, unsigned flags)
 {
 	(void)arg;
-	return ((enum vm_observe)config.page_try(config.arg, npages, align,
-	    flags));
+	return (
+	    (enum vm_observe)config.page_try(config.arg, npages, align, flags));
 }
 
 static void
@@ -65,8 +65,8 @@ on_alloc(void *arg, void *addr, size_t npages, size_t align, unsigned flags,
     enum vm_observe verdict)
 {
 	(void)arg;
-	config.page_alloc(config.arg, (uintptr_t)addr, npages, align, flags,
-	    (int)verdict);
+	config.page_alloc(
+	    config.arg, (uintptr_t)addr, npages, align, flags, (int)verdict);
 }
 
 static void
@@ -171,15 +171,15 @@ do_kmalloc(struct call *c)
 static void
 do_kmalloc_cachealign(struct call *c)
 {
-	c->ret = (uintptr_t)kmalloc_cachealign(c->size, type_of(c),
-	    (int)c->flags);
+	c->ret =
+	    (uintptr_t)kmalloc_cachealign(c->size, type_of(c), (int)c->flags);
 }
 
 static void
 do_kmalloc_powerof2(struct call *c)
 {
-	c->ret = (uintptr_t)kmalloc_powerof2(c->size, type_of(c),
-	    (int)c->flags);
+	c->ret =
+	    (uintptr_t)kmalloc_powerof2(c->size, type_of(c), (int)c->flags);
 }
 
 static void
@@ -191,8 +191,8 @@ do_kfree(struct call *c)
 static void
 do_krealloc(struct call *c)
 {
-	c->ret = (uintptr_t)krealloc((void *)c->addr, c->size, type_of(c),
-	    (int)c->flags);
+	c->ret = (uintptr_t)krealloc(
+	    (void *)c->addr, c->size, type_of(c), (int)c->flags);
 }
 
 static void
@@ -377,11 +377,11 @@ const struct subject subject_kalloc = {
 	.name = "kalloc",
 	.about = "libkalloc",
 #ifdef KA_PORT_SIM
-	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE |
-	    SUBJECT_AUDIT | SUBJECT_MAP | SUBJECT_SIM,
+	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE | SUBJECT_AUDIT |
+	    SUBJECT_MAP | SUBJECT_SIM,
 #else
-	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE |
-	    SUBJECT_AUDIT | SUBJECT_MAP,
+	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE | SUBJECT_AUDIT |
+	    SUBJECT_MAP,
 #endif
 	.boot = kalloc_subject_boot,
 	.halt = kalloc_subject_halt,

@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static uint64_t size_max; /* the budget: larger requests are refused */
+
 static int
 malloc_boot(const struct subject_config *c)
 {
-	(void)c;
+	size_max = c->pages * KA_PAGE_SIZE;
 	return (0);
 }
 
@@ -49,12 +51,14 @@ malloc_align(const struct call *c, uint64_t flags, uint64_t *size)
 static void *
 malloc_get(const struct call *c, uint64_t size, uint64_t flags)
 {
-	uint64_t align = malloc_align(c, flags, &size);
+	uint64_t align;
 	void *p;
 
+	if (size > size_max)
+		return (NULL);
+	align = malloc_align(c, flags, &size);
 	if (align <= 16)
-		return ((flags & M_ZERO) != 0 ? calloc(1, size) :
-						malloc(size));
+		return ((flags & M_ZERO) != 0 ? calloc(1, size) : malloc(size));
 	p = aligned_alloc(align, (size + align - 1) / align * align);
 	if (p != NULL && (flags & M_ZERO) != 0)
 		memset(p, 0, size);
@@ -72,6 +76,8 @@ malloc_krealloc(struct call *c)
 		free(p);
 		return;
 	}
+	if (size > size_max)
+		return;
 	(void)malloc_align(c, flags, &size);
 	if (flags != 0 && p != NULL) {
 		void *q = malloc_get(c, c->size, flags);
@@ -83,9 +89,8 @@ malloc_krealloc(struct call *c)
 		free(p);
 		c->ret = (uintptr_t)q;
 	} else {
-		c->ret = (uintptr_t)(p == NULL ?
-			malloc_get(c, c->size, flags) :
-			realloc(p, size));
+		c->ret = (uintptr_t)(p == NULL ? malloc_get(c, c->size, flags) :
+						 realloc(p, size));
 	}
 }
 
@@ -97,12 +102,12 @@ malloc_exec(struct call *c)
 		c->ret = (uintptr_t)malloc_get(c, c->size, c->flags);
 		break;
 	case TRACE_OP_KMALLOC_CACHEALIGN:
-		c->ret = (uintptr_t)malloc_get(c, c->size,
-		    c->flags | M_CACHEALIGN);
+		c->ret =
+		    (uintptr_t)malloc_get(c, c->size, c->flags | M_CACHEALIGN);
 		break;
 	case TRACE_OP_KMALLOC_POWEROF2:
-		c->ret = (uintptr_t)malloc_get(c, c->size,
-		    c->flags | M_POWEROF2);
+		c->ret =
+		    (uintptr_t)malloc_get(c, c->size, c->flags | M_POWEROF2);
 		break;
 	case TRACE_OP_KFREE:
 		free((void *)c->addr);

@@ -351,107 +351,152 @@ struct breakage {
 };
 
 static const struct breakage breakages[] = {
-	{ .name = "same address twice", .clause = "G-2",
+	{ .name = "same address twice",
+	    .clause = "G-2",
 	    .exec = same_address_twice,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
 			  "0 p1 = kmalloc 64 m0 WAITOK\n" },
-	{ .name = "outside of its pages", .clause = "G-2",
+	{ .name = "outside of its pages",
+	    .clause = "G-2",
 	    .exec = outside_of_pages,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
-	{ .name = "spoils contents", .clause = "G-2", .exec = spoils_contents,
+	{ .name = "spoils contents",
+	    .clause = "G-2",
+	    .exec = spoils_contents,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
 			  "0 p1 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
-	{ .name = "forgets M_ZERO", .clause = "KM-8", .exec = forgets_zero,
+	{ .name = "forgets M_ZERO",
+	    .clause = "KM-8",
+	    .exec = forgets_zero,
 	    .trace = MAKE "0 p0 = kmalloc 100 m0 WAITOK|ZERO\n" },
-	{ .name = "zeroes the request only", .clause = "KM-8",
+	{ .name = "zeroes the request only",
+	    .clause = "KM-8",
 	    .exec = zeroes_request_only,
 	    .trace = MAKE "0 p0 = kmalloc 100 m0 WAITOK|ZERO\n" },
-	{ .name = "misaligns", .clause = "KM-4", .exec = misaligns,
+	{ .name = "misaligns",
+	    .clause = "KM-4",
+	    .exec = misaligns,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
-	{ .name = "wrong usable size", .clause = "KM-3",
+	{ .name = "wrong usable size",
+	    .clause = "KM-3",
 	    .exec = wrong_usable_size,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
 			  "0 kmalloc_usable_size p0\n" },
-	{ .name = "NULL for M_WAITOK", .clause = "KM-7",
+	{ .name = "NULL for M_WAITOK",
+	    .clause = "KM-7",
 	    .exec = null_for_waitok,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
-	{ .name = "accepts bad flags", .clause = "KM-7",
+	{ .name = "accepts bad flags",
+	    .clause = "KM-7",
 	    .exec = accepts_bad_flags,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 RNOWAIT|WAITOK\n" },
-	{ .name = "ignores the limit", .clause = "KM-6",
+	{ .name = "ignores the limit",
+	    .clause = "KM-6",
 	    .exec = ignores_limit,
 	    .trace = MAKE "0 p0 = kmalloc 90000 m0 WAITOK|NULLOK\n"
 			  "0 p1 = kmalloc 90000 m0 WAITOK|NULLOK\n"
 			  "0 p2 = kmalloc 90000 m0 WAITOK|NULLOK\n"
 			  "0 p3 = kmalloc 90000 m0 WAITOK|NULLOK\n"
 			  "0 p4 = kmalloc 90000 m0 WAITOK|NULLOK\n" },
-	{ .name = "refuses below the limit", .clause = "KM-6",
+	{ .name = "refuses below the limit",
+	    .clause = "KM-6",
 	    .exec = refuses_below_limit,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK|NULLOK\n" },
-	{ .name = "lies about the limit", .clause = "KM-6",
-	    .exec = lies_about_limit, .trace = MAKE "0 kmalloc_limit m0\n" },
-	{ .name = "loses the prefix", .clause = "KM-11",
+	{ .name = "lies about the limit",
+	    .clause = "KM-6",
+	    .exec = lies_about_limit,
+	    .trace = MAKE "0 kmalloc_limit m0\n" },
+	{ .name = "loses the prefix",
+	    .clause = "KM-11",
 	    .exec = loses_prefix,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
 			  "0 krealloc p0 300 m0 WAITOK\n" },
-	{ .name = "NULL for size 0", .clause = "KM-9",
+	{ .name = "NULL for size 0",
+	    .clause = "KM-9",
 	    .exec = null_for_zero_size,
 	    .trace = MAKE "0 p0 = kmalloc 0 m0 WAITOK\n" },
-	{ .name = "silent double free", .clause = "KM-16",
+	{ .name = "silent double free",
+	    .clause = "KM-16",
 	    .exec = silent_double_free,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
 			  "0 p1 = kmalloc 64 m0 WAITOK\n"
 			  "0 kfree p0 m0\n0 kfree p0 m0\n" },
-	{ .name = "wrong reason", .clause = "KM-10", .exec = wrong_reason,
+	{ .name = "wrong reason",
+	    .clause = "KM-10",
+	    .exec = wrong_reason,
 	    .trace = MAKE "0 m1 = kmalloc_create \"u\"\n"
 			  "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m1\n" },
-	{ .name = "accepts an undeclared type", .clause = "KM-5",
+	{ .name = "accepts an undeclared type",
+	    .clause = "KM-5",
 	    .exec = accepts_undeclared,
 	    .trace = MAKE "0 kmalloc_destroy m0\n"
 			  "0 p0 = kmalloc 64 m0 WAITOK\n" },
-	{ .name = "accepts overflow", .clause = "KM-15",
+	{ .name = "accepts overflow",
+	    .clause = "KM-15",
 	    .exec = accepts_overflow,
-	    .trace = MAKE
-	    "0 p0 = kmalloc 0xfffffffffffffff0 m0 NOWAIT\n" },
-	{ .name = "trims nothing", .clause = "KM-14", .exec = trims_nothing,
+	    .trace = MAKE "0 p0 = kmalloc 0xfffffffffffffff0 m0 NOWAIT\n" },
+	{ .name = "trims nothing",
+	    .clause = "KM-14",
+	    .exec = trims_nothing,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n"
 			  "0 kmalloc_trim\n" },
-	{ .name = "miscounts what is left of a type", .clause = "KM-17",
-	    .exec = miscounts_destroy, .trace = MAKE "0 kmalloc_destroy m0\n" },
-	{ .name = "misaligns pages", .clause = "VM-1",
+	{ .name = "miscounts what is left of a type",
+	    .clause = "KM-17",
+	    .exec = miscounts_destroy,
+	    .trace = MAKE "0 kmalloc_destroy m0\n" },
+	{ .name = "misaligns pages",
+	    .clause = "VM-1",
 	    .exec = misaligns_pages,
 	    .trace = HEAD "0 g0 = vm_page_alloc 1 0 NORMAL\n"
 			  "0 g1 = vm_page_alloc 2 65536 NORMAL\n" },
-	{ .name = "digs too deep", .clause = "VM-3", .exec = digs_too_deep,
+	{ .name = "digs too deep",
+	    .clause = "VM-3",
+	    .exec = digs_too_deep,
 	    .trace = HEAD "reserve 32 8\n"
 			  "0 g0 = vm_page_alloc 240 0 NORMAL\n" },
-	{ .name = "forgets zero pages", .clause = "VM-4",
+	{ .name = "forgets zero pages",
+	    .clause = "VM-4",
 	    .exec = forgets_zero_pages,
 	    .trace = HEAD "0 g0 = vm_page_alloc 1 0 NORMAL|ZERO\n" },
-	{ .name = "sleeps in kfree", .clause = "G-4", .exec = sleeps_in_kfree,
+	{ .name = "sleeps in kfree",
+	    .clause = "G-4",
+	    .exec = sleeps_in_kfree,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
-	{ .name = "loses a wake-up", .clause = "G-5", .exec = loses_wakeup,
+	{ .name = "loses a wake-up",
+	    .clause = "G-5",
+	    .exec = loses_wakeup,
 	    .trace = MAKE "0 kmalloc_set_unlimited m0\n"
 			  "0 p0 = kmalloc 600000 m0 WAITOK\n"
 			  "1 p1 = kmalloc 600000 m0 WAITOK\n" },
-	{ .name = "deadlocks", .clause = "G-5", .exec = deadlocks,
+	{ .name = "deadlocks",
+	    .clause = "G-5",
+	    .exec = deadlocks,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n"
 			  "0 p1 = kmalloc 64 m0 WAITOK\n"
 			  "0 kfree p0 m0\n1 kfree p1 m0\n" },
-	{ .name = "spins for ever", .clause = "G-4", .exec = spins_for_ever,
+	{ .name = "spins for ever",
+	    .clause = "G-4",
+	    .exec = spins_for_ever,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
-	{ .name = "miscounts calls", .clause = "KM-5",
+	{ .name = "miscounts calls",
+	    .clause = "KM-5",
 	    .type_stats = miscounts_calls,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
-	{ .name = "miscounts bytes", .clause = "KM-5",
+	{ .name = "miscounts bytes",
+	    .clause = "KM-5",
 	    .type_stats = miscounts_bytes,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 quiesce\n" },
-	{ .name = "miscounts pages", .clause = "G-7",
+	{ .name = "miscounts pages",
+	    .clause = "G-7",
 	    .free_pages = too_few_pages,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
-	{ .name = "fails its audit", .clause = "G-3", .audit = bad_audit,
+	{ .name = "fails its audit",
+	    .clause = "G-3",
+	    .audit = bad_audit,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
-	{ .name = "keeps pages", .clause = "G-8", .trim = keeps_slabs,
+	{ .name = "keeps pages",
+	    .clause = "G-8",
+	    .trim = keeps_slabs,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
 };
 
@@ -470,8 +515,8 @@ replay(const struct subject *subject, const char *text, struct run_result *r)
 	mutex[0].name = "a";
 	mutex[1].name = "b";
 	ka_chan_init(&chan, "broken");
-	assert_int_equal(trace_reader_open_mem(&reader, "test", text,
-			     strlen(text), &e), 0);
+	assert_int_equal(
+	    trace_reader_open_mem(&reader, "test", text, strlen(text), &e), 0);
 	source = run_source_reader(reader);
 	run(&source, &o, r);
 	trace_reader_close(reader);
@@ -491,9 +536,8 @@ each_breakage_is_reported_by_its_clause(void **state)
 		print_message("# %s\n", b->name);
 		replay(healthy, b->trace, &r);
 		if (r.status == RUN_FINDING)
-			print_message("healthy: %s: %s; %s\n",
-			    r.finding.clause, r.finding.expected,
-			    r.finding.found);
+			print_message("healthy: %s: %s; %s\n", r.finding.clause,
+			    r.finding.expected, r.finding.found);
 		assert_int_equal(r.status, RUN_CLEAN);
 		if (b->exec != NULL)
 			broken.exec = b->exec;

@@ -340,7 +340,7 @@ get_string(struct trace_header *h, const uint8_t *p, const uint8_t *end)
 		return ((struct got) { h->nstrs - value, w.p });
 	uint8_t byte = w.p < end ? *w.p++ : 0;
 	const size_t length = 1 + byte % TRACE_STR_MAX;
-	for (size_t i = 0; i < length; i++) {
+	for (size_t i = 0; i < length && i < TRACE_STR_MAX; i++) {
 		byte = w.p < end ? *w.p++ : 0;
 		if (byte < CHAR_LEAST || byte >= CHAR_LEAST + CHAR_COUNT)
 			byte = (uint8_t)(CHAR_LEAST + byte % CHAR_COUNT);

@@ -279,7 +279,7 @@ int
 text__next_u32(
     struct trace__text *t, uint32_t least, uint32_t most, uint32_t *ret_value)
 {
-	uint64_t value;
+	uint64_t value = 0;
 
 	if (text__next_number(
 		t, (struct range) { "number", least, most }, &value))

@@ -31,16 +31,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define TRACE_VERSION     1
-#define TRACE_ARGS_MAX    4
-#define TRACE_CPUS_MAX    64u
+#define TRACE_VERSION	  1
+#define TRACE_ARGS_MAX	  4
+#define TRACE_CPUS_MAX	  64u
 #define TRACE_THREADS_MAX 256u
-#define TRACE_PAGES_MIN   32u
-#define TRACE_PAGES_MAX   (1u << 20)  /* 4 GiB of pages */
-#define TRACE_REGS_MAX    (1u << 24)  /* per class */
+#define TRACE_PAGES_MIN	  32u
+#define TRACE_PAGES_MAX	  (1u << 20) /* 4 GiB of pages */
+#define TRACE_REGS_MAX	  (1u << 24) /* per class */
 #define TRACE_FAULTS_MAX  8
-#define TRACE_STR_MAX     32
-#define TRACE_NOREG       UINT32_MAX  /* "null" in a register's place */
+#define TRACE_STR_MAX	  32
+#define TRACE_NOREG	  UINT32_MAX /* "null" in a register's place */
 
 /* Register classes. */
 enum trace_class {
@@ -82,9 +82,14 @@ enum trace_wild {
 	TRACE_WILD_COUNT
 };
 
-enum trace_group { TRACE_G_KM, TRACE_G_VM, TRACE_G_TH, TRACE_GROUP_COUNT };
+enum trace_group {
+	TRACE_G_KM,
+	TRACE_G_VM,
+	TRACE_G_TH,
+	TRACE_GROUP_COUNT
+};
 
-/* Opcodes: TRACE_OP_KMALLOC, … */
+/* Opcodes: TRACE_OP_KMALLOC, ... */
 enum trace_opcode {
 #define OP(id, name, group, out, a0, a1, a2, a3, help) TRACE_OP_##id,
 #include "ops.def"
@@ -110,9 +115,9 @@ extern const struct trace_opdef trace_ops[TRACE_OP_COUNT];
  * long as the header they were interned in.
  */
 struct trace_op {
-	uint16_t code;   /* enum trace_opcode */
+	uint16_t code;	 /* enum trace_opcode */
 	uint16_t thread; /* 0 .. threads-1 */
-	uint32_t out;    /* register defined, or TRACE_NOREG */
+	uint32_t out;	 /* register defined, or TRACE_NOREG */
 	uint64_t arg[TRACE_ARGS_MAX];
 	uint64_t line; /* line of the text, or ordinal (from 1) in the binary */
 };
@@ -127,9 +132,9 @@ enum trace_fault_mode {
 
 struct trace_fault {
 	enum trace_fault_mode mode;
-	uint64_t k;        /* ONCE, FROM */
+	uint64_t k;	   /* ONCE, FROM */
 	uint32_t num, den; /* PROB: 1 <= num <= den <= 65536 */
-	uint64_t seed;     /* PROB */
+	uint64_t seed;	   /* PROB */
 };
 
 enum trace_sched_mode {
@@ -149,20 +154,21 @@ struct trace_deviation {
 
 /* The header: everything a run depends on besides its operations. */
 struct trace_header {
-	uint32_t cpus;              /* 1 .. TRACE_CPUS_MAX */
-	uint32_t threads;           /* 1 .. TRACE_THREADS_MAX */
-	uint32_t pages;             /* budget, TRACE_PAGES_MIN .. MAX */
-	uint32_t reserve_system;    /* NORMAL leaves so many pages */
-	uint32_t reserve_interrupt; /* SYSTEM leaves so many; <= reserve_system */
-	uint32_t slabs_keep;        /* wholly free slabs a CPU may keep, 0..255 */
-	uint32_t debug;             /* KA_DEBUG_ bits */
+	uint32_t cpus;		 /* 1 .. TRACE_CPUS_MAX */
+	uint32_t threads;	 /* 1 .. TRACE_THREADS_MAX */
+	uint32_t pages;		 /* budget, TRACE_PAGES_MIN .. MAX */
+	uint32_t reserve_system; /* NORMAL leaves so many pages */
+	uint32_t
+	    reserve_interrupt; /* SYSTEM leaves so many; <= reserve_system */
+	uint32_t slabs_keep;   /* wholly free slabs a CPU may keep, 0..255 */
+	uint32_t debug;	       /* KA_DEBUG_ bits */
 	enum trace_sched_mode sched;
 	uint64_t sched_seed;
 	uint32_t sticky; /* 1/n leaves; 1..1024, for STICKY */
 	uint32_t nfaults;
 	struct trace_fault fault[TRACE_FAULTS_MAX];
 	uint32_t ndeviations;
-	struct trace_deviation *deviation;   /* owned; NULL if none */
+	struct trace_deviation *deviation;	/* owned; NULL if none */
 	uint16_t thread_cpu[TRACE_THREADS_MAX]; /* where a thread starts */
 	/* Interned strings, owned. Index 0 is the first. */
 	char **str;
@@ -186,7 +192,7 @@ void trace_error_set(struct trace_error *, const char *file, uint64_t line,
 /* "file:line:column: what" (or "file: byte N: what"); always terminated. */
 void trace_error_format(const struct trace_error *, char *buf, size_t size);
 
-/* Header: defaults (1 cpu, 1 thread, 4096 pages, …), clean-up, copy, strings. */
+/* Header: defaults (1 cpu, 1 thread, 4096 pages, ...), clean-up, copy, strings. */
 void trace_header_init(struct trace_header *);
 void trace_header_fini(struct trace_header *);
 int trace_header_copy(struct trace_header *ret_dst,
@@ -203,9 +209,9 @@ const char *trace_wild_name(enum trace_wild);
 const char *trace_sched_name(enum trace_sched_mode);
 const char *trace_kind_name(enum trace_kind);
 const char *trace_group_name(enum trace_group);
-int trace_kind_class(enum trace_kind);       /* enum trace_class or -1 */
-bool trace_kind_writes(enum trace_kind);     /* MOD or END */
-bool trace_kind_ends(enum trace_kind);       /* END */
+int trace_kind_class(enum trace_kind);	 /* enum trace_class or -1 */
+bool trace_kind_writes(enum trace_kind); /* MOD or END */
+bool trace_kind_ends(enum trace_kind);	 /* END */
 /* "WAITOK|ZERO", "0" for none, unknown bits as hex; returns buf. */
 const char *trace_flags_format(uint64_t flags, char *buf, size_t size);
 const char *trace_vmflags_format(uint64_t flags, char *buf, size_t size);
@@ -218,8 +224,8 @@ const char *trace_vmflags_format(uint64_t flags, char *buf, size_t size);
  * against the table and the header.
  */
 struct trace_reader;
-int trace_reader_open(struct trace_reader **ret_r, const char *name,
-    struct trace_error *ret_err);
+int trace_reader_open(
+    struct trace_reader **ret_r, const char *name, struct trace_error *ret_err);
 /* From memory; name is for errors. The bytes must outlive the reader. */
 int trace_reader_open_mem(struct trace_reader **ret_r, const char *name,
     const void *bytes, size_t size, struct trace_error *ret_err);
@@ -230,8 +236,8 @@ struct trace_header *trace_reader_header(struct trace_reader *);
 int trace_reader_next(struct trace_reader *, struct trace_op *ret_op,
     struct trace_error *ret_err);
 /* Bytes of input consumed and in all (0 if unknown), for progress. */
-void trace_reader_progress(const struct trace_reader *, uint64_t *ret_done,
-    uint64_t *ret_total);
+void trace_reader_progress(
+    const struct trace_reader *, uint64_t *ret_done, uint64_t *ret_total);
 void trace_reader_close(struct trace_reader *);
 
 /*
@@ -240,7 +246,10 @@ void trace_reader_close(struct trace_reader *);
  * first definition). trace_writer_close reports a failed write (a full disk)
  * as -1 and errno, and removes the partial file unless it is standard output.
  */
-enum trace_form { TRACE_TEXT, TRACE_BINARY };
+enum trace_form {
+	TRACE_TEXT,
+	TRACE_BINARY
+};
 struct trace_writer;
 int trace_writer_open(struct trace_writer **ret_w, const char *name,
     enum trace_form, const struct trace_header *, struct trace_error *ret_err);

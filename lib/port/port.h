@@ -74,7 +74,7 @@ enum ka_os_use {
 
 #define KA_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define KA_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define KA_COLD        __attribute__((noinline, cold))
+#define KA_COLD	       __attribute__((noinline, cold))
 #define KA_NOINLINE    __attribute__((noinline))
 #define KA_INLINE      static inline __attribute__((always_inline))
 

@@ -27,8 +27,9 @@ static void
 port_init(void)
 {
 	(void)pthread_key_create(&port_exit_key, port_thread_exit);
-	port_have_membarrier = syscall(SYS_membarrier,
-	    MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+	port_have_membarrier =
+	    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+		0, 0) == 0;
 }
 
 void

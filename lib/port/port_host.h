@@ -12,9 +12,9 @@
 
 #define ka_load(p, order)     __atomic_load_n((p), order)
 #define ka_store(p, v, order) __atomic_store_n((p), (v), order)
-#define ka_cas(p, old, new)                                        \
-	__atomic_compare_exchange_n((p), (old), (new), false,      \
-	    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+#define ka_cas(p, old, new)                                                    \
+	__atomic_compare_exchange_n(                                           \
+	    (p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define ka_xchg(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define ka_add(p, v)  __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 
@@ -35,11 +35,12 @@ ka_pause(void)
 }
 
 /*
- * The thread's CPU. Never NULL: a thread without one has the system's spare
- * CPU here, whose key opens nothing (cpu.h). A shared library reaches it with
- * one load more (initial-exec), the static one with none (local-exec).
+ * The thread's CPU. Never NULL: a thread without one has one here whose key
+ * opens nothing; it shares the system's spare CPU (cpu.h). A shared library
+ * reaches it with one load more (initial-exec), the static one with none
+ * (local-exec).
  */
-#ifdef __PIC__
+#if defined(__PIC__) && !defined(__PIE__)
 #define KA_TLS_MODEL __attribute__((tls_model("initial-exec")))
 #else
 #define KA_TLS_MODEL __attribute__((tls_model("local-exec")))
@@ -100,11 +101,7 @@ ka_section_busy(struct ka_cpu *cpu)
 	return (__atomic_load_n(&s->busy, __ATOMIC_ACQUIRE) != 0);
 }
 
-KA_INLINE struct ka_cpu *
-ka_cpu_self(void)
-{
-	return (ka_tls_cpu);
-}
+struct ka_cpu *ka_cpu_self(void); /* cpu.c */
 
 void ka_fence_heavy(void);
 
@@ -115,7 +112,10 @@ struct ka_chan {
 	pthread_cond_t c;
 };
 
-#define KA_MUTEX_INITIALIZER { PTHREAD_MUTEX_INITIALIZER }
+#define KA_MUTEX_INITIALIZER                                                   \
+	{                                                                      \
+		PTHREAD_MUTEX_INITIALIZER                                      \
+	}
 
 KA_INLINE void
 ka_mutex_init(struct ka_mutex *m, const char *name)
@@ -179,8 +179,8 @@ void ka_port_on_exit(void (*fn)(struct ka_cpu *));
 /* Makes the calling thread's CPU cpu. The spare CPU needs no exit call. */
 void ka_port_bind(struct ka_cpu *cpu, bool spare);
 
-void *ka_os_reserve(enum ka_os_use, size_t bytes, size_t align,
-    bool *ret_fresh);
+void *ka_os_reserve(
+    enum ka_os_use, size_t bytes, size_t align, bool *ret_fresh);
 void ka_os_release(enum ka_os_use, void *p, size_t bytes);
 void *ka_os_map(size_t bytes);
 void ka_os_unmap(void *p, size_t bytes);

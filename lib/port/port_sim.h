@@ -28,42 +28,42 @@ enum ka_sim_point {
 	KA_SIM_POINT_COUNT
 };
 
-extern int ka_sim_armed;            /* may the schedule preempt? */
-extern struct ka_cpu *ka_sim_cpu;   /* of the running fiber */
-extern uint8_t ka_sim_in_section;   /* the running fiber is in a section */
+extern int ka_sim_armed;	  /* may the schedule preempt? */
+extern struct ka_cpu *ka_sim_cpu; /* of the running fiber */
+extern uint8_t ka_sim_in_section; /* the running fiber is in a section */
 void ka_sim_point(enum ka_sim_point, const volatile void *obj);
 
-#define KA_SIM_AT(kind, obj)                         \
-	do {                                         \
-		if (KA_UNLIKELY(ka_sim_armed))       \
-			ka_sim_point((kind), (obj)); \
+#define KA_SIM_AT(kind, obj)                                                   \
+	do {                                                                   \
+		if (KA_UNLIKELY(ka_sim_armed))                                 \
+			ka_sim_point((kind), (obj));                           \
 	} while (0)
 
-#define ka_load(p, order)                       \
-	({                                      \
-		KA_SIM_AT(KA_SIM_LOAD, (p));    \
-		__atomic_load_n((p), order);    \
+#define ka_load(p, order)                                                      \
+	({                                                                     \
+		KA_SIM_AT(KA_SIM_LOAD, (p));                                   \
+		__atomic_load_n((p), order);                                   \
 	})
-#define ka_store(p, v, order)                        \
-	do {                                         \
-		KA_SIM_AT(KA_SIM_STORE, (p));        \
-		__atomic_store_n((p), (v), order);   \
+#define ka_store(p, v, order)                                                  \
+	do {                                                                   \
+		KA_SIM_AT(KA_SIM_STORE, (p));                                  \
+		__atomic_store_n((p), (v), order);                             \
 	} while (0)
-#define ka_cas(p, old, new)                                             \
-	({                                                              \
-		KA_SIM_AT(KA_SIM_RMW, (p));                             \
-		__atomic_compare_exchange_n((p), (old), (new), false,   \
-		    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);                \
+#define ka_cas(p, old, new)                                                    \
+	({                                                                     \
+		KA_SIM_AT(KA_SIM_RMW, (p));                                    \
+		__atomic_compare_exchange_n((p), (old), (new), false,          \
+		    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);                       \
 	})
-#define ka_xchg(p, v)                                            \
-	({                                                       \
-		KA_SIM_AT(KA_SIM_RMW, (p));                      \
-		__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL); \
+#define ka_xchg(p, v)                                                          \
+	({                                                                     \
+		KA_SIM_AT(KA_SIM_RMW, (p));                                    \
+		__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL);               \
 	})
-#define ka_add(p, v)                                              \
-	({                                                        \
-		KA_SIM_AT(KA_SIM_RMW, (p));                       \
-		__atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL);   \
+#define ka_add(p, v)                                                           \
+	({                                                                     \
+		KA_SIM_AT(KA_SIM_RMW, (p));                                    \
+		__atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL);                \
 	})
 
 KA_INLINE void
@@ -136,7 +136,10 @@ struct ka_chan {
 	const char *name;
 };
 
-#define KA_MUTEX_INITIALIZER { 0, 0, "static" }
+#define KA_MUTEX_INITIALIZER                                                   \
+	{                                                                      \
+		0, 0, "static"                                                 \
+	}
 
 void ka_sim_lock_slow(struct ka_mutex *);
 void ka_sim_unlock_slow(struct ka_mutex *);
@@ -199,8 +202,8 @@ void ka_chan_wake_all(struct ka_chan *);
 /* Virtual CPUs are the simulation's: nothing to bind, no thread exits. */
 void ka_sim_cpus(struct ka_cpu *first, size_t stride, unsigned n);
 
-void *ka_os_reserve(enum ka_os_use, size_t bytes, size_t align,
-    bool *ret_fresh);
+void *ka_os_reserve(
+    enum ka_os_use, size_t bytes, size_t align, bool *ret_fresh);
 void ka_os_release(enum ka_os_use, void *p, size_t bytes);
 void *ka_os_map(size_t bytes);
 void ka_os_unmap(void *p, size_t bytes);

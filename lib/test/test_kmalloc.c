@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Goal: one thread's view of kmalloc keeps KM-2 to KM-17, G-1, G-6 and G-8.
+ * Goal: one thread's view of kmalloc keeps KM-2 to KM-15, G-6 and G-8.
  * Method: the rules of kalloc/kmalloc.h, written again here, for every size
- * and flag; contents and statistics followed by hand. Misuse is in
- * test_misuse.c, debug options in test_debug.c, threads in test_threads.c.
+ * and flag; contents and statistics followed by hand. Systems and types are in
+ * test_kalloc.c, misuse in test_misuse.c, debug options in test_debug.c,
+ * threads in test_threads.c.
  */
 #include "kalloc_test.h"
 
 #include "kmalloc_int.h"
-
-#include <errno.h>
 
 MALLOC_DEFINE(M_ONE, "one", "the type of most tests");
 MALLOC_DEFINE(M_TWO, "two", "another type");
@@ -65,8 +64,8 @@ class_tables_are_the_rule(void **state)
 	(void)state;
 	assert_int_equal(km_class_of[0], KM_CLASS_NONE);
 	for (size = 1; size <= KA_KMALLOC_MAX; size++)
-		assert_int_equal(km_class_size[km_class_of[size]],
-		    chunk_rule(size));
+		assert_int_equal(
+		    km_class_size[km_class_of[size]], chunk_rule(size));
 	for (c = 1; c < KM_CLASSES; c++)
 		assert_true(km_class_size[c] > km_class_size[c - 1]);
 }
@@ -121,11 +120,11 @@ class_boundaries_are_exact(void **state)
 	(void)state;
 	boot(&one_cpu);
 	for (c = 0; c < KM_CLASSES; c++)
-		for (size = km_class_size[c] - 1u; size <= km_class_size[c] + 1u;
-		     size++) {
+		for (size = km_class_size[c] - 1u;
+		     size <= km_class_size[c] + 1u; size++) {
 			p = kmalloc(size, M_ONE, M_WAITOK);
-			check_object(p, chunk_rule(size),
-			    align_rule(chunk_rule(size)));
+			check_object(
+			    p, chunk_rule(size), align_rule(chunk_rule(size)));
 			kfree(p, M_ONE);
 		}
 	(void)kmalloc_trim();
@@ -158,10 +157,9 @@ powers_of_two_are_aligned_to_themselves(void **state)
 		}
 		for (i = 0; i < 3; i++)
 			kfree(p[i], M_ONE);
-		p[0] = kmalloc(size, M_ONE,
-		    M_WAITOK | M_POWEROF2 | M_CACHEALIGN);
-		assert_int_equal((uintptr_t)p[0] % (size < 64 ? 64 : align),
-		    0);
+		p[0] =
+		    kmalloc(size, M_ONE, M_WAITOK | M_POWEROF2 | M_CACHEALIGN);
+		assert_int_equal((uintptr_t)p[0] % (size < 64 ? 64 : align), 0);
 		kfree(p[0], M_ONE);
 	}
 	halt();
@@ -171,7 +169,9 @@ powers_of_two_are_aligned_to_themselves(void **state)
 static void
 live_objects_do_not_overlap(void **state)
 {
-	enum { N = 600 };
+	enum {
+		N = 600
+	};
 	static char *p[N];
 	static size_t n[N];
 	uint32_t seed = 99;
@@ -187,8 +187,10 @@ live_objects_do_not_overlap(void **state)
 			kfree(p[k], M_ONE);
 			p[k] = NULL;
 		} else {
-			p[k] = kmalloc(1 + next_random(&seed) %
-			    (1u << next_random(&seed) % 15), M_ONE, M_WAITOK);
+			p[k] = kmalloc(1 +
+				next_random(&seed) %
+				    (1u << next_random(&seed) % 15),
+			    M_ONE, M_WAITOK);
 			n[k] = kmalloc_usable_size(p[k]);
 			memset(p[k], (int)k, n[k]);
 		}
@@ -225,10 +227,9 @@ zero_covers_all_usable_bytes(void **state)
 				kfree(dirty, M_ONE);
 				if (round == 1)
 					(void)kmalloc_trim();
-				p = kmalloc(sizes[i], M_ONE,
-				    flags[f] | M_ZERO);
-				assert_true(all_are(p, 0,
-				    kmalloc_usable_size(p)));
+				p = kmalloc(sizes[i], M_ONE, flags[f] | M_ZERO);
+				assert_true(
+				    all_are(p, 0, kmalloc_usable_size(p)));
 				memset(p, 0xff, kmalloc_usable_size(p));
 				kfree(p, M_ONE);
 			}
@@ -347,10 +348,10 @@ limit_is_kept_and_comes_back(void **state)
 			s = stats(M_ONE);
 			assert_true(s.memuse >= limit);
 			assert_true(s.memuse <= limit + limit / 16 + 2 * chunk);
-			assert_why(LIMIT, sink = kmalloc(sizes[i], M_ONE,
-			    M_WAITOK));
-			assert_why(LIMIT, sink = kmalloc(sizes[i], M_ONE,
-			    M_RNOWAIT));
+			assert_why(
+			    LIMIT, sink = kmalloc(sizes[i], M_ONE, M_WAITOK));
+			assert_why(
+			    LIMIT, sink = kmalloc(sizes[i], M_ONE, M_RNOWAIT));
 			assert_int_equal(stats(M_ONE).calls, s.calls + 2);
 			assert_int_equal(stats(M_ONE).inuse, s.inuse);
 			/* Another type has its own. */
@@ -405,19 +406,18 @@ sizes_at_the_top_fail_cleanly(void **state)
 	before = vm_stats();
 	for (e = 0; e < COUNT_OF(extra); e++)
 		for (i = 0; i < 64 + 3 * 64; i++) {
-			size_t size = i < 64 ? SIZE_MAX - i :
+			size_t size = i < 64 ?
+			    SIZE_MAX - i :
 			    ((size_t)1 << (i / 3 % 64)) + i % 3 - 1;
 
 			if (size <= one_cpu.pages * 4096)
 				continue;
-			assert_null(kmalloc(size, M_ONE,
-			    M_NOWAIT | extra[e]));
-			assert_null(kmalloc(size, M_ONE,
-			    M_RNOWAIT | extra[e]));
-			assert_null(kmalloc(size, M_ONE,
-			    M_WAITOK | M_NULLOK | extra[e]));
-			assert_why(OVERFLOW, sink = kmalloc(size, M_ONE,
-			    M_WAITOK | extra[e]));
+			assert_null(kmalloc(size, M_ONE, M_NOWAIT | extra[e]));
+			assert_null(kmalloc(size, M_ONE, M_RNOWAIT | extra[e]));
+			assert_null(kmalloc(
+			    size, M_ONE, M_WAITOK | M_NULLOK | extra[e]));
+			assert_why(OVERFLOW,
+			    sink = kmalloc(size, M_ONE, M_WAITOK | extra[e]));
 		}
 	assert_int_equal(stats(M_ONE).inuse, 0);
 	assert_int_equal(vm_free_pages(), before.free);
@@ -483,8 +483,8 @@ krealloc_keeps_the_common_prefix(void **state)
 			assert_int_equal(has, chunk_rule(sizes[j]));
 			common = had < has ? had : has;
 			for (k = 0; k < common; k++)
-				assert_int_equal(p[k],
-				    (unsigned char)(k * 7 + i));
+				assert_int_equal(
+				    p[k], (unsigned char)(k * 7 + i));
 			memset(p, 1, has);
 			assert_int_equal(stats(M_ONE).inuse, 1);
 			assert_int_equal(stats(M_ONE).memuse, has);
@@ -508,8 +508,8 @@ krealloc_of_nothing_and_to_nothing(void **state)
 	assert_int_equal(kmalloc_usable_size(p), 12288);
 	assert_null(krealloc(p, 0, M_ONE, M_NOWAIT));
 	assert_ptr_equal(krealloc(NULL, 0, M_ONE, M_WAITOK), ZERO_LENGTH_PTR);
-	assert_ptr_equal(krealloc(ZERO_LENGTH_PTR, 0, M_ONE, M_WAITOK),
-	    ZERO_LENGTH_PTR);
+	assert_ptr_equal(
+	    krealloc(ZERO_LENGTH_PTR, 0, M_ONE, M_WAITOK), ZERO_LENGTH_PTR);
 	assert_int_equal(stats(M_ONE).inuse, 0);
 	halt();
 }
@@ -528,8 +528,8 @@ krealloc_failure_keeps_the_old(void **state)
 		p = kmalloc(sizes[i], M_ONE, M_WAITOK);
 		memset(p, 0x42, kmalloc_usable_size(p));
 		assert_null(krealloc(p, SIZE_MAX, M_ONE, M_NOWAIT));
-		assert_why(OVERFLOW, sink = krealloc(p, SIZE_MAX - 100, M_ONE,
-		    M_WAITOK));
+		assert_why(OVERFLOW,
+		    sink = krealloc(p, SIZE_MAX - 100, M_ONE, M_WAITOK));
 		free_pages = vm_free_pages();
 		rest = vm_page_alloc(free_pages, 0, VM_ALLOC_NORMAL);
 		assert_non_null(rest);
@@ -568,11 +568,11 @@ krealloc_honours_alignment(void **state)
 		for (n = 0; n < 8; n++) {
 			memset(p[n], (int)n, sizes[i]);
 			p[n] = krealloc(p[n], sizes[i], M_ONE,
-			    M_WAITOK | (n % 2 == 0 ? M_CACHEALIGN :
-						     M_POWEROF2));
+			    M_WAITOK |
+				(n % 2 == 0 ? M_CACHEALIGN : M_POWEROF2));
 			assert_true(all_are(p[n], (int)n, sizes[i]));
-			assert_int_equal((uintptr_t)p[n] %
-			    (n % 2 == 0 ? 64 : align), 0);
+			assert_int_equal(
+			    (uintptr_t)p[n] % (n % 2 == 0 ? 64 : align), 0);
 			assert_true(kmalloc_usable_size(p[n]) >=
 			    (n % 2 == 0 ? sizes[i] : power));
 		}
@@ -683,17 +683,20 @@ vmstat_is_a_table(void **state)
 	sink = kmalloc(0, M_ONE, M_WAITOK);
 	kmalloc_vmstat(put_line, &l);
 	assert_int_equal(l.n, 4);
-	assert_string_equal(l.line[0], "                Type      InUse     "
-				       "MemUse      Limit     Requests");
+	assert_string_equal(l.line[0],
+	    "                Type      InUse     "
+	    "MemUse      Limit     Requests");
 	for (unsigned i = 1; i <= 2; i++)
-		assert_true(
-		    strcmp(l.line[i], "                 one          1       "
-				      "100K      1638K            2") == 0 ||
-		    strcmp(l.line[i], "                 two          1         "
-				      "3K      1638K            1") == 0);
+		assert_true(strcmp(l.line[i],
+				"                 one          1       "
+				"100K      1638K            2") == 0 ||
+		    strcmp(l.line[i],
+			"                 two          1         "
+			"3K      1638K            1") == 0);
 	assert_string_not_equal(l.line[1], l.line[2]);
-	assert_string_equal(l.line[3], "               Total          2       "
-				       "103K                       3");
+	assert_string_equal(l.line[3],
+	    "               Total          2       "
+	    "103K                       3");
 	memset(&l, 0, sizeof(l));
 	kmalloc_map(put_line, &l);
 	assert_int_equal(l.n, 1);
@@ -714,7 +717,9 @@ slabs_in_use(void)
 static void
 free_slabs_go_back(void **state)
 {
-	enum { N = 64 };
+	enum {
+		N = 64
+	};
 	static void *p[N];
 	unsigned keep, i, c;
 	size_t n;
@@ -728,8 +733,8 @@ free_slabs_go_back(void **state)
 		kmalloc_set_unlimited(M_ONE);
 		for (c = 0; c < 2; c++) {
 			for (i = 0; i < N; i++)
-				p[i] = kmalloc(c == 0 ? 8192 : 4096, M_ONE,
-				    M_WAITOK);
+				p[i] = kmalloc(
+				    c == 0 ? 8192 : 4096, M_ONE, M_WAITOK);
 			assert_true(slabs_in_use() >= (c == 0 ? 8 : 4));
 			for (i = 0; i < N; i++)
 				kfree(p[i], M_ONE);
@@ -785,291 +790,6 @@ every_order_of_frees_empties_the_slabs(void **state)
 	halt();
 }
 
-/* ---- Types (KM-17) and the life of a system (G-1) --------------------- */
-
-struct leaks {
-	unsigned n;
-	struct {
-		char name[40];
-		uint64_t count, bytes;
-	} leak[8];
-};
-
-static void
-put_leak(void *arg, const struct kalloc_leak *leak)
-{
-	struct leaks *l = arg;
-
-	assert_true(l->n < 8);
-	(void)snprintf(l->leak[l->n].name, sizeof(l->leak[0].name), "%s",
-	    leak->name);
-	l->leak[l->n].count = leak->count;
-	l->leak[l->n++].bytes = leak->bytes;
-}
-
-static bool
-has_leak(const struct leaks *l, const char *name, uint64_t count,
-    uint64_t bytes)
-{
-	unsigned i;
-
-	for (i = 0; i < l->n; i++)
-		if (strcmp(l->leak[i].name, name) == 0 &&
-		    l->leak[i].count == count && l->leak[i].bytes == bytes)
-			return (true);
-	return (false);
-}
-
-static void
-types_come_and_go(void **state)
-{
-	struct malloc_type *a = NULL, *b = NULL, *same;
-	struct malloc_type own = { .ks_shortdesc = "own" };
-	unsigned i;
-	void *p;
-
-	(void)state;
-	boot(&one_cpu);
-	kmalloc_create(&a, "a name that is longer than what has room");
-	assert_string_equal(a->ks_shortdesc, "a name that is longer than what");
-	same = a;
-	kmalloc_create(&a, "again");
-	assert_ptr_equal(a, same);
-	kmalloc_create(&b, "b");
-	assert_ptr_not_equal(a, b);
-	p = kmalloc(10, a, M_WAITOK);
-	kfree(p, a);
-	assert_int_equal(kmalloc_destroy(&a), 0);
-	assert_null(a);
-	assert_int_equal(kmalloc_destroy(&a), 0);
-	malloc_init(&own);
-	malloc_init(&own);
-	p = kmalloc(20000, &own, M_WAITOK);
-	kfree(p, &own);
-	assert_int_equal(malloc_uninit(&own), 0);
-	malloc_init(&own);
-	assert_int_equal(stats(&own).calls, 0);
-	assert_int_equal(malloc_uninit(&own), 0);
-	for (i = 0; i < 3000; i++) {
-		kmalloc_create(&a, "short-lived");
-		p = kmalloc(100, a, M_WAITOK);
-		assert_int_equal(stats(a).calls, 1);
-		kfree(p, a);
-		assert_int_equal(kmalloc_destroy(&a), 0);
-	}
-	assert_int_equal(kmalloc_destroy(&b), 0);
-	halt();
-}
-
-/* What a type leaves behind is reported, and is not the next type's. */
-static void
-ended_types_leave_their_objects(void **state)
-{
-	struct malloc_type *a = NULL, *b = NULL;
-	struct leaks l = { 0 };
-	void *p, *q;
-	unsigned i;
-
-	(void)state;
-	boot(&one_cpu);
-	kmalloc_create(&a, "leaky");
-	p = kmalloc(100, a, M_WAITOK);
-	q = kmalloc(10000, a, M_WAITOK);
-	memset(p, 7, 104);
-	assert_int_equal(kmalloc_destroy(&a), 2);
-	assert_null(a);
-	for (i = 0; i < 4; i++) {
-		kmalloc_create(&b, "next");
-		assert_int_equal(stats(b).inuse, 0);
-		assert_why(WRONG_TYPE, kfree(p, b));
-		assert_why(WRONG_TYPE, kfree(q, b));
-		assert_int_equal(kmalloc_destroy(&b), 0);
-	}
-	audit();
-	assert_true(all_are(p, 7, 104));
-	assert_int_equal(kmalloc_usable_size(q), 12288);
-	assert_int_equal(kalloc_halt(false, put_leak, &l), EBUSY);
-	assert_int_equal(l.n, 1);
-	assert_int_equal(l.leak[0].count, 2);
-	assert_int_equal(l.leak[0].bytes, 104 + 12288);
-	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
-	boot(&one_cpu);
-	halt();
-}
-
-static void
-boot_checks_its_configuration(void **state)
-{
-	static const struct kalloc_config bad[] = {
-		{ .ncpus = 257 },
-		{ .ncpus = UINT32_MAX },
-		{ .pages = 31 },
-		{ .pages = KALLOC_PAGES_MAX + 1 },
-		{ .pages = SIZE_MAX },
-		{ .pages = 100, .reserve_system = 51 },
-		{ .pages = 100, .reserve_system = SIZE_MAX },
-		{ .pages = 100, .reserve_system = 10,
-		    .reserve_interrupt = 11 },
-		{ .pages = 100, .reserve_interrupt = 1 },
-		{ .slabs_keep = 256 },
-		{ .debug = KA_DEBUG_ALL + 1 },
-	};
-	static const struct kalloc_config good[] = {
-		{ 0 },
-		{ .ncpus = 256, .pages = KALLOC_PAGES_MIN },
-		{ .ncpus = 32, .pages = KALLOC_PAGES_MAX },
-		{ .ncpus = 33, .pages = 100, .reserve_system = 50,
-		    .reserve_interrupt = 50 },
-		{ .ncpus = 1, .slabs_keep = 255, .debug = KA_DEBUG_ALL },
-	};
-	unsigned i;
-
-	(void)state;
-	assert_false(kalloc_is_up());
-	assert_int_equal(kalloc_halt(false, NULL, NULL), EINVAL);
-	assert_int_equal(kalloc_halt(true, NULL, NULL), EINVAL);
-	for (i = 0; i < COUNT_OF(bad); i++) {
-		assert_int_equal(kalloc_boot(&bad[i]), EINVAL);
-		assert_false(kalloc_is_up());
-	}
-	for (i = 0; i < COUNT_OF(good); i++) {
-		boot(&good[i]);
-		assert_int_equal(kalloc_boot(&good[i]), EBUSY);
-		assert_int_equal(kalloc_boot(&bad[0]), EBUSY);
-		if (good[i].pages != 0)
-			assert_int_equal(vm_stats().pages, good[i].pages);
-		else
-			assert_int_equal(vm_stats().pages, 65536);
-		kfree(kmalloc(100, M_ONE, M_WAITOK), M_ONE);
-		halt();
-	}
-	assert_int_equal(kalloc_halt(false, NULL, NULL), EINVAL);
-	assert_true(strlen(kalloc_version()) > 0);
-}
-
-static void
-halt_reports_leaks_and_changes_nothing(void **state)
-{
-	struct malloc_type *type = NULL;
-	struct leaks l = { 0 };
-	struct vm_page_stats before, after;
-	char *p[3], *q, *run;
-
-	(void)state;
-	boot(&one_cpu);
-	kmalloc_create(&type, "made");
-	p[0] = kmalloc(100, M_ONE, M_WAITOK);
-	p[1] = kmalloc(200, M_ONE, M_WAITOK);
-	p[2] = kmalloc(20000, M_ONE, M_WAITOK);
-	q = kmalloc(1, type, M_WAITOK);
-	run = vm_page_alloc(3, 0, VM_ALLOC_NORMAL);
-	memset(p[2], 9, 20000);
-	*q = 3;
-	*run = 4;
-	before = vm_stats();
-	assert_int_equal(kalloc_halt(false, put_leak, &l), EBUSY);
-	assert_int_equal(l.n, 3);
-	assert_true(has_leak(&l, "one", 3, 104 + 208 + 20480));
-	assert_true(has_leak(&l, "made", 1, 8));
-	assert_true(has_leak(&l, "pages", 1, 12288));
-	assert_int_equal(kalloc_halt(false, NULL, NULL), EBUSY);
-	assert_true(kalloc_is_up());
-	after = vm_stats();
-	assert_memory_equal(&before, &after, sizeof(after));
-	audit();
-	assert_true(all_are(p[2], 9, 20000));
-	assert_int_equal(stats(M_ONE).inuse, 3);
-	kfree(p[0], M_ONE);
-	kfree(p[1], M_ONE);
-	kfree(p[2], M_ONE);
-	vm_page_free(run, 3);
-	memset(&l, 0, sizeof(l));
-	assert_int_equal(kalloc_halt(false, put_leak, &l), EBUSY);
-	assert_int_equal(l.n, 1);
-	kfree(q, type);
-	/* A declared type without objects is no leak. */
-	assert_int_equal(kalloc_halt(false, put_leak, &l), 0);
-	assert_int_equal(l.n, 1);
-}
-
-static void
-forced_halt_leaves_a_fresh_system(void **state)
-{
-	struct leaks l;
-	unsigned round, i;
-
-	(void)state;
-	for (round = 0; round < 5; round++) {
-		struct kalloc_config config = one_cpu;
-
-		config.debug = round % 2 != 0 ? KA_DEBUG_ALL : 0;
-		boot(&config);
-		assert_int_equal(vm_free_pages(), one_cpu.pages);
-		assert_int_equal(stats(M_ONE).calls, 0);
-		assert_int_equal(stats(M_ONE).memuse, 0);
-		assert_int_equal(kmalloc_limit(M_ONE), LIMIT_OF(one_cpu));
-		kmalloc_set_unlimited(M_ONE);
-		for (i = 0; i < 1000; i++)
-			memset(kmalloc(8 + i * 10, M_ONE, M_WAITOK), 0xff, 8);
-		for (i = 0; i < 10; i++)
-			sink = vm_page_alloc(2, 0, VM_ALLOC_NORMAL);
-		memset(&l, 0, sizeof(l));
-		assert_int_equal(kalloc_halt(true, put_leak, &l), 0);
-		assert_int_equal(l.n, 2);
-		assert_int_equal(l.leak[0].count, 1000);
-		assert_true(has_leak(&l, "pages", 10, 20 * 4096));
-		assert_false(kalloc_is_up());
-	}
-	boot(&one_cpu);
-	sink = kmalloc(8000, M_ONE, M_WAITOK | M_ZERO);
-	assert_true(all_are(sink, 0, 8000));
-	kfree(sink, M_ONE);
-	halt();
-}
-
-/* Static types live through boots; made ones end with their system. */
-static void
-declared_types_survive_a_reboot(void **state)
-{
-	static struct malloc_type early = { .ks_shortdesc = "early" };
-	struct malloc_type *made = NULL, *before = NULL, *other = NULL;
-	unsigned i;
-
-	(void)state;
-	malloc_init(&early);
-	malloc_init(&early);
-	kmalloc_create(&before, "before boot");
-	for (i = 0; i < 3; i++) {
-		boot(&one_cpu);
-		kfree(kmalloc(10, &early, M_WAITOK), &early);
-		kfree(kmalloc(10, M_TWO, M_WAITOK), M_TWO);
-		kfree(kmalloc(10, M_TEMP, M_WAITOK), M_TEMP);
-		kfree(kmalloc(10, M_CACHE, M_WAITOK), M_CACHE);
-		kfree(kmalloc(10, M_DEVBUF, M_WAITOK), M_DEVBUF);
-		kfree(kmalloc(10, before, M_WAITOK), before);
-		made = NULL;
-		kmalloc_create(&made, "made");
-		assert_ptr_not_equal(made, before);
-		kfree(kmalloc(10, made, M_WAITOK), made);
-		halt();
-		assert_why(BAD_TYPE, sink = kmalloc(10, made, M_WAITOK));
-	}
-	/* Its storage may go away now, or serve another. */
-	boot(&one_cpu);
-	assert_int_equal(kmalloc_destroy(&before), 0);
-	assert_int_equal(malloc_uninit(&early), 0);
-	kmalloc_create(&other, "other");
-	kfree(kmalloc(10, other, M_WAITOK), other);
-	halt();
-	memset(&early, 0xff, sizeof(early));
-	boot(&one_cpu);
-	assert_int_equal(stats(M_ONE).calls, 0);
-	assert_int_equal(stats(M_TEMP).calls, 0);
-	assert_true(all_are(&early, 0xff, sizeof(early)));
-	kfree(kmalloc(10, M_ONE, M_WAITOK), M_ONE);
-	halt();
-}
-
 /* ---- The auditor ------------------------------------------------------ */
 
 static void
@@ -1118,7 +838,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(boot_checks_its_configuration),
 		cmocka_unit_test(class_tables_are_the_rule),
 		cmocka_unit_test(every_size_gets_its_chunk),
 		cmocka_unit_test(class_boundaries_are_exact),
@@ -1140,11 +859,6 @@ main(void)
 		cmocka_unit_test(vmstat_is_a_table),
 		cmocka_unit_test(free_slabs_go_back),
 		cmocka_unit_test(every_order_of_frees_empties_the_slabs),
-		cmocka_unit_test(types_come_and_go),
-		cmocka_unit_test(ended_types_leave_their_objects),
-		cmocka_unit_test(halt_reports_leaks_and_changes_nothing),
-		cmocka_unit_test(forced_halt_leaves_a_fresh_system),
-		cmocka_unit_test(declared_types_survive_a_reboot),
 		cmocka_unit_test(auditor_names_what_is_broken),
 	};
 

@@ -32,8 +32,9 @@ struct look {
 static struct look
 look(void)
 {
-	struct look l = { .vm = vm_stats(), .mine = stats(M_MINE),
-		.other = stats(M_OTHER) };
+	struct look l = {
+		.vm = vm_stats(), .mine = stats(M_MINE), .other = stats(M_OTHER)
+	};
 
 	audit();
 	return (l);
@@ -59,11 +60,11 @@ nothing_changed(const struct look *before, unsigned calls)
 	audit();
 }
 
-#define assert_misuse_calls(id, ncalls, expr)           \
-	do {                                            \
-		const struct look look_before = look(); \
-		assert_why(id, expr);                   \
-		nothing_changed(&look_before, ncalls);  \
+#define assert_misuse_calls(id, ncalls, expr)                                  \
+	do {                                                                   \
+		const struct look look_before = look();                        \
+		assert_why(id, expr);                                          \
+		nothing_changed(&look_before, ncalls);                         \
 	} while (0)
 #define assert_misuse(id, expr) assert_misuse_calls(id, 0, expr)
 
@@ -87,8 +88,8 @@ flags_must_be_of_one_family(void **state)
 	p = kmalloc(100, M_MINE, M_WAITOK);
 	for (f = 0; f < COUNT_OF(bad); f++)
 		for (i = 0; i < COUNT_OF(of); i++) {
-			assert_misuse(BAD_FLAGS,
-			    sink = kmalloc(of[i], M_MINE, bad[f]));
+			assert_misuse(
+			    BAD_FLAGS, sink = kmalloc(of[i], M_MINE, bad[f]));
 			assert_misuse(BAD_FLAGS,
 			    sink = kmalloc_cachealign(of[i], M_MINE, bad[f]));
 			assert_misuse(BAD_FLAGS,
@@ -98,12 +99,12 @@ flags_must_be_of_one_family(void **state)
 			assert_misuse(BAD_FLAGS,
 			    sink = krealloc(NULL, of[i], M_MINE, bad[f]));
 		}
-	assert_misuse(BAD_FLAGS,
-	    sink = krealloc(p, 200, M_MINE, M_WAITOK | M_ZERO));
-	assert_misuse(BAD_FLAGS,
-	    sink = krealloc(NULL, 200, M_MINE, M_NOWAIT | M_ZERO));
-	assert_misuse(BAD_FLAGS,
-	    sink = krealloc(p, 0, M_MINE, M_WAITOK | M_ZERO));
+	assert_misuse(
+	    BAD_FLAGS, sink = krealloc(p, 200, M_MINE, M_WAITOK | M_ZERO));
+	assert_misuse(
+	    BAD_FLAGS, sink = krealloc(NULL, 200, M_MINE, M_NOWAIT | M_ZERO));
+	assert_misuse(
+	    BAD_FLAGS, sink = krealloc(p, 0, M_MINE, M_WAITOK | M_ZERO));
 	kfree(p, M_MINE);
 	halt();
 }
@@ -183,12 +184,12 @@ objects_are_freed_under_their_type(void **state)
 		p = kmalloc(sizes[i], M_MINE, M_WAITOK);
 		memset(p, 0x11, sizes[i]);
 		assert_misuse(WRONG_TYPE, kfree(p, M_OTHER));
-		assert_misuse(WRONG_TYPE,
-		    sink = krealloc(p, 20000, M_OTHER, M_WAITOK));
+		assert_misuse(
+		    WRONG_TYPE, sink = krealloc(p, 20000, M_OTHER, M_WAITOK));
 		assert_misuse(WRONG_TYPE,
 		    sink = krealloc(p, sizes[i], M_OTHER, M_NOWAIT));
-		assert_misuse(WRONG_TYPE,
-		    sink = krealloc(p, 0, M_OTHER, M_WAITOK));
+		assert_misuse(
+		    WRONG_TYPE, sink = krealloc(p, 0, M_OTHER, M_WAITOK));
 		assert_true(all_are(p, 0x11, sizes[i]));
 		kfree(p, M_MINE);
 	}
@@ -261,8 +262,7 @@ all_ways_to_use_it_again(void *p)
 {
 	assert_misuse(DOUBLE_FREE, kfree(p, M_MINE));
 	assert_misuse(DOUBLE_FREE, kfree(p, M_OTHER));
-	assert_misuse(DOUBLE_FREE,
-	    sink = krealloc(p, 10, M_MINE, M_WAITOK));
+	assert_misuse(DOUBLE_FREE, sink = krealloc(p, 10, M_MINE, M_WAITOK));
 	assert_misuse(DOUBLE_FREE, sink = krealloc(p, 0, M_MINE, M_WAITOK));
 	assert_misuse(DOUBLE_FREE, (void)kmalloc_usable_size(p));
 }
@@ -352,8 +352,8 @@ freed_pages_are_free_or_foreign(void **state)
 		before = look();
 		for (round = 0; round < 3; round++) {
 			why = round == 0 ? why_of(kfree(p, M_MINE)) :
-			    round == 1 ? why_of(kfree(p, M_OTHER)) :
-					 why_of((void)kmalloc_usable_size(p));
+			    round == 1	 ? why_of(kfree(p, M_OTHER)) :
+					   why_of((void)kmalloc_usable_size(p));
 			assert_true(strcmp(why, "foreign") == 0 ||
 			    strcmp(why, "double-free") == 0);
 		}
@@ -399,10 +399,10 @@ name_it(enum ka_why why, void *p)
 	assert_string_equal(why_of(kfree(p, M_MINE)), name);
 	assert_ptr_equal(caught.addr, p);
 	assert_string_equal(why_of(kfree(p, M_OTHER)), name);
-	assert_string_equal(why_of(sink = krealloc(p, 10, M_MINE, M_WAITOK)),
-	    name);
-	assert_string_equal(why_of(sink = krealloc(p, 0, M_MINE, M_WAITOK)),
-	    name);
+	assert_string_equal(
+	    why_of(sink = krealloc(p, 10, M_MINE, M_WAITOK)), name);
+	assert_string_equal(
+	    why_of(sink = krealloc(p, 0, M_MINE, M_WAITOK)), name);
 	assert_string_equal(why_of((void)kmalloc_usable_size(p)), name);
 	nothing_changed(&before, 0);
 }
@@ -521,8 +521,8 @@ limits_and_overflow_count_the_attempt(void **state)
 
 	(void)state;
 	boot(&two_cpus);
-	assert_misuse_calls(OVERFLOW, 1,
-	    sink = kmalloc(SIZE_MAX, M_MINE, M_WAITOK));
+	assert_misuse_calls(
+	    OVERFLOW, 1, sink = kmalloc(SIZE_MAX, M_MINE, M_WAITOK));
 	assert_misuse_calls(OVERFLOW, 1,
 	    sink = kmalloc(two_cpus.pages * 4096 + 1, M_MINE, M_SYSWAIT));
 	p = kmalloc(two_cpus.pages * 2048, M_MINE, M_WAITOK);
@@ -565,8 +565,8 @@ handlers_are_replaced_and_given_back(void **state)
 	(void)state;
 	(void)ka_panic_set_handler(NULL);
 	assert_null(ka_panic_set_handler(catch_panic));
-	assert_ptr_equal(ka_panic_set_handler(handler_that_returns),
-	    catch_panic);
+	assert_ptr_equal(
+	    ka_panic_set_handler(handler_that_returns), catch_panic);
 	assert_ptr_equal(ka_panic_set_handler(NULL), handler_that_returns);
 	for (i = 0; i < KA_WHY_COUNT; i++) {
 		assert_true(strlen(ka_why_name(i)) > 0);
@@ -574,14 +574,15 @@ handlers_are_replaced_and_given_back(void **state)
 	}
 	assert_string_equal(ka_why_name(KA_WHY_DOUBLE_FREE), "double-free");
 	assert_string_equal(ka_why_name(KA_WHY_COUNT), "unknown");
-	assert_string_equal(ka_why_text((enum ka_why)-1), "unknown");
+	assert_string_equal(ka_why_text((enum ka_why) - 1), "unknown");
 }
 
 static void
 child_panics(int fd, ka_panic_handler *handler, unsigned debug)
 {
-	const struct kalloc_config config = { .ncpus = 1, .pages = 64,
-		.debug = debug };
+	const struct kalloc_config config = {
+		.ncpus = 1, .pages = 64, .debug = debug
+	};
 	void *p, *q;
 
 	(void)dup2(fd, STDERR_FILENO);

@@ -26,8 +26,8 @@ runs_are_aligned_and_apart(void **state)
 		size_t real = align < 4096 ? 4096 : align;
 
 		for (i = 0; i < COUNT_OF(sizes); i++) {
-			char *p = vm_page_alloc(sizes[i], align,
-			    VM_ALLOC_NORMAL);
+			char *p =
+			    vm_page_alloc(sizes[i], align, VM_ALLOC_NORMAL);
 
 			if (p == NULL)
 				continue;
@@ -41,8 +41,8 @@ runs_are_aligned_and_apart(void **state)
 		for (i = 0; i < COUNT_OF(sizes); i++) {
 			if (run[a][i] == NULL)
 				continue;
-			assert_true(all_are(run[a][i], (int)(a * 16 + i),
-			    sizes[i] * 4096));
+			assert_true(all_are(
+			    run[a][i], (int)(a * 16 + i), sizes[i] * 4096));
 			vm_page_free(run[a][i], sizes[i]);
 		}
 	halt();
@@ -52,8 +52,8 @@ runs_are_aligned_and_apart(void **state)
 static void
 every_page_of_the_budget_can_be_had(void **state)
 {
-	static const size_t budgets[] = { 32, 33, 47, 63, 64, 65, 100, 127,
-		128, 1000 };
+	static const size_t budgets[] = { 32, 33, 47, 63, 64, 65, 100, 127, 128,
+		1000 };
 	unsigned b;
 	size_t i;
 
@@ -78,8 +78,8 @@ every_page_of_the_budget_can_be_had(void **state)
 		for (i = 0; i < budgets[b]; i++)
 			vm_page_free(lowest + i * 4096, 1);
 		for (i = 0; i < budgets[b] / 16; i++)
-			assert_non_null(vm_page_alloc(16, 65536,
-			    VM_ALLOC_NORMAL));
+			assert_non_null(
+			    vm_page_alloc(16, 65536, VM_ALLOC_NORMAL));
 		assert_null(vm_page_alloc(16, 65536, VM_ALLOC_NORMAL));
 		for (i = 0; i < budgets[b] / 16; i++)
 			vm_page_free(lowest + i * 65536, 16);
@@ -112,8 +112,8 @@ scattered_pages_are_no_run(void **state)
 	assert_null(vm_page_alloc(2, 65536, VM_ALLOC_NORMAL));
 	assert_null(vm_page_alloc(2, 16384, VM_ALLOC_NORMAL));
 	/* 30, 31, 32 are free. */
-	assert_ptr_equal(vm_page_alloc(3, 8192, VM_ALLOC_NORMAL),
-	    base + 30 * 4096);
+	assert_ptr_equal(
+	    vm_page_alloc(3, 8192, VM_ALLOC_NORMAL), base + 30 * 4096);
 	audit();
 	vm_page_free(base + 30 * 4096, 3);
 	for (i = 1; i < 64; i += 2)
@@ -126,8 +126,10 @@ scattered_pages_are_no_run(void **state)
 static void
 depths_stop_at_their_reserve(void **state)
 {
-	const struct kalloc_config config = { .ncpus = 1, .pages = 64,
-		.reserve_system = 16, .reserve_interrupt = 5 };
+	const struct kalloc_config config = { .ncpus = 1,
+		.pages = 64,
+		.reserve_system = 16,
+		.reserve_interrupt = 5 };
 	static const struct {
 		unsigned flags;
 		size_t left;
@@ -170,8 +172,10 @@ depths_stop_at_their_reserve(void **state)
 static void
 kmalloc_flags_choose_the_depth(void **state)
 {
-	const struct kalloc_config config = { .ncpus = 1, .pages = 64,
-		.reserve_system = 16, .reserve_interrupt = 4 };
+	const struct kalloc_config config = { .ncpus = 1,
+		.pages = 64,
+		.reserve_system = 16,
+		.reserve_interrupt = 4 };
 	static const struct {
 		int flags;
 		size_t left;
@@ -210,8 +214,8 @@ zero_is_honoured_on_recycled_pages(void **state)
 		size_t n = 1 + next_random(&seed) % 40;
 		unsigned zero = next_random(&seed) % 2 ? VM_ALLOC_ZERO : 0;
 		char *p = vm_page_alloc(n, 0, VM_ALLOC_NORMAL | zero);
-		char *q = vm_page_alloc(1, 65536,
-		    VM_ALLOC_SYSTEM | VM_ALLOC_ZERO);
+		char *q =
+		    vm_page_alloc(1, 65536, VM_ALLOC_SYSTEM | VM_ALLOC_ZERO);
 
 		assert_non_null(p);
 		assert_non_null(q);
@@ -252,8 +256,8 @@ watch_try(void *arg, size_t npages, size_t align, unsigned flags)
 }
 
 static void
-watch_alloc(void *arg, void *addr, size_t npages, size_t align,
-    unsigned flags, enum vm_observe verdict)
+watch_alloc(void *arg, void *addr, size_t npages, size_t align, unsigned flags,
+    enum vm_observe verdict)
 {
 	struct watch *w = arg;
 	bool injected = w->tries >= w->fail_at && w->tries <= w->fail_to;
@@ -287,8 +291,10 @@ static void
 watch_start(struct watch *w, unsigned fail_at, unsigned fail_to,
     enum vm_observe fail_as)
 {
-	const struct vm_observer o = { .try = watch_try, .alloc = watch_alloc,
-		.free = watch_free, .arg = w };
+	const struct vm_observer o = { .try = watch_try,
+		.alloc = watch_alloc,
+		.free = watch_free,
+		.arg = w };
 
 	memset(w, 0, sizeof(*w));
 	w->fail_at = fail_at;
@@ -358,13 +364,13 @@ observer_fails_once_and_from_k(void **state)
 			struct watch w;
 			void *p[6];
 
-			watch_start(&w, k, to, mode < 2 ? VM_OBSERVE_FAIL :
-							  VM_OBSERVE_FAIL_HARD);
+			watch_start(&w, k, to,
+			    mode < 2 ? VM_OBSERVE_FAIL : VM_OBSERVE_FAIL_HARD);
 			for (i = 0; i < 6; i++) {
 				bool refused = i + 1 >= k && i + 1 <= to;
 
-				p[i] = vm_page_alloc(i + 1, 0,
-				    VM_ALLOC_INTERRUPT);
+				p[i] =
+				    vm_page_alloc(i + 1, 0, VM_ALLOC_INTERRUPT);
 				assert_int_equal(p[i] == NULL, refused);
 				audit();
 			}
@@ -434,8 +440,10 @@ waiter_main(void *arg)
 static void
 a_free_wakes_every_waiter(void **state)
 {
-	const struct kalloc_config config = { .ncpus = 2, .pages = 64,
-		.reserve_system = 8, .reserve_interrupt = 4 };
+	const struct kalloc_config config = { .ncpus = 2,
+		.pages = 64,
+		.reserve_system = 8,
+		.reserve_interrupt = 4 };
 	struct waiter w[3] = { { 4, 0, VM_ALLOC_NORMAL, 0, NULL },
 		{ 4, 0, VM_ALLOC_SYSTEM, 0, NULL },
 		{ 8, 65536, VM_ALLOC_INTERRUPT, 0, NULL } };
@@ -463,8 +471,9 @@ a_free_wakes_every_waiter(void **state)
 static void
 vm_wait_returns_when_it_need_not_wait(void **state)
 {
-	const struct kalloc_config config = { .ncpus = 1, .pages = 64,
-		.reserve_system = 8 };
+	const struct kalloc_config config = {
+		.ncpus = 1, .pages = 64, .reserve_system = 8
+	};
 
 	(void)state;
 	boot(&config);
@@ -510,8 +519,10 @@ vm_wait_survives_small_frees(void **state)
 static void
 statistics_count_each_outcome_once(void **state)
 {
-	const struct kalloc_config config = { .ncpus = 1, .pages = 40,
-		.reserve_system = 8, .reserve_interrupt = 2 };
+	const struct kalloc_config config = { .ncpus = 1,
+		.pages = 40,
+		.reserve_system = 8,
+		.reserve_interrupt = 2 };
 	struct vm_page_stats s;
 	void *p, *q;
 
@@ -556,8 +567,8 @@ misuse_changes_nothing(void **state)
 	assert_why(BAD_ARG, vm_page_alloc(0, 0, VM_ALLOC_NORMAL));
 	assert_why(BAD_ARG, vm_page_alloc(1, 0, 0));
 	assert_why(BAD_ARG, vm_page_alloc(1, 0, VM_ALLOC_ZERO));
-	assert_why(BAD_ARG,
-	    vm_page_alloc(1, 0, VM_ALLOC_NORMAL | VM_ALLOC_SYSTEM));
+	assert_why(
+	    BAD_ARG, vm_page_alloc(1, 0, VM_ALLOC_NORMAL | VM_ALLOC_SYSTEM));
 	assert_why(BAD_ARG, vm_page_alloc(1, 0, VM_ALLOC_NORMAL | 0x10));
 	assert_why(BAD_ARG, vm_page_alloc(1, 3, VM_ALLOC_NORMAL));
 	assert_why(BAD_ARG, vm_page_alloc(1, 12288, VM_ALLOC_NORMAL));
@@ -589,8 +600,9 @@ misuse_changes_nothing(void **state)
 static void
 kept_slabs_give_way_to_large_requests(void **state)
 {
-	const struct kalloc_config config = { .ncpus = 1, .pages = 96,
-		.slabs_keep = 4 };
+	const struct kalloc_config config = {
+		.ncpus = 1, .pages = 96, .slabs_keep = 4
+	};
 	void *p[6];
 	unsigned i;
 
@@ -612,9 +624,14 @@ kept_slabs_give_way_to_large_requests(void **state)
 static void
 random_walk_keeps_to_the_map(void **state)
 {
-	enum { PAGES = 300, RUNS = 64 };
-	const struct kalloc_config config = { .ncpus = 1, .pages = PAGES,
-		.reserve_system = 30, .reserve_interrupt = 10 };
+	enum {
+		PAGES = 300,
+		RUNS = 64
+	};
+	const struct kalloc_config config = { .ncpus = 1,
+		.pages = PAGES,
+		.reserve_system = 30,
+		.reserve_interrupt = 10 };
 	static const unsigned depth[] = { VM_ALLOC_NORMAL, VM_ALLOC_SYSTEM,
 		VM_ALLOC_INTERRUPT };
 	static const size_t reserve[] = { 30, 10, 0 };
@@ -631,8 +648,8 @@ random_walk_keeps_to_the_map(void **state)
 	for (i = 0; i < 20000; i++) {
 		r = next_random(&seed) % RUNS;
 		if (run[r].p != NULL) {
-			assert_true(all_are(run[r].p, (int)r,
-			    run[r].n == 1 ? 4096 : 64));
+			assert_true(all_are(
+			    run[r].p, (int)r, run[r].n == 1 ? 4096 : 64));
 			vm_page_free(run[r].p, run[r].n);
 			held -= run[r].n;
 			run[r].p = NULL;

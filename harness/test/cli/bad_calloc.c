@@ -5,28 +5,26 @@
  * from 1001. Nothing but a trace asks for these.
  */
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+void *__libc_calloc(size_t, size_t); /* glibc's own */
 
 static bool
 is_bad(size_t size)
 {
 	if (size == 4242)
 		return (true);
-	return (size % 2 == 1 && size > 1000 &&
-	    getenv("BAD_CALLOC_ODD") != NULL);
+	return (
+	    size % 2 == 1 && size > 1000 && getenv("BAD_CALLOC_ODD") != NULL);
 }
 
 __attribute__((visibility("default"))) void *
 calloc(size_t n, size_t size)
 {
-	void *volatile p;
+	void *p = __libc_calloc(n, size);
 
-	if (size != 0 && n > SIZE_MAX / size)
-		return (NULL);
-	p = malloc(n * size);
-	if (p != NULL)
-		memset(p, n == 1 && is_bad(size) ? 0x5a : 0, n * size);
+	if (p != NULL && n == 1 && is_bad(size))
+		memset(p, 0x5a, size);
 	return (p);
 }

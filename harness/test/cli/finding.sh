@@ -32,7 +32,7 @@ for keep in . no/where; do
 	bad run --subject malloc --contents sampled --cpus 2 --runs 50 \
 	    --keep $keep > out 2> err
 	echo "status $?"
-	cut -d ' ' -f 1-6 err
+	sed "s/seed.[0-9]*/seed-N/" err | cut -d " " -f 1-6
 	sed 's/^seed [0-9]*: //;s/seed.[0-9]*/seed-N/' out |
 	    grep -e clause -e replay
 	command=$(sed -n 's/^  replay     kalab //p' out)

@@ -15,13 +15,13 @@ echo "status $?"
 cat err
 # The second one ends a program that waits for its input.
 mkfifo fifo
-sleep 20 > fifo 2> /dev/null &
+sleep 60 > fifo 2> /dev/null &
 writer=$!
 "$KALAB" replay - < fifo &
 reader=$!
-sleep 0.5
+sleep 1
 kill -INT $reader
-sleep 0.5
+sleep 1
 kill -INT $reader
 wait $reader
 echo "status $?"

@@ -27,7 +27,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define KALLOC_CPUS_MAX  256u
+#define KALLOC_CPUS_MAX	 256u
 #define KALLOC_PAGES_MIN 32u
 #define KALLOC_PAGES_MAX (1u << 20) /* 4 GiB */
 
@@ -39,15 +39,15 @@ const char *kalloc_version(void);
  * means the default that is named.
  */
 struct kalloc_config {
-	unsigned ncpus;      /* virtual CPUs, 1..256; 0: twice those online */
-	size_t pages;        /* budget in pages of 4096 bytes; 0: 65536 */
-	size_t reserve_system;    /* pages that VM_ALLOC_NORMAL leaves (VM-3);
+	unsigned ncpus;	       /* virtual CPUs, 1..256; 0: twice those online */
+	size_t pages;	       /* budget in pages of 4096 bytes; 0: 65536 */
+	size_t reserve_system; /* pages that VM_ALLOC_NORMAL leaves (VM-3);
 	                             at most half of the budget; 0: none */
 	size_t reserve_interrupt; /* pages that VM_ALLOC_SYSTEM leaves; at most
 	                             reserve_system; 0: none */
 	unsigned slabs_keep; /* wholly free slabs that a CPU keeps beyond one
 	                        for each size class in use (KM-14), 0..255 */
-	unsigned debug;      /* KA_DEBUG_ bits for every malloc type */
+	unsigned debug;	     /* KA_DEBUG_ bits for every malloc type */
 };
 
 /*
@@ -62,7 +62,7 @@ int kalloc_boot(const struct kalloc_config *);
 /* What is still in use of one malloc type or of the page layer. */
 struct kalloc_leak {
 	const char *name; /* the type's short description, or "pages" */
-	uint64_t count;   /* objects, or runs of pages */
+	uint64_t count;	  /* objects, or runs of pages */
 	uint64_t bytes;
 };
 
@@ -80,7 +80,7 @@ int kalloc_halt(bool force,
 /* Is a system running? */
 bool kalloc_is_up(void);
 
-/* Why ka_panic() was called: KA_WHY_DOUBLE_FREE, … see kalloc/flags.h. */
+/* Why ka_panic() was called: KA_WHY_DOUBLE_FREE, ... see kalloc/flags.h. */
 enum ka_why {
 #define KA_WHY_ENUM(id, name, text) KA_WHY_##id,
 	KA_WHY_TABLE(KA_WHY_ENUM)
@@ -105,8 +105,8 @@ struct ka_trail {
 
 struct ka_panic_info {
 	enum ka_why why;
-	const char *message;          /* one line, no newline */
-	const void *addr;             /* the object concerned, or NULL */
+	const char *message;	      /* one line, no newline */
+	const void *addr;	      /* the object concerned, or NULL */
 	const struct ka_trail *trail; /* with KA_DEBUG_AUDIT, or NULL */
 };
 

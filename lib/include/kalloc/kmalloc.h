@@ -41,17 +41,18 @@ extern "C" {
  * library; declare with MALLOC_DEFINE or make with kmalloc_create().
  */
 struct malloc_type {
-	uint32_t ks_magic;      /* KA_TYPE_MAGIC while declared */
-	uint32_t ks_cookie;     /* id << 16: what a chunk's owner is told by */
-	uint32_t ks_debug;      /* KA_DEBUG_ bits */
+	uint32_t ks_magic;  /* KA_TYPE_MAGIC while declared */
+	uint32_t ks_cookie; /* id << 16: what a chunk's owner is told by */
+	uint32_t ks_debug;  /* KA_DEBUG_ bits */
 	const char *ks_shortdesc;
 	const char *ks_longdesc;
-	uint64_t ks_limit;      /* bytes (KM-6) */
-	uint64_t ks_loose;      /* usage, at most; re-based by counting */
-	uint64_t ks_pending;    /* admitted, not yet counted */
+	uint64_t ks_limit;	     /* bytes (KM-6) */
+	uint64_t ks_loose;	     /* usage, at most; re-based by counting */
+	uint64_t ks_pending;	     /* admitted, not yet counted */
+	uint64_t ks_classes;	     /* bit a size class that was ever used */
 	struct malloc_type *ks_next; /* declared before boot */
-	char ks_name[32];       /* of kmalloc_create() */
-	uint8_t ks_heap;        /* made by kmalloc_create() */
+	char ks_name[32];	     /* of kmalloc_create() */
+	uint8_t ks_heap;	     /* made by kmalloc_create() */
 };
 
 #define KA_TYPE_MAGIC 877983977u /* the lineage's M_MAGIC */
@@ -62,13 +63,13 @@ struct malloc_type {
  * The name decays to the pointer that the functions take.
  */
 #define MALLOC_DECLARE(type) extern struct malloc_type type[1]
-#define MALLOC_DEFINE(type, shortdesc, longdesc)                           \
-	struct malloc_type type[1] = { { .ks_shortdesc = (shortdesc),      \
-	    .ks_longdesc = (longdesc) } };                                 \
-	__attribute__((constructor)) static void type##_ka_init(void)      \
-	{                                                                  \
-		malloc_init(type);                                         \
-	}                                                                  \
+#define MALLOC_DEFINE(type, shortdesc, longdesc)                               \
+	struct malloc_type type[1] = { { .ks_shortdesc = (shortdesc),          \
+	    .ks_longdesc = (longdesc) } };                                     \
+	__attribute__((constructor)) static void type##_ka_init(void)          \
+	{                                                                      \
+		malloc_init(type);                                             \
+	}                                                                      \
 	struct malloc_type type[1]
 
 MALLOC_DECLARE(M_CACHE);
@@ -114,20 +115,20 @@ void *kmalloc(size_t size, struct malloc_type *, int flags)
 /*
  * Where the flags are a constant without M_ZERO and alignment, as nearly
  * everywhere, they are checked at compile time, as the lineage's inline
- * kmalloc does. Not for direct use; (kmalloc)(…) is the plain function.
+ * kmalloc does. Not for direct use; (kmalloc)(...) is the plain function.
  */
 void *ka_kmalloc_plain(size_t size, struct malloc_type *, int flags)
     __attribute__((malloc, warn_unused_result));
-#define KA_FLAGS_PLAIN(flags)                                              \
-	(__builtin_constant_p(flags) &&                                    \
-	    ((flags) & ~(M_RNOWAIT | M_WAITOK | M_USE_RESERVE | M_NULLOK | \
-		M_USE_INTERRUPT_RESERVE)) == 0 &&                          \
-	    (((flags) & (M_RNOWAIT | M_WAITOK)) == M_RNOWAIT ||            \
+#define KA_FLAGS_PLAIN(flags)                                                  \
+	(__builtin_constant_p(flags) &&                                        \
+	    ((flags) &                                                         \
+		~(M_RNOWAIT | M_WAITOK | M_USE_RESERVE | M_NULLOK |            \
+		    M_USE_INTERRUPT_RESERVE)) == 0 &&                          \
+	    (((flags) & (M_RNOWAIT | M_WAITOK)) == M_RNOWAIT ||                \
 		((flags) & (M_RNOWAIT | M_WAITOK)) == M_WAITOK))
-#define kmalloc(size, type, flags)                       \
-	(KA_FLAGS_PLAIN(flags) ?                         \
-		ka_kmalloc_plain((size), (type), (flags)) : \
-		(kmalloc)((size), (type), (flags)))
+#define kmalloc(size, type, flags)                                             \
+	(KA_FLAGS_PLAIN(flags) ? ka_kmalloc_plain((size), (type), (flags)) :   \
+				 (kmalloc)((size), (type), (flags)))
 
 void *kmalloc_cachealign(size_t size, struct malloc_type *, int flags)
     __attribute__((malloc, warn_unused_result));
@@ -179,8 +180,8 @@ size_t kmalloc_trim(void);
 /* Statistics of a type (KM-5), summed over CPUs: exact at quiescence, in
  * between they may lag, and are never negative (G-7). */
 struct kmalloc_stats {
-	uint64_t calls;  /* attempts, also failed ones and size 0 */
-	uint64_t inuse;  /* objects */
+	uint64_t calls;	 /* attempts, also failed ones and size 0 */
+	uint64_t inuse;	 /* objects */
 	uint64_t memuse; /* bytes, of whole chunks and pages */
 	uint64_t limit;
 };

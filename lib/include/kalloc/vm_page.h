@@ -69,10 +69,14 @@ void vm_page_stats(struct vm_page_stats *ret_s);
  *
  * Functions may be NULL. They must not call the library.
  */
-enum vm_observe { VM_OBSERVE_PASS, VM_OBSERVE_FAIL, VM_OBSERVE_FAIL_HARD };
+enum vm_observe {
+	VM_OBSERVE_PASS,
+	VM_OBSERVE_FAIL,
+	VM_OBSERVE_FAIL_HARD
+};
 struct vm_observer {
-	enum vm_observe (*try)(void *arg, size_t npages, size_t align,
-	    unsigned flags);
+	enum vm_observe (*try)(
+	    void *arg, size_t npages, size_t align, unsigned flags);
 	void (*alloc)(void *arg, void *addr, size_t npages, size_t align,
 	    unsigned flags, enum vm_observe verdict);
 	void (*free)(void *arg, void *addr, size_t npages);

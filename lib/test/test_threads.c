@@ -1,0 +1,888 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Goal: kmalloc keeps its promises among real threads: remote frees (KM-12,
+ * KM-13), threads that come and go, sleepers (G-5, KM-7, VM-7), statistics
+ * while others run (G-7), the end of a type (KM-17).
+ * Method: contents are checked by whoever frees; after everything was freed
+ * the auditors, the statistics and the page layer must say so. Where an order
+ * of events matters it is forced, and a time limit stands for "never". Made to
+ * be run under ThreadSanitizer as well.
+ */
+#include "kalloc_test.h"
+
+#include <stdatomic.h>
+
+#include "kmalloc_int.h"
+
+MALLOC_DEFINE(M_SHARE, "share", "what threads hand to each other");
+
+static void
+boot_cpus(unsigned ncpus, size_t pages, unsigned debug)
+{
+	const struct kalloc_config config = {
+		.ncpus = ncpus, .pages = pages, .debug = debug
+	};
+
+	boot(&config);
+	kmalloc_raise_limit(M_SHARE, pages * 8192); /* only pages are short */
+}
+
+static void
+halt_unused(void)
+{
+	struct kmalloc_stats s = stats(M_SHARE);
+
+	assert_int_equal(s.inuse, 0);
+	assert_int_equal(s.memuse, 0);
+	halt();
+}
+
+/* An object knows its size, and is filled with a byte that follows of it. */
+struct object {
+	uint32_t size, seed;
+	struct object *next;
+};
+
+static unsigned char
+object_byte(const struct object *o)
+{
+	return ((unsigned char)(o->seed * 31 + o->size));
+}
+
+static struct object *
+object_alloc(uint32_t *seed, int flags)
+{
+	uint32_t r = next_random(seed), size;
+	struct object *o;
+
+	size = (uint32_t)sizeof(*o) +
+	    (r % 64 == 0 ? r / 64 % 20000 : r / 64 % 600);
+	o = kmalloc(size, M_SHARE, flags);
+	if (o == NULL)
+		return (NULL);
+	o->size = size;
+	o->seed = r;
+	o->next = NULL;
+	memset(o + 1, object_byte(o), size - sizeof(*o));
+	return (o);
+}
+
+static void
+object_free(struct object *o)
+{
+	must(all_are(o + 1, object_byte(o), o->size - sizeof(*o)));
+	kfree(o, M_SHARE);
+}
+
+/* ---- Producers and consumers (KM-12) ---------------------------------- */
+
+struct queue {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct object *head;
+	unsigned length, producers;
+};
+
+static struct queue queue = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	.changed = PTHREAD_COND_INITIALIZER };
+
+static void
+queue_put(struct object *o)
+{
+	(void)pthread_mutex_lock(&queue.lock);
+	while (queue.length >= 500)
+		(void)pthread_cond_wait(&queue.changed, &queue.lock);
+	o->next = queue.head;
+	queue.head = o;
+	queue.length++;
+	(void)pthread_cond_broadcast(&queue.changed);
+	(void)pthread_mutex_unlock(&queue.lock);
+}
+
+static struct object *
+queue_take_all(void)
+{
+	struct object *list;
+
+	(void)pthread_mutex_lock(&queue.lock);
+	while (queue.head == NULL && queue.producers != 0)
+		(void)pthread_cond_wait(&queue.changed, &queue.lock);
+	list = queue.head;
+	queue.head = NULL;
+	queue.length = 0;
+	(void)pthread_cond_broadcast(&queue.changed);
+	(void)pthread_mutex_unlock(&queue.lock);
+	return (list);
+}
+
+static void *
+producer_main(void *arg)
+{
+	uint32_t seed = 1 + *(unsigned *)arg;
+	unsigned i;
+
+	for (i = 0; i < 4000; i++)
+		queue_put(object_alloc(&seed, M_WAITOK));
+	(void)pthread_mutex_lock(&queue.lock);
+	queue.producers--;
+	(void)pthread_cond_broadcast(&queue.changed);
+	(void)pthread_mutex_unlock(&queue.lock);
+	return (NULL);
+}
+
+static void *
+consumer_main(void *arg)
+{
+	struct object *list, *next;
+
+	(void)arg;
+	while ((list = queue_take_all()) != NULL)
+		for (; list != NULL; list = next) {
+			next = list->next;
+			object_free(list);
+		}
+	return (NULL);
+}
+
+static void
+remote_frees_come_back(void **state)
+{
+	static const struct {
+		unsigned ncpus, debug;
+	} run[] = { { 4, 0 }, { 2, 0 }, { 1, 0 }, { 3, KA_DEBUG_ALL } };
+	unsigned i, r, id[4] = { 1, 2, 3, 4 };
+	pthread_t t[4];
+
+	(void)state;
+	for (r = 0; r < COUNT_OF(run); r++) {
+		boot_cpus(run[r].ncpus, 4096, run[r].debug);
+		queue.producers = 2;
+		for (i = 0; i < 4; i++)
+			t[i] = thread_start(
+			    i < 2 ? producer_main : consumer_main, &id[i]);
+		for (i = 0; i < 4; i++)
+			thread_join(t[i]);
+		assert_int_equal(stats(M_SHARE).calls, 8000);
+		halt_unused();
+	}
+}
+
+/* The steady state of a producer and a consumer needs no more and more. */
+static void *
+free_list_main(void *arg)
+{
+	struct object *list = arg, *next;
+
+	for (; list != NULL; list = next) {
+		next = list->next;
+		object_free(list);
+	}
+	return (NULL);
+}
+
+static void
+remotely_freed_chunks_are_used_again(void **state)
+{
+	size_t after_first = 0;
+	unsigned round, i;
+
+	(void)state;
+	boot_cpus(2, 4096, 0);
+	for (round = 0; round < 50; round++) {
+		struct object *list = NULL, *o;
+		uint32_t seed = 77;
+
+		for (i = 0; i < 500; i++) {
+			o = object_alloc(&seed, M_NOWAIT);
+			assert_non_null(o);
+			o->next = list;
+			list = o;
+		}
+		if (round == 0)
+			after_first = vm_free_pages();
+		else
+			assert_true(vm_free_pages() >= after_first);
+		thread_run(free_list_main, list);
+		assert_int_equal(stats(M_SHARE).inuse, 0);
+	}
+	halt_unused();
+}
+
+/* ---- More threads than CPUs ------------------------------------------- */
+
+#define SLOTS 64
+static struct object *_Atomic slot[SLOTS];
+
+static void *
+exchange_main(void *arg)
+{
+	uint32_t seed = 100 + *(unsigned *)arg;
+	unsigned i;
+
+	for (i = 0; i < 2500; i++) {
+		struct object *o =
+		    object_alloc(&seed, i % 2 == 0 ? M_WAITOK : M_NOWAIT);
+
+		must(o != NULL);
+		o = atomic_exchange(&slot[next_random(&seed) % SLOTS], o);
+		if (o != NULL)
+			object_free(o);
+	}
+	return (NULL);
+}
+
+static void
+clear_slots(void)
+{
+	unsigned i;
+
+	for (i = 0; i < SLOTS; i++) {
+		struct object *o = atomic_exchange(&slot[i], NULL);
+
+		if (o != NULL)
+			object_free(o);
+	}
+}
+
+static void
+more_threads_than_cpus_share_one(void **state)
+{
+	enum {
+		N = 8
+	};
+	unsigned ncpus, i, id[N];
+	pthread_t t[N];
+
+	(void)state;
+	for (ncpus = 1; ncpus <= 3; ncpus++) {
+		boot_cpus(ncpus, 4096, ncpus == 3 ? KA_DEBUG_REDZONE : 0);
+		for (i = 0; i < N; i++) {
+			id[i] = i;
+			t[i] = thread_start(exchange_main, &id[i]);
+		}
+		for (i = 0; i < N; i++)
+			thread_join(t[i]);
+		audit();
+		clear_slots();
+		assert_int_equal(stats(M_SHARE).calls, N * 2500);
+		halt_unused();
+	}
+}
+
+/* ---- Threads that exit ------------------------------------------------ */
+
+static void *
+leave_objects_main(void *arg)
+{
+	struct object **ret_list = arg, *o;
+	uint32_t seed = 5;
+	unsigned i;
+
+	for (i = 0; i < 300; i++) {
+		o = object_alloc(&seed, M_WAITOK);
+		o->next = *ret_list;
+		*ret_list = o;
+	}
+	return (NULL);
+}
+
+static void
+threads_that_exit_leave_nothing_behind(void **state)
+{
+	enum {
+		N = 6
+	};
+	struct object *list[N] = { NULL };
+	pthread_t t[N];
+	unsigned i;
+
+	(void)state;
+	boot_cpus(3, 4096, 0);
+	for (i = 0; i < N; i++)
+		t[i] = thread_start(leave_objects_main, &list[i]);
+	for (i = 0; i < N; i++)
+		thread_join(t[i]);
+	assert_int_equal(stats(M_SHARE).inuse, N * 300);
+	audit();
+	for (i = 0; i < N; i++)
+		(void)free_list_main(list[i]);
+	(void)kmalloc_trim();
+	assert_int_equal(vm_free_pages(), 4096);
+	halt_unused();
+}
+
+/* An object stays of each, so that no slab of theirs gets wholly free. */
+static void *
+short_life_main(void *arg)
+{
+	struct object *mine[40];
+	uint32_t seed = 1 + *(unsigned *)arg;
+	unsigned i;
+
+	for (i = 0; i < 40; i++)
+		mine[i] = object_alloc(&seed, M_NOWAIT);
+	for (i = 1; i < 40; i++) {
+		must(mine[i] != NULL);
+		object_free(mine[i]);
+	}
+	must(mine[0] != NULL);
+	mine[0] = atomic_exchange(&slot[seed % 16], mine[0]);
+	if (mine[0] != NULL)
+		object_free(mine[0]);
+	return (NULL);
+}
+
+static void
+a_thousand_threads_need_no_more_than_a_hundred(void **state)
+{
+	enum {
+		N = 1000,
+		TOGETHER = 3
+	};
+	size_t used, used_early = 0, used_late = 0;
+	unsigned i, k, id[TOGETHER];
+	pthread_t t[TOGETHER];
+
+	(void)state;
+	boot_cpus(4, 16384, 0);
+	for (i = 0; i < N / TOGETHER; i++) {
+		for (k = 0; k < TOGETHER; k++) {
+			id[k] = (i * TOGETHER + k) % 90;
+			t[k] = thread_start(short_life_main, &id[k]);
+		}
+		for (k = 0; k < TOGETHER; k++)
+			thread_join(t[k]);
+		used = 16384 - vm_free_pages();
+		if (i < 100 / TOGETHER && used > used_early)
+			used_early = used;
+		if (i >= 100 / TOGETHER && used > used_late)
+			used_late = used;
+	}
+	/* Which CPU a thread gets is chance; what matters is the trend. */
+	assert_true(used_late <= used_early * 2);
+	clear_slots();
+	halt_unused();
+}
+
+struct half {
+	unsigned n;
+	void **p;
+};
+
+static void *
+alloc_main(void *arg)
+{
+	struct half *h = arg;
+	unsigned i;
+
+	for (i = 0; i < h->n; i++)
+		h->p[i] = kmalloc(64, M_SHARE, M_WAITOK);
+	return (NULL);
+}
+
+static void *
+alloc_and_free_half_main(void *arg)
+{
+	struct half *h = arg;
+	unsigned i;
+
+	(void)alloc_main(arg);
+	for (i = 0; i < h->n; i += 2) {
+		kfree(h->p[i], M_SHARE);
+		h->p[i] = NULL;
+	}
+	return (NULL);
+}
+
+/* The chunks of a thread that is gone are allocated by others. */
+static void
+partial_slabs_of_the_dead_are_adopted(void **state)
+{
+	enum {
+		N = 8 * 1024
+	}; /* 8 slabs */
+	static void *theirs[N], *ours[N];
+	struct half h = { N, theirs };
+	unsigned i, mode;
+	size_t used;
+
+	(void)state;
+	for (mode = 0; mode < 3; mode++) {
+		boot_cpus(2, 4096, 0);
+		kfree(kmalloc(8, M_SHARE, M_WAITOK), M_SHARE); /* cpu 0 */
+		if (mode == 0) { /* freed by itself */
+			thread_run(alloc_and_free_half_main, &h);
+		} else { /* after it was gone, by another */
+			thread_run(alloc_main, &h);
+			for (i = 0; i < N; i += 2) {
+				kfree(theirs[i], M_SHARE);
+				theirs[i] = NULL;
+			}
+		}
+		audit();
+		used = vm_free_pages();
+		if (mode == 2) { /* a successor gets the CPU */
+			struct half again = { N / 2, ours };
+
+			thread_run(alloc_main, &again);
+		} else {
+			for (i = 0; i < N / 2; i++)
+				ours[i] = kmalloc(64, M_SHARE, M_WAITOK);
+		}
+		assert_true(used - vm_free_pages() <= 16);
+		for (i = 0; i < N; i++)
+			if (theirs[i] != NULL)
+				kfree(theirs[i], M_SHARE);
+		for (i = 0; i < N / 2; i++)
+			kfree(ours[i], M_SHARE);
+		halt_unused();
+	}
+}
+
+/* ---- While others run (G-7, KM-14) ------------------------------------ */
+
+static void
+trim_and_statistics_run_beside_others(void **state)
+{
+	enum {
+		N = 4
+	};
+	unsigned i, id[N];
+	struct kmalloc_stats s;
+	pthread_t t[N];
+
+	(void)state;
+	boot_cpus(3, 4096, 0);
+	for (i = 0; i < N; i++) {
+		id[i] = i + 50;
+		t[i] = thread_start(exchange_main, &id[i]);
+	}
+	do {
+		(void)kmalloc_trim();
+		s = stats(M_SHARE);
+		/* What may be held, and what one collect may miss. */
+		assert_true(s.inuse <= N * 2500);
+		assert_true(s.memuse <= 4096 * 4096);
+		assert_true(s.calls <= N * 2500);
+		sleep_ms(1);
+	} while (s.calls < N * 2500);
+	for (i = 0; i < N; i++)
+		thread_join(t[i]);
+	clear_slots();
+	halt_unused();
+}
+
+/* ---- The end of a type (KM-17) ---------------------------------------- */
+
+struct handover {
+	struct malloc_type *type;
+	void *p[40];
+	unsigned n;
+};
+static struct handover *_Atomic handover;
+
+static void *
+handover_main(void *arg)
+{
+	unsigned i;
+
+	(void)arg;
+	for (;;) {
+		struct handover *h = atomic_exchange(&handover, NULL);
+
+		if (h == NULL) {
+			(void)sched_yield();
+			continue;
+		}
+		if (h->n == 0)
+			return (NULL);
+		for (i = 0; i < h->n; i++)
+			kfree(h->p[i], h->type);
+	}
+}
+
+/*
+ * The type ends when its statistics say that nothing is in use: the last free
+ * may still be on its way. Its id is in use again at once.
+ */
+static void
+types_end_while_frees_are_in_flight(void **state)
+{
+	static struct handover h[2];
+	struct handover end = { .n = 0 };
+	unsigned round, i;
+	pthread_t t;
+
+	(void)state;
+	boot_cpus(2, 1024, 0);
+	t = thread_start(handover_main, NULL);
+	for (round = 0; round < 1000; round++) {
+		struct handover *to = &h[round % 2];
+
+		to->type = NULL;
+		kmalloc_create(&to->type, "ends");
+		assert_int_equal(stats(to->type).calls, 0);
+		to->n = 1 + round % 40;
+		for (i = 0; i < to->n; i++)
+			to->p[i] = kmalloc(
+			    i % 10 == 9 ? 9000 : 8 + i * 8, to->type, M_WAITOK);
+		atomic_store(&handover, to);
+		while (stats(to->type).inuse != 0)
+			(void)sched_yield();
+		assert_int_equal(kmalloc_destroy(&to->type), 0);
+	}
+	while (atomic_load(&handover) != NULL)
+		(void)sched_yield();
+	atomic_store(&handover, &end);
+	thread_join(t);
+	halt_unused();
+}
+
+/* ---- Sleepers (G-5, KM-7, VM-7) --------------------------------------- */
+
+struct sleeper {
+	size_t size;
+	int flags;
+	void *p;
+};
+
+static void *
+sleeper_main(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->p = kmalloc(s->size, M_SHARE, s->flags);
+	return (NULL);
+}
+
+/* Takes all 64 pages as chunks of 8192 bytes, on the calling thread's CPU;
+ * the last of 33 is NULL. */
+static unsigned
+take_all_pages(void **p)
+{
+	unsigned n = 0;
+
+	while ((p[n] = kmalloc(8192, M_SHARE, M_INTNOWAIT)) != NULL)
+		n++;
+	assert_int_equal(vm_free_pages(), 0);
+	return (n);
+}
+
+static void *
+free_share(void *p)
+{
+	kfree(p, M_SHARE);
+	return (NULL);
+}
+
+/* A sleeper takes what it can: a chunk, or pages, whoever frees them. */
+static void
+sleepers_are_woken_by_a_free(void **state)
+{
+	static const size_t wants[] = { 8192, 8000, 64, 20000, 65536 };
+	unsigned w, mode, i, n;
+	void *p[33];
+
+	(void)state;
+	for (w = 0; w < COUNT_OF(wants); w++)
+		for (mode = 0; mode < 3; mode++) {
+			struct sleeper s = { wants[w], M_WAITOK, NULL };
+			pthread_t t;
+
+			boot_cpus(3, 64, mode == 2 ? KA_DEBUG_POISON : 0);
+			n = take_all_pages(p);
+			t = thread_start(sleeper_main, &s);
+			assert_true(wait_until(vm_stats().waits >= 1));
+			/* One chunk is enough for the first two. */
+			for (i = 0; i < (w < 2 ? 1 : n); i++) {
+				if (mode == 1)
+					thread_run(free_share, p[i]);
+				else
+					kfree(p[i], M_SHARE);
+			}
+			thread_join(t);
+			assert_non_null(s.p);
+			kfree(s.p, M_SHARE);
+			for (; i < n; i++)
+				kfree(p[i], M_SHARE);
+			halt_unused();
+		}
+}
+
+/* Every one of many, and each only as often as something was freed. */
+static void
+every_sleeper_gets_its_chunk(void **state)
+{
+	enum {
+		N = 6
+	};
+	struct sleeper s[N];
+	pthread_t t[N];
+	void *p[33];
+	unsigned i, n;
+
+	(void)state;
+	boot_cpus(3, 64, 0);
+	n = take_all_pages(p);
+	for (i = 0; i < N; i++) {
+		s[i] = (struct sleeper) { 8192, M_WAITOK, NULL };
+		t[i] = thread_start(sleeper_main, &s[i]);
+	}
+	assert_true(wait_until(vm_stats().waits >= N));
+	for (i = 0; i < N; i++)
+		kfree(p[i], M_SHARE);
+	for (i = 0; i < N; i++) {
+		thread_join(t[i]);
+		assert_non_null(s[i].p);
+		kfree(s[i].p, M_SHARE);
+	}
+	for (i = N; i < n; i++)
+		kfree(p[i], M_SHARE);
+	halt_unused();
+}
+
+static void *
+struggle_main(void *arg)
+{
+	static const size_t size[] = { 64, 3000, 8192, 9000, 20000, 50 };
+	uint32_t seed = 9 + *(unsigned *)arg;
+	unsigned i;
+
+	for (i = 0; i < 150; i++) {
+		size_t n = size[next_random(&seed) % COUNT_OF(size)];
+		unsigned char *p = kmalloc(n, M_SHARE, M_WAITOK);
+
+		must(p != NULL);
+		memset(p, (int)i, n);
+		if (i % 8 == 0)
+			(void)sched_yield();
+		must(all_are(p, (int)i, n));
+		kfree(p, M_SHARE);
+	}
+	return (NULL);
+}
+
+/* Who holds one object at a time cannot deadlock, however small the budget. */
+static void
+waiting_threads_make_progress(void **state)
+{
+	enum {
+		N = 5
+	};
+	unsigned ncpus, i, id[N];
+	pthread_t t[N];
+
+	(void)state;
+	for (ncpus = 1; ncpus <= 5; ncpus += 2) {
+		boot_cpus(ncpus, KALLOC_PAGES_MIN, 0);
+		for (i = 0; i < N; i++) {
+			id[i] = i;
+			t[i] = thread_start(struggle_main, &id[i]);
+		}
+		for (i = 0; i < N; i++)
+			thread_join(t[i]);
+		halt_unused();
+	}
+}
+
+static atomic_uint hoard_phase;
+
+static void *
+hoard_main(void *arg)
+{
+	void *p[33];
+	unsigned i, n;
+
+	(void)arg;
+	n = take_all_pages(p);
+	for (i = 0; i < n; i++)
+		kfree(p[i], M_SHARE);
+	atomic_store(&hoard_phase, 1);
+	while (atomic_load(&hoard_phase) == 1)
+		sleep_ms(1);
+	kfree(kmalloc(100, M_SHARE, M_WAITOK), M_SHARE);
+	return (NULL);
+}
+
+/* VM-7: before a caller sleeps, what any CPU hoards is given back. */
+static void
+hoarded_slabs_are_taken_before_sleeping(void **state)
+{
+	const struct kalloc_config config = {
+		.ncpus = 2, .pages = 64, .slabs_keep = 16
+	};
+	pthread_t t;
+	void *p;
+
+	(void)state;
+	boot(&config);
+	kmalloc_raise_limit(M_SHARE, 64 * 8192);
+	atomic_store(&hoard_phase, 0);
+	t = thread_start(hoard_main, NULL);
+	assert_true(wait_until(atomic_load(&hoard_phase) == 1));
+	assert_int_equal(vm_free_pages(), 0);
+	p = kmalloc(64 * 4096, M_SHARE, M_WAITOK);
+	assert_non_null(p);
+	assert_int_equal(vm_stats().waits, 0);
+	kfree(p, M_SHARE);
+	atomic_store(&hoard_phase, 2);
+	thread_join(t);
+	halt_unused();
+}
+
+/*
+ * A chunk comes back to the caller's own CPU after the caller looked there and
+ * before anybody knows that it will wait: no wake-up comes. The observer holds
+ * the caller at that place until another thread has freed the chunk.
+ */
+static atomic_uint own_phase;
+static void *own_chunk;
+
+static void *
+own_free_main(void *arg)
+{
+	(void)arg;
+	while (atomic_load(&own_phase) != 1)
+		(void)sched_yield();
+	kfree(own_chunk, M_SHARE);
+	atomic_store(&own_phase, 2);
+	return (NULL);
+}
+
+static enum vm_observe
+own_try(void *arg, size_t npages, size_t align, unsigned flags)
+{
+	unsigned expected = 0;
+
+	(void)arg;
+	(void)npages;
+	(void)align;
+	(void)flags;
+	if (atomic_compare_exchange_strong(&own_phase, &expected, 1))
+		while (atomic_load(&own_phase) != 2)
+			(void)sched_yield();
+	return (VM_OBSERVE_PASS);
+}
+
+static void *
+own_main(void *arg)
+{
+	const struct vm_observer o = { .try = own_try };
+	void *p[33], *q;
+	unsigned i, n;
+	pthread_t t;
+
+	(void)arg;
+	n = take_all_pages(p);
+	own_chunk = p[n - 1];
+	atomic_store(&own_phase, 0);
+	t = thread_start(own_free_main, NULL);
+	vm_page_observe(&o);
+	q = kmalloc(8192, M_SHARE, M_WAITOK);
+	must(q == own_chunk);
+	kfree(q, M_SHARE);
+	for (i = 0; i < n - 1; i++)
+		kfree(p[i], M_SHARE);
+	thread_join(t);
+	return (NULL);
+}
+
+static void
+a_chunk_that_comes_before_the_sleep_is_found(void **state)
+{
+	unsigned ncpus;
+
+	(void)state;
+	for (ncpus = 1; ncpus <= 2; ncpus++) {
+		boot_cpus(ncpus, 64, 0);
+		thread_run(own_main, NULL);
+		assert_int_equal(vm_stats().waits, 0);
+		vm_page_observe(NULL);
+		halt_unused();
+	}
+}
+
+/* ---- Threads that outlive a system (G-1) ------------------------------ */
+
+static atomic_uint life_phase;
+
+static void *
+long_life_main(void *arg)
+{
+	uint32_t seed = 4;
+	unsigned phase, i;
+
+	(void)arg;
+	for (phase = 0; phase < 5; phase++) {
+		while (atomic_load(&life_phase) != phase * 2)
+			(void)sched_yield();
+		for (i = 0; i < 100; i++)
+			object_free(object_alloc(&seed, M_WAITOK));
+		atomic_store(&life_phase, phase * 2 + 1);
+	}
+	while (atomic_load(&life_phase) != 10)
+		(void)sched_yield();
+	return (NULL);
+}
+
+/* Memory of the last system must not be touched, nor the new one's spoilt. */
+static void
+threads_outlive_their_system(void **state)
+{
+	enum {
+		N = 2
+	};
+	unsigned phase, ncpus;
+	pthread_t t;
+
+	(void)state;
+	for (ncpus = 1; ncpus <= 2; ncpus++) {
+		atomic_store(&life_phase, 1);
+		t = thread_start(long_life_main, NULL);
+		for (phase = 0; phase < 5; phase++) {
+			boot_cpus(ncpus + phase * 40, 1024, 0);
+			kfree(kmalloc(10, M_SHARE, M_WAITOK), M_SHARE);
+			atomic_store(&life_phase, phase * 2);
+			assert_true(wait_until(
+			    atomic_load(&life_phase) == phase * 2 + 1));
+			assert_int_equal(stats(M_SHARE).calls, 101);
+			halt_unused();
+			/* Nothing of it is mapped any more. */
+			if (phase % 2 == 0) {
+				boot_cpus(1, 64, 0);
+				halt_unused();
+			}
+		}
+		/* It exits without a system, or in one that it never used. */
+		if (ncpus == 2)
+			boot_cpus(2, 64, 0);
+		atomic_store(&life_phase, 10);
+		thread_join(t);
+		if (ncpus == 2)
+			halt_unused();
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(remote_frees_come_back),
+		cmocka_unit_test(remotely_freed_chunks_are_used_again),
+		cmocka_unit_test(more_threads_than_cpus_share_one),
+		cmocka_unit_test(threads_that_exit_leave_nothing_behind),
+		cmocka_unit_test(
+		    a_thousand_threads_need_no_more_than_a_hundred),
+		cmocka_unit_test(partial_slabs_of_the_dead_are_adopted),
+		cmocka_unit_test(trim_and_statistics_run_beside_others),
+		cmocka_unit_test(types_end_while_frees_are_in_flight),
+		cmocka_unit_test(sleepers_are_woken_by_a_free),
+		cmocka_unit_test(every_sleeper_gets_its_chunk),
+		cmocka_unit_test(waiting_threads_make_progress),
+		cmocka_unit_test(hoarded_slabs_are_taken_before_sleeping),
+		cmocka_unit_test(a_chunk_that_comes_before_the_sleep_is_found),
+		cmocka_unit_test(threads_outlive_their_system),
+	};
+
+	return (cmocka_run_group_tests_name("threads", tests, NULL, NULL));
+}
