@@ -420,7 +420,6 @@ km_large_own(char *p, size_t npages, struct malloc_type *type)
 	ka_store(&vm__info(p)->owner, type->ks_cookie, RELEASE);
 	cpu = cpu__lock_self();
 	use = cpu_use(cpu, type->ks_cookie);
-	km__type_settle(type, npages * KA_PAGE_SIZE);
 	KM_ADD(use->u_large, 1);
 	KM_ADD(use->u_large_pages, npages);
 	cpu__unlock_self(cpu);
@@ -438,7 +437,7 @@ km_alloc_large(const struct km_request *r, struct malloc_type *type, int flags)
 	if (p != NULL) {
 		km_large_own(p, npages, type);
 	} else {
-		km__type_settle(type, r->size);
+		km__type_forget(type, r->size);
 		km_count_call(type);
 	}
 	return (p);

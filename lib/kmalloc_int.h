@@ -167,7 +167,7 @@ bool km__type_grant(struct ka_cpu *, struct malloc_type *, unsigned class);
 /* No chunk was taken after all: of a debug type, no grant may stay. */
 void km__type_revoke(struct ka_cpu *, struct malloc_type *, unsigned class);
 bool km__type_admit(struct malloc_type *, uint64_t bytes);
-void km__type_settle(struct malloc_type *, uint64_t bytes);
+void km__type_forget(struct malloc_type *, uint64_t bytes);
 void km__type_each(void (*fn)(void *, struct malloc_type *), void *arg);
 /* Is it the id of a type, declared or ended with objects in use? */
 bool km__type_is_id(uint32_t id);

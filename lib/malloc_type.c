@@ -61,7 +61,7 @@ type_register(struct malloc_type *type)
 	type_slot[id] = type;
 	type->ks_limit = vm__bytes() / 10;
 	type->ks_loose = 0;
-	type->ks_pending = 0;
+	type->ks_large = 0;
 	type->ks_classes = 0;
 	type->ks_debug = km_debug;
 	type_clear_use(id << 16);
@@ -149,11 +149,14 @@ malloc_init(struct malloc_type *type)
 
 struct type_sum {
 	int64_t allocs, frees, calls, bytes;
+	int64_t large; /* of bytes: what was ever allocated as whole pages */
 };
 
 static void
 type_sum_cpu(struct type_sum *s, const struct km_use *u, uint64_t classes)
 {
+	int64_t large;
+
 	for (; classes != 0; classes &= classes - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(classes);
 		uint64_t granted = KM_READ(u->u_granted[i]);
@@ -168,9 +171,10 @@ type_sum_cpu(struct type_sum *s, const struct km_use *u, uint64_t classes)
 	s->calls += (int64_t)KM_READ(u->u_calls);
 	s->allocs += (int64_t)KM_READ(u->u_large);
 	s->frees += (int64_t)KM_READ(u->u_large_freed);
-	s->bytes += ((int64_t)KM_READ(u->u_large_pages) -
-			(int64_t)KM_READ(u->u_large_pages_freed)) *
-	    KA_PAGE_SIZE;
+	large = (int64_t)KM_READ(u->u_large_pages) * KA_PAGE_SIZE;
+	s->large += large;
+	s->bytes +=
+	    large - (int64_t)KM_READ(u->u_large_pages_freed) * KA_PAGE_SIZE;
 }
 
 static void
@@ -234,22 +238,25 @@ type_left(const struct malloc_type *type)
  * Is the type's usage at its limit? Counters are summed while others run: a
  * free may be missed and its successor's allocation be seen. All counters only
  * grow, so two equal sums in a row are what was at one instant; if others are
- * too busy for that, the answer is no. `own` bytes of ks_pending are the
- * caller's. Pending is read after the counters and lowered before they are
- * raised (km__type_settle), so that nothing is counted twice.
+ * too busy for that, the answer is no. Large objects are taken from ks_large,
+ * where they are from the moment they are admitted, and not from the counter
+ * of those allocated, so that none is missed on its way from here to there;
+ * `own` bytes of it are the caller's. It is read after the counters: what they
+ * say was freed is in it.
  */
 static bool
 type_is_full(
     struct malloc_type *type, uint64_t limit, uint64_t own, uint64_t *ret_usage)
 {
 	struct type_sum s, before = { 0 };
+	int64_t usage;
 	unsigned i;
 
 	for (i = 0; i < COLLECTS_MAX; i++) {
 		type_sum(&s, type);
-		*ret_usage = ka_load(&type->ks_pending, ACQUIRE) - own;
-		if (s.bytes > 0)
-			*ret_usage += (uint64_t)s.bytes;
+		usage = (int64_t)(ka_load(&type->ks_large, ACQUIRE) - own) +
+		    s.bytes - s.large;
+		*ret_usage = usage > 0 ? (uint64_t)usage : 0;
 		if (*ret_usage < limit)
 			return (false);
 		if (i > 0 && memcmp(&s, &before, sizeof(s)) == 0)
@@ -262,8 +269,7 @@ type_is_full(
 /*
  * May bytes be added? Tested before they are (KM-6). The compare-and-swap
  * makes test and addition one, so that of callers that race only one exceeds
- * the limit; what was admitted and is not counted yet is pending, so that
- * counting anew does not forget it.
+ * the limit.
  */
 static bool
 type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
@@ -285,22 +291,21 @@ type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 	}
 }
 
-/* A large object, until km__type_settle(). */
+/* A large object; km__type_forget() if it is not to be had after all. */
 bool
 km__type_admit(struct malloc_type *type, uint64_t bytes)
 {
-	(void)ka_add(&type->ks_pending, bytes);
+	(void)ka_add(&type->ks_large, bytes);
 	if (type_admit(type, bytes, bytes))
 		return (true);
-	(void)ka_add(&type->ks_pending, -bytes);
+	km__type_forget(type, bytes);
 	return (false);
 }
 
-/* It is about to be counted, in the same section; or was not to be had. */
 void
-km__type_settle(struct malloc_type *type, uint64_t bytes)
+km__type_forget(struct malloc_type *type, uint64_t bytes)
 {
-	(void)ka_add(&type->ks_pending, -bytes);
+	(void)ka_add(&type->ks_large, -bytes);
 }
 
 /*

@@ -190,7 +190,7 @@ resolve_memory(struct run_state *s, const struct trace_op *op, int class,
 	if (index == TRACE_NOREG)
 		return (true);
 	r = &s->reg[class][index];
-	c->addr = r->addr;
+	c->addr = r->state == REG_NULL ? 0 : r->addr;
 	c->pages = r->pages;
 	if (r->state == REG_NULL)
 		return (op->code == TRACE_OP_KREALLOC);

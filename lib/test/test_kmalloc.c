@@ -555,10 +555,12 @@ krealloc_honours_alignment(void **state)
 	static const size_t sizes[] = { 64, 96, 128, 192, 512, 4096, 6000, 8192,
 		12288, 16384, 65536 };
 	unsigned i, n;
-	char *p[8];
+	char *p[8], *page;
 
 	(void)state;
 	boot(&one_cpu);
+	/* Off the alignment, so that luck does not help. */
+	page = vm_page_alloc(1, 0, VM_ALLOC_NORMAL);
 	for (i = 0; i < COUNT_OF(sizes); i++) {
 		size_t power = power_rule(sizes[i]);
 		size_t align = power < 65536 ? power : 65536;
@@ -579,6 +581,7 @@ krealloc_honours_alignment(void **state)
 		for (n = 0; n < 8; n++)
 			kfree(p[n], M_ONE);
 	}
+	vm_page_free(page, 1);
 	halt();
 }
 

@@ -86,6 +86,9 @@ flags_must_be_of_one_family(void **state)
 	(void)state;
 	boot(&two_cpus);
 	p = kmalloc(100, M_MINE, M_WAITOK);
+	/* The fast path would have chunks for some of them. */
+	for (i = 1; i < 4; i++)
+		kfree(kmalloc(of[i], M_MINE, M_WAITOK), M_MINE);
 	for (f = 0; f < COUNT_OF(bad); f++)
 		for (i = 0; i < COUNT_OF(of); i++) {
 			assert_misuse(
@@ -350,9 +353,13 @@ freed_pages_are_free_or_foreign(void **state)
 		kfree(p, M_MINE);
 		(void)kmalloc_trim();
 		before = look();
-		for (round = 0; round < 3; round++) {
+		for (round = 0; round < 4; round++) {
+			/* Large objects had pages of which each is told. */
+			char *last = (char *)p + (sizes[i] - 1) / 4096 * 4096;
+
 			why = round == 0 ? why_of(kfree(p, M_MINE)) :
 			    round == 1	 ? why_of(kfree(p, M_OTHER)) :
+			    round == 2	 ? why_of(kfree(last, M_MINE)) :
 					   why_of((void)kmalloc_usable_size(p));
 			assert_true(strcmp(why, "foreign") == 0 ||
 			    strcmp(why, "double-free") == 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Goal: kmalloc keeps its promises among real threads: remote frees (KM-12,
- * KM-13), threads that come and go, sleepers (G-5, KM-7, VM-7), statistics
- * while others run (G-7), the end of a type (KM-17).
+ * KM-13), threads that come and go, statistics while others run (G-7), the end
+ * of a type (KM-17). Sleepers are in test_sleep.c.
  * Method: contents are checked by whoever frees; after everything was freed
  * the auditors, the statistics and the page layer must say so. Where an order
  * of events matters it is forced, and a time limit stands for "never". Made to
@@ -11,8 +11,6 @@
 #include "kalloc_test.h"
 
 #include <stdatomic.h>
-
-#include "kmalloc_int.h"
 
 MALLOC_DEFINE(M_SHARE, "share", "what threads hand to each other");
 
@@ -439,6 +437,56 @@ partial_slabs_of_the_dead_are_adopted(void **state)
 	}
 }
 
+/* Takes all 64 pages as chunks of 8192 bytes, on the calling thread's CPU;
+ * the last of 33 is NULL. */
+static unsigned
+take_all_pages(void **p)
+{
+	unsigned n = 0;
+
+	while ((p[n] = kmalloc(8192, M_SHARE, M_INTNOWAIT)) != NULL)
+		n++;
+	assert_int_equal(vm_free_pages(), 0);
+	return (n);
+}
+
+static void *
+alloc_and_free_main(void *arg)
+{
+	struct half *h = arg;
+	unsigned i;
+
+	(void)alloc_main(arg);
+	for (i = 0; i < h->n; i++)
+		kfree(h->p[i], M_SHARE);
+	return (NULL);
+}
+
+/* What its CPU kept goes back; where its slab has room, others find it. */
+static void
+an_exit_gives_back_what_is_whole(void **state)
+{
+	void *p[33], *theirs[10];
+	struct half h = { 10, theirs };
+	unsigned n;
+
+	(void)state;
+	boot_cpus(2, 64, 0);
+	kfree(kmalloc(0, M_SHARE, M_WAITOK), M_SHARE); /* cpu 0 */
+	thread_run(alloc_and_free_main, &h);
+	assert_int_equal(vm_free_pages(), 64);
+	thread_run(alloc_main, &h);
+	n = take_all_pages(p);
+	sink = kmalloc(64, M_SHARE, M_NOWAIT);
+	assert_non_null(sink);
+	kfree(sink, M_SHARE);
+	while (n-- > 0)
+		kfree(p[n], M_SHARE);
+	for (n = 0; n < 10; n++)
+		kfree(theirs[n], M_SHARE);
+	halt_unused();
+}
+
 /* ---- While others run (G-7, KM-14) ------------------------------------ */
 
 static void
@@ -538,270 +586,6 @@ types_end_while_frees_are_in_flight(void **state)
 	halt_unused();
 }
 
-/* ---- Sleepers (G-5, KM-7, VM-7) --------------------------------------- */
-
-struct sleeper {
-	size_t size;
-	int flags;
-	void *p;
-};
-
-static void *
-sleeper_main(void *arg)
-{
-	struct sleeper *s = arg;
-
-	s->p = kmalloc(s->size, M_SHARE, s->flags);
-	return (NULL);
-}
-
-/* Takes all 64 pages as chunks of 8192 bytes, on the calling thread's CPU;
- * the last of 33 is NULL. */
-static unsigned
-take_all_pages(void **p)
-{
-	unsigned n = 0;
-
-	while ((p[n] = kmalloc(8192, M_SHARE, M_INTNOWAIT)) != NULL)
-		n++;
-	assert_int_equal(vm_free_pages(), 0);
-	return (n);
-}
-
-static void *
-free_share(void *p)
-{
-	kfree(p, M_SHARE);
-	return (NULL);
-}
-
-/* A sleeper takes what it can: a chunk, or pages, whoever frees them. */
-static void
-sleepers_are_woken_by_a_free(void **state)
-{
-	static const size_t wants[] = { 8192, 8000, 64, 20000, 65536 };
-	unsigned w, mode, i, n;
-	void *p[33];
-
-	(void)state;
-	for (w = 0; w < COUNT_OF(wants); w++)
-		for (mode = 0; mode < 3; mode++) {
-			struct sleeper s = { wants[w], M_WAITOK, NULL };
-			pthread_t t;
-
-			boot_cpus(3, 64, mode == 2 ? KA_DEBUG_POISON : 0);
-			n = take_all_pages(p);
-			t = thread_start(sleeper_main, &s);
-			assert_true(wait_until(vm_stats().waits >= 1));
-			/* One chunk is enough for the first two. */
-			for (i = 0; i < (w < 2 ? 1 : n); i++) {
-				if (mode == 1)
-					thread_run(free_share, p[i]);
-				else
-					kfree(p[i], M_SHARE);
-			}
-			thread_join(t);
-			assert_non_null(s.p);
-			kfree(s.p, M_SHARE);
-			for (; i < n; i++)
-				kfree(p[i], M_SHARE);
-			halt_unused();
-		}
-}
-
-/* Every one of many, and each only as often as something was freed. */
-static void
-every_sleeper_gets_its_chunk(void **state)
-{
-	enum {
-		N = 6
-	};
-	struct sleeper s[N];
-	pthread_t t[N];
-	void *p[33];
-	unsigned i, n;
-
-	(void)state;
-	boot_cpus(3, 64, 0);
-	n = take_all_pages(p);
-	for (i = 0; i < N; i++) {
-		s[i] = (struct sleeper) { 8192, M_WAITOK, NULL };
-		t[i] = thread_start(sleeper_main, &s[i]);
-	}
-	assert_true(wait_until(vm_stats().waits >= N));
-	for (i = 0; i < N; i++)
-		kfree(p[i], M_SHARE);
-	for (i = 0; i < N; i++) {
-		thread_join(t[i]);
-		assert_non_null(s[i].p);
-		kfree(s[i].p, M_SHARE);
-	}
-	for (i = N; i < n; i++)
-		kfree(p[i], M_SHARE);
-	halt_unused();
-}
-
-static void *
-struggle_main(void *arg)
-{
-	static const size_t size[] = { 64, 3000, 8192, 9000, 20000, 50 };
-	uint32_t seed = 9 + *(unsigned *)arg;
-	unsigned i;
-
-	for (i = 0; i < 150; i++) {
-		size_t n = size[next_random(&seed) % COUNT_OF(size)];
-		unsigned char *p = kmalloc(n, M_SHARE, M_WAITOK);
-
-		must(p != NULL);
-		memset(p, (int)i, n);
-		if (i % 8 == 0)
-			(void)sched_yield();
-		must(all_are(p, (int)i, n));
-		kfree(p, M_SHARE);
-	}
-	return (NULL);
-}
-
-/* Who holds one object at a time cannot deadlock, however small the budget. */
-static void
-waiting_threads_make_progress(void **state)
-{
-	enum {
-		N = 5
-	};
-	unsigned ncpus, i, id[N];
-	pthread_t t[N];
-
-	(void)state;
-	for (ncpus = 1; ncpus <= 5; ncpus += 2) {
-		boot_cpus(ncpus, KALLOC_PAGES_MIN, 0);
-		for (i = 0; i < N; i++) {
-			id[i] = i;
-			t[i] = thread_start(struggle_main, &id[i]);
-		}
-		for (i = 0; i < N; i++)
-			thread_join(t[i]);
-		halt_unused();
-	}
-}
-
-static atomic_uint hoard_phase;
-
-static void *
-hoard_main(void *arg)
-{
-	void *p[33];
-	unsigned i, n;
-
-	(void)arg;
-	n = take_all_pages(p);
-	for (i = 0; i < n; i++)
-		kfree(p[i], M_SHARE);
-	atomic_store(&hoard_phase, 1);
-	while (atomic_load(&hoard_phase) == 1)
-		sleep_ms(1);
-	kfree(kmalloc(100, M_SHARE, M_WAITOK), M_SHARE);
-	return (NULL);
-}
-
-/* VM-7: before a caller sleeps, what any CPU hoards is given back. */
-static void
-hoarded_slabs_are_taken_before_sleeping(void **state)
-{
-	const struct kalloc_config config = {
-		.ncpus = 2, .pages = 64, .slabs_keep = 16
-	};
-	pthread_t t;
-	void *p;
-
-	(void)state;
-	boot(&config);
-	kmalloc_raise_limit(M_SHARE, 64 * 8192);
-	atomic_store(&hoard_phase, 0);
-	t = thread_start(hoard_main, NULL);
-	assert_true(wait_until(atomic_load(&hoard_phase) == 1));
-	assert_int_equal(vm_free_pages(), 0);
-	p = kmalloc(64 * 4096, M_SHARE, M_WAITOK);
-	assert_non_null(p);
-	assert_int_equal(vm_stats().waits, 0);
-	kfree(p, M_SHARE);
-	atomic_store(&hoard_phase, 2);
-	thread_join(t);
-	halt_unused();
-}
-
-/*
- * A chunk comes back to the caller's own CPU after the caller looked there and
- * before anybody knows that it will wait: no wake-up comes. The observer holds
- * the caller at that place until another thread has freed the chunk.
- */
-static atomic_uint own_phase;
-static void *own_chunk;
-
-static void *
-own_free_main(void *arg)
-{
-	(void)arg;
-	while (atomic_load(&own_phase) != 1)
-		(void)sched_yield();
-	kfree(own_chunk, M_SHARE);
-	atomic_store(&own_phase, 2);
-	return (NULL);
-}
-
-static enum vm_observe
-own_try(void *arg, size_t npages, size_t align, unsigned flags)
-{
-	unsigned expected = 0;
-
-	(void)arg;
-	(void)npages;
-	(void)align;
-	(void)flags;
-	if (atomic_compare_exchange_strong(&own_phase, &expected, 1))
-		while (atomic_load(&own_phase) != 2)
-			(void)sched_yield();
-	return (VM_OBSERVE_PASS);
-}
-
-static void *
-own_main(void *arg)
-{
-	const struct vm_observer o = { .try = own_try };
-	void *p[33], *q;
-	unsigned i, n;
-	pthread_t t;
-
-	(void)arg;
-	n = take_all_pages(p);
-	own_chunk = p[n - 1];
-	atomic_store(&own_phase, 0);
-	t = thread_start(own_free_main, NULL);
-	vm_page_observe(&o);
-	q = kmalloc(8192, M_SHARE, M_WAITOK);
-	must(q == own_chunk);
-	kfree(q, M_SHARE);
-	for (i = 0; i < n - 1; i++)
-		kfree(p[i], M_SHARE);
-	thread_join(t);
-	return (NULL);
-}
-
-static void
-a_chunk_that_comes_before_the_sleep_is_found(void **state)
-{
-	unsigned ncpus;
-
-	(void)state;
-	for (ncpus = 1; ncpus <= 2; ncpus++) {
-		boot_cpus(ncpus, 64, 0);
-		thread_run(own_main, NULL);
-		assert_int_equal(vm_stats().waits, 0);
-		vm_page_observe(NULL);
-		halt_unused();
-	}
-}
-
 /* ---- Threads that outlive a system (G-1) ------------------------------ */
 
 static atomic_uint life_phase;
@@ -874,13 +658,9 @@ main(void)
 		cmocka_unit_test(
 		    a_thousand_threads_need_no_more_than_a_hundred),
 		cmocka_unit_test(partial_slabs_of_the_dead_are_adopted),
+		cmocka_unit_test(an_exit_gives_back_what_is_whole),
 		cmocka_unit_test(trim_and_statistics_run_beside_others),
 		cmocka_unit_test(types_end_while_frees_are_in_flight),
-		cmocka_unit_test(sleepers_are_woken_by_a_free),
-		cmocka_unit_test(every_sleeper_gets_its_chunk),
-		cmocka_unit_test(waiting_threads_make_progress),
-		cmocka_unit_test(hoarded_slabs_are_taken_before_sleeping),
-		cmocka_unit_test(a_chunk_that_comes_before_the_sleep_is_found),
 		cmocka_unit_test(threads_outlive_their_system),
 	};
 

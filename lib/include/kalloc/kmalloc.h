@@ -48,7 +48,7 @@ struct malloc_type {
 	const char *ks_longdesc;
 	uint64_t ks_limit;	     /* bytes (KM-6) */
 	uint64_t ks_loose;	     /* usage, at most; re-based by counting */
-	uint64_t ks_pending;	     /* admitted, not yet counted */
+	uint64_t ks_large;	     /* bytes of whole pages, ever admitted */
 	uint64_t ks_classes;	     /* bit a size class that was ever used */
 	struct malloc_type *ks_next; /* declared before boot */
 	char ks_name[32];	     /* of kmalloc_create() */
