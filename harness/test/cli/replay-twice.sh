@@ -4,5 +4,5 @@ for f in "$ROOT"/corpus/regressions/*; do
 	for seed in 1 2 3; do
 		status replay --twice --perturb $seed "$f"
 	done
-done | sort | uniq -c
+done | sort -u
 t replay --twice --ops 1000 "$ROOT/corpus/traces/git.kt"

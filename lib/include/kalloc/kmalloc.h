@@ -86,7 +86,8 @@ void malloc_init(struct malloc_type *);
 /*
  * Ends a type: waits for remote frees in flight (KM-17), then reports how
  * many objects are still in use; they stay allocated and cannot be freed any
- * more. Returns that number.
+ * more. Returns that number. The next boot does not declare the type again,
+ * also if it was declared before this one: its storage may go away.
  * Context: may block.
  */
 size_t malloc_uninit(struct malloc_type *);
