@@ -11,8 +11,8 @@
 
 #include <kalloc/flags.h>
 
-#include "gen/gen.h"
 #include "trace/trace.h"
+#include "util/random.h"
 
 #define LIVE 1000u
 
@@ -45,7 +45,7 @@ main(int argc, char **argv)
 	if (trace_writer_open(&w, argv[2], TRACE_BINARY, &h, &e) != 0)
 		return (2);
 	for (i = 0; i < n; i++) {
-		uint64_t r = gen_random(&rng);
+		uint64_t r = random_next(&rng);
 		struct trace_op op = { .thread = (uint16_t)(r % 64),
 			.out = TRACE_NOREG };
 		uint32_t reg = (uint32_t)(i <= LIVE ? i - 1 : (r >> 32) % LIVE);

@@ -423,7 +423,7 @@ vm_page_alloc(size_t npages, size_t align, unsigned flags)
 	void *addr;
 
 	vm_check_args(npages, align, flags);
-	if (npages > vm_pages)
+	if (!kalloc_is_up())
 		return (NULL);
 	addr = vm__alloc(npages, align, flags, NULL);
 	if (addr == NULL)
@@ -466,6 +466,7 @@ vm_page_stats(struct vm_page_stats *ret_s)
 {
 	ka_mutex_lock(&vm_lock);
 	*ret_s = vm_counts;
+	ret_s->base = vm_base;
 	ret_s->pages = vm_pages;
 	ret_s->free = vm_free;
 	ret_s->reserve_system = vm_reserve[VM_ALLOC_NORMAL];

@@ -8,6 +8,8 @@
 
 #include <kalloc/flags.h>
 
+#include "util/random.h"
+
 /* How often an operation is drawn when the swarm leaves it in; 0: only where
  * the generator itself puts it. */
 static const uint8_t base_weight[TRACE_OP_COUNT] = {
@@ -51,20 +53,10 @@ struct gen {
 	uint32_t nregs[TRACE_CLASS_COUNT], nlive[TRACE_CLASS_COUNT];
 };
 
-uint64_t
-gen_random(uint64_t *state)
-{
-	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (z ^ z >> 31);
-}
-
 static uint32_t
 below(struct gen *g, uint32_t n)
 {
-	return ((uint32_t)((gen_random(&g->rng) >> 32) * n >> 32));
+	return (random_below(&g->rng, n));
 }
 
 static bool
@@ -346,7 +338,7 @@ draw_faults(struct gen *g, struct trace_header *h)
 	f->k = 1 + below(g, 40);
 	f->num = 1;
 	f->den = 2u << below(g, 6);
-	f->seed = gen_random(&g->rng);
+	f->seed = random_next(&g->rng);
 }
 
 static void
@@ -363,7 +355,7 @@ draw_header(struct gen *g, const struct gen_options *o)
 	h->slabs_keep = below(g, 4);
 	h->debug = one_in(g, 4) ? below(g, KA_DEBUG_ALL + 1) : 0;
 	h->sched = (enum trace_sched_mode)below(g, TRACE_SCHED_MODE_COUNT);
-	h->sched_seed = gen_random(&g->rng);
+	h->sched_seed = random_next(&g->rng);
 	h->sticky = 2u << below(g, 5);
 	for (i = 0; i < h->threads; i++)
 		h->thread_cpu[i] = (uint16_t)(i % h->cpus);

@@ -23,7 +23,4 @@ struct gen_options {
 /* Initialises and fills *ret_t. 0 or ENOMEM. */
 int gen_trace(const struct gen_options *, struct trace *ret_t);
 
-/* The next number of a sequence: splitmix64. */
-uint64_t gen_random(uint64_t *state);
-
 #endif

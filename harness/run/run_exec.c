@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/random.h"
+
 void
 run__mix(struct run_state *s, uint64_t value)
 {
@@ -460,16 +462,6 @@ run__finish(
 
 /* ---- Pages ------------------------------------------------------------- */
 
-static uint64_t
-fault_random(uint64_t *rng)
-{
-	uint64_t z = (*rng += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (z ^ z >> 31);
-}
-
 void
 run__faults_reset(struct run_state *s)
 {
@@ -501,7 +493,7 @@ run__page_try(void *arg, uint64_t npages, uint64_t align, uint32_t flags)
 		if (f->mode == TRACE_FAULT_FROM && s->page_calls >= f->k)
 			verdict = 2;
 		if (f->mode == TRACE_FAULT_PROB &&
-		    fault_random(&s->fault_rng[i]) % f->den < f->num)
+		    random_next(&s->fault_rng[i]) % f->den < f->num)
 			verdict = verdict > 1 ? verdict : 1;
 	}
 	return (verdict);

@@ -17,6 +17,7 @@
 
 #include "fiber.h"
 #include "port/port.h"
+#include "util/random.h"
 
 struct sim_thread {
 	struct fiber *fiber;
@@ -48,16 +49,6 @@ static size_t sim_cpu_stride;
 
 /* ---- Choices ----------------------------------------------------------- */
 
-static uint64_t
-sim_random(void)
-{
-	uint64_t z = (sim_rng += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (z ^ z >> 31);
-}
-
 uint32_t
 sim_choose(enum sim_choice kind, uint32_t n)
 {
@@ -66,10 +57,10 @@ sim_choose(enum sim_choice kind, uint32_t n)
 	if (sim_config.mode == SIM_NO_PREEMPTION)
 		return (0);
 	if (kind == SIM_CHOOSE_STAY && sim_config.mode == SIM_STICKY)
-		return ((sim_random() >> 32) * sim_config.sticky >> 32 == 0);
+		return (random_below(&sim_rng, sim_config.sticky) == 0);
 	if (kind == SIM_CHOOSE_STAY)
 		return (1);
-	return ((uint32_t)((sim_random() >> 32) * n >> 32));
+	return (random_below(&sim_rng, n));
 }
 
 /* ---- Threads ----------------------------------------------------------- */

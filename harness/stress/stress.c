@@ -35,6 +35,7 @@
 
 #include "gen/gen.h"
 #include "trace/trace.h"
+#include "util/random.h"
 
 #define USES_MAX   (TRACE_ARGS_MAX + 1)
 #define STUCK_S	   60
@@ -165,7 +166,7 @@ note_life(struct worker *w, const struct life *l)
 static uint64_t
 random_of(struct worker *w)
 {
-	return (gen_random(&w->rng));
+	return (random_next(&w->rng));
 }
 
 static bool

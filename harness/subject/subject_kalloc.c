@@ -29,6 +29,7 @@ static uint32_t types_top;
 static struct malloc_type undeclared; /* what stands for no type */
 static struct subject_config config;
 static char wild_static[64];
+static uint64_t arena; /* address of the budget's first page */
 
 /* Where a panic of the running call goes; threads of the host have their own,
  * fibers one each by number, since a call may be left in the middle. */
@@ -88,6 +89,7 @@ kalloc_subject_boot(const struct subject_config *c)
 		.debug = c->debug,
 	};
 	struct vm_observer o = { on_try, on_alloc, on_free, NULL };
+	struct vm_page_stats vm;
 	int error;
 
 	config = *c;
@@ -96,6 +98,8 @@ kalloc_subject_boot(const struct subject_config *c)
 		return (error);
 	if (c->page_try != NULL)
 		vm_page_observe(&o);
+	vm_page_stats(&vm);
+	arena = (uintptr_t)vm.base;
 	(void)ka_panic_set_handler(on_panic);
 	return (0);
 }
@@ -354,9 +358,7 @@ kalloc_subject_free_pages(void)
 static uint64_t
 kalloc_subject_arena(void)
 {
-	extern char *vm__base(void);
-
-	return ((uintptr_t)vm__base());
+	return (arena);
 }
 
 static const char *

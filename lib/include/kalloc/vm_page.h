@@ -52,6 +52,7 @@ void vm_page_free(void *addr, size_t npages);
 void vm_wait(size_t npages, size_t align, unsigned flags);
 
 struct vm_page_stats {
+	void *base; /* first page of the budget; the others follow it */
 	size_t pages, free, reserve_system, reserve_interrupt;
 	uint64_t allocs, frees, failures, waits;
 };
