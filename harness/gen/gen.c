@@ -322,6 +322,10 @@ draw_weights(struct gen *g)
 		g->size_mix[i] = (uint8_t)below(g, 8);
 	g->zero = below(g, 17);
 	g->nowait = below(g, 17);
+	/* Where pages are few, callers that wait soon all wait: mostly others,
+	 * so that the run goes on; but now and then let them. */
+	if (g->t->header.pages < 1024 * g->t->header.cpus && !one_in(g, 4))
+		g->nowait = 14 + below(g, 3);
 	g->misuse = one_in(g, 2) ? 0 : 16u << below(g, 5);
 	g->live_target = 1 + below(g, 1u << (2 + below(g, 7)));
 }
