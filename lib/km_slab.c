@@ -185,6 +185,9 @@ km__todo(struct km_todo *todo)
 		km__debug_slab(slab, false);
 		vm__free((void *)slab->s_base, VM_SLAB_PAGES);
 	}
+	/* Who looked everywhere meanwhile and found nothing looks again. */
+	if (todo->moved && ka_load(&cpu_shortage, SEQ_CST) != 0)
+		vm__kick();
 	if (KA_UNLIKELY(todo->bad != 0))
 		ka_misuse(KA_WHY_DOUBLE_FREE, (void *)todo->bad,
 		    "%p was freed on two CPUs", (void *)todo->bad);
@@ -333,6 +336,7 @@ km__drain(struct ka_cpu *cpu, struct km_todo *todo)
 
 			ka_store(&e->e_owner, OWNER_REMOTE | head, RELAXED);
 			remote_push(slab, index, head);
+			todo->moved = true;
 		} else {
 			ka_store(&e->e_owner, OWNER_FREE, RELAXED);
 			km__push(cpu, slab, index, todo);
@@ -348,7 +352,13 @@ slab_make_current(struct ka_cpu *cpu, struct ka_slab *slab)
 
 	if (old != &no_slab) {
 		KA_ASSERT(old->s_nfree == 0);
-		slab_state(old, SLAB_FULL);
+		/* Chunks that were never carved must not be forgotten. */
+		if (slab_carve(old)) {
+			slab_state(old, SLAB_PARTIAL);
+			list_insert(&cpu->c_partial[old->s_class].first, old);
+		} else {
+			slab_state(old, SLAB_FULL);
+		}
 	}
 	slab_state(slab, SLAB_CURRENT);
 	cpu__set_slab(cpu, slab->s_class, slab);
@@ -395,6 +405,7 @@ km__adopt(struct ka_cpu *cpu, struct ka_slab *slab, unsigned class,
 		(void)slab_carve(slab);
 	}
 	slab_map(slab->s_base, slab);
+	todo->moved = true;
 	if (cpu->c_slab[class]->s_nfree != 0)
 		slab_retire(cpu, slab, todo);
 	else
@@ -548,6 +559,7 @@ slab_attach(struct ka_slab *slab, struct km_todo *todo)
 {
 	struct ka_cpu *cpu = cpu_at(slab->s_cpu);
 
+	todo->moved = true;
 	cpu__visit(cpu);
 	slab_state(slab, SLAB_PARTIAL);
 	list_insert(&cpu->c_partial[slab->s_class].first, slab);

@@ -97,6 +97,7 @@ extern unsigned km_debug;
 struct km_todo {
 	struct ka_slab *dead;
 	uintptr_t bad;
+	bool moved; /* chunks are to be had that no list had for a while */
 };
 
 KA_INLINE struct ka_slab *

@@ -413,6 +413,39 @@ fail_sleeper(struct model *m, const struct mthread *th, const char *state,
 	model__found(m, "%s", found);
 }
 
+/*
+ * Is there a chunk of the size that the sleeper asks for? Objects of one size
+ * share slabs, so that a slab's run with room beside such an object has one;
+ * whose CPU's it is does not matter (G-5). With debug options chunks are larger
+ * than what is charged: nobody knows.
+ */
+static bool
+chunk_could_be_had(const struct model *m, const struct mthread *th)
+{
+	uint64_t charge = th->charge, granules = charge / GRANULE;
+	uint32_t i;
+
+	if (m->config.debug != 0 || charge == 0 || charge > KA_KMALLOC_MAX ||
+	    th->fail_align != KA_SLAB_SIZE ||
+	    th->fail_pages != KA_SLAB_SIZE / KA_PAGE_SIZE)
+		return (false);
+	for (i = 1; i < m->object.high; i++) {
+		const struct mobject *o = model__object(m, i);
+		const struct mregion *r;
+		const struct mrun *run;
+
+		if (o->state != MOBJECT_LIVE || o->run || o->usable != charge)
+			continue;
+		r = model__region(m, o->addr >> REGION_SHIFT);
+		run = model__run(
+		    m, r->run[o->addr / KA_PAGE_SIZE % REGION_PAGES]);
+		if (run->span == th->fail_pages && run->npages == run->span &&
+		    run->live + granules <= KA_SLAB_SIZE / charge * granules)
+			return (true);
+	}
+	return (false);
+}
+
 /* The thread sleeps and nothing else runs: what does it wait for? */
 static void
 sleeper_is_justified(struct model *m, struct mthread *th)
@@ -424,6 +457,11 @@ sleeper_is_justified(struct model *m, struct mthread *th)
 	if (!th->allocating || !th->page_failed) {
 		fail_sleeper(m, th, "no-cause",
 		    "asleep, and no page allocation of the call failed");
+		return;
+	}
+	if (chunk_could_be_had(m, th)) {
+		fail_sleeper(
+		    m, th, "chunk", "asleep for a chunk that could be had");
 		return;
 	}
 	if (th->page_hard)
