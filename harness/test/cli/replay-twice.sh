@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The same events in two runs, under any schedule (G-10).
-for f in "$ROOT"/corpus/regressions/*; do
+for f in "$ROOT"/corpus/regressions/*.trace; do
 	for seed in 1 2 3; do
 		status replay --twice --perturb $seed "$f"
 	done
