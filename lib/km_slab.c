@@ -237,7 +237,7 @@ slab_retire(struct ka_cpu *cpu, struct ka_slab *slab, struct km_todo *todo)
 	}
 }
 
-/* A chunk's index goes on the stack; its entry is free already. */
+/* A chunk goes on the stack; its entry is free already. */
 void
 km__push(struct ka_cpu *cpu, struct ka_slab *slab, uint32_t index,
     struct km_todo *todo)

@@ -20,11 +20,11 @@
  * 2. Nouns. A *class* is a chunk size. A *slab* is 64 KiB of pages cut into
  *    chunks of one class, owned by one CPU. Chunks are *carved* in batches, so
  *    that a new slab costs nothing. Free carved chunks are on the slab's
- *    *stack* of indices. The *remote list* of a CPU links chunks that others
+ *    *stack* of offsets. The *remote list* of a CPU links chunks that others
  *    freed, through their entries.
  *
  *      arena  | slab 0 | slab 1 | large run ... | free | slab 2 | ...
- *      header | s_key s_nfree s_recip ... | entry 0 | entry 1 | ...
+ *      header | entry 0 | entry 1 | ... | s_key s_nfree s_recip ...
  *      entry  | e_owner: cookie + offset, FREE or REMOTE + next | e_stack |
  *
  *    A type's *cookie* is its id << 16; cookie + offset is what e_owner of an
@@ -32,7 +32,7 @@
  *    may do in a class on a CPU before the limit is tested again.
  *
  * 3. States of a slab: kmalloc_int.h. 1 CURRENT -> 3 FULL when another becomes
- *    current; 3 -> 2 PARTIAL at the first free; 2 -> 1 when the current one is
+ *    current (2 if not all of it was carved); 3 -> 2 PARTIAL at the first free; 2 -> 1 when the current one is
  *    used up; 2 -> 4 FREE or 0 NONE when wholly free; 1 -> 0 by reclaim;
  *    1, 2 -> 5 MOVING -> 2 when another CPU takes it over.
  *
@@ -54,7 +54,10 @@
  *    bury the claim; km__drain() then finds an unmarked entry. s_cpu changes
  *    while chunks are in use; a remote free that went to the former owner is
  *    sent on when it is drained. A claimed chunk keeps its slab from being
- *    wholly free, so that no push meets a dead slab (defect H1).
+ *    wholly free, so that no push meets a dead slab (defect H1). A slab that
+ *    is new or MOVING, and a chunk that is sent on, are on no list for a while:
+ *    who makes them visible while pages are short moves the event count, for
+ *    those who looked meanwhile (G-5).
  *
  * 6. Invariants, checked by kmalloc_audit():
  *    I-KM-1  a slab on a CPU's lists is that CPU's, in the state of the list
