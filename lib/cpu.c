@@ -4,7 +4,8 @@
  *
  * On the host a thread takes the lowest CPU without owner at its first slow
  * path and keeps it until it exits; a CPU whose owner is gone is *parked*: it
- * keeps its partial slabs, which the next owner or anybody in need takes over.
+ * keeps its partial slabs and its magazines, which the next owner or anybody
+ * in need takes over.
  * In the simulation CPUs belong to the schedule and are always open to it.
  */
 #include "cpu.h"
@@ -31,6 +32,7 @@ static struct ka_mutex cpu_lock = KA_MUTEX_INITIALIZER; /* c_owned */
 /* What threads without a CPU of their own have: closed, and of no system, so
  * that it outlives them all. */
 static struct ka_cpu cpu_void = { .c_key = CPU_KEY_CLOSED,
+	.c_slot = CPU_SLOT_NONE,
 	.c_fast = { [0 ... KM_CLASSES] = &kmalloc_no_slab } };
 __thread struct ka_cpu *ka_tls_cpu KA_TLS_MODEL = &cpu_void;
 static __thread unsigned cpu_epoch_self;
@@ -95,6 +97,7 @@ cpu_init(struct ka_cpu *cpu, unsigned index)
 
 	memset(cpu, 0, sizeof(*cpu));
 	cpu->c_index = (uint16_t)index;
+	cpu->c_slot = (index + 1) * CPU_SLOT_STRIDE;
 	cpu->c_spare = index == cpu_count;
 	cpu->c_key = CPU_KEY_CLOSED;
 	for (i = 0; i <= KM_CLASSES; i++)
@@ -237,14 +240,20 @@ cpu_wait_section(struct ka_cpu *cpu)
 }
 
 void
+cpu__exclude(struct ka_cpu *cpu)
+{
+	if (cpu->c_spare)
+		return;
+	ka_fence_heavy();
+	cpu_wait_section(cpu);
+}
+
+void
 cpu__visit(struct ka_cpu *cpu)
 {
 	ka_mutex_lock(&cpu->c_lock);
 	cpu_close(cpu);
-	if (!cpu->c_spare) {
-		ka_fence_heavy();
-		cpu_wait_section(cpu);
-	}
+	cpu__exclude(cpu);
 }
 
 void

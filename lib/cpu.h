@@ -15,8 +15,9 @@
  * again; visitors never do. While pages are short (cpu_shortage) CPUs stay
  * closed, so that every free looks for waiters.
  *
- * Lock order: 1. c_lock of one CPU  2. the page layer's. Two c_locks are never
- * held together. In a section no lock is taken and nothing blocks.
+ * Lock order: 1. the depot's of one cache (magazine.h)  2. c_lock of one CPU
+ * 3. the page layer's. Two c_locks are never held together. In a section no
+ * lock is taken and nothing blocks.
  */
 #ifndef KA_CPU_H
 #define KA_CPU_H
@@ -28,6 +29,9 @@
 #define KM_CLASS_NONE	 64u /* size 0: always the empty slab */
 #define KM_CLASSES_DEBUG 65u /* first class of debug slabs */
 #define KM_CLASSES_ALL	 (KM_CLASSES_DEBUG + KM_CLASSES)
+
+#define CPU_SLOT_STRIDE 64u /* of the CPUs' parts of a cache */
+#define CPU_SLOT_NONE	0u  /* always closed */
 
 #define CPU_KEY_CLOSED 0xffffu /* matches no slab */
 #define SLAB_KEY_SLOW  0xfffeu /* matches no CPU */
@@ -67,6 +71,9 @@ struct ka_cpu {
 	uint8_t c_spare; /* the CPU of threads without one */
 	uint16_t c_key;	 /* own index, or CPU_KEY_CLOSED */
 	uint16_t c_index;
+	/* Its part of every cache of pointers, in bytes (magazine.h), or
+	 * CPU_SLOT_NONE: of no system. */
+	uint32_t c_slot;
 	/* Owner under c_lock, and visitors. */
 	struct ka_slab *c_slab[KM_CLASSES_ALL]; /* current one of each class */
 	char *c_use;				/* its part of the statistics */
@@ -120,6 +127,9 @@ void cpu__unlock_self(struct ka_cpu *);
 /* Another CPU: closed and its owner excluded, until cpu__leave. */
 void cpu__visit(struct ka_cpu *);
 void cpu__leave(struct ka_cpu *);
+/* The second half of a visit that closes something else of the CPU: the caller
+ * holds c_lock and has made the store that the fast paths look at. */
+void cpu__exclude(struct ka_cpu *);
 /* Every section that was entered before has ended when it returns. */
 void cpu__rendezvous(void);
 

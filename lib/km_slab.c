@@ -7,13 +7,16 @@
 
 #include <string.h>
 
+#include "zone_int.h"
+
 #define CARVE_BATCH 32u
 
 struct ka_slab *km_slab_of[65536];
 unsigned km_slabs_keep;
 
 struct ka_slab kmalloc_no_slab = { .s_key = SLAB_KEY_SLOW,
-	.s_full = SLAB_NOT_FULL };
+	.s_full = SLAB_NOT_FULL,
+	.s_class = KM_CLASSES_ALL };
 #define no_slab kmalloc_no_slab
 
 static char *slab_base; /* of the headers */
@@ -38,12 +41,6 @@ km__slab_reserve(size_t slots)
 	slab_base =
 	    ka_os_reserve(KA_OS_SLABS, slab_bytes, KA_PAGE_SIZE, &fresh);
 	return (slab_base == NULL ? -1 : 0);
-}
-
-static size_t
-slab_slot(const struct ka_slab *slab)
-{
-	return ((size_t)((const char *)slab - slab_base) / KM_SLAB_STRIDE);
 }
 
 static struct ka_slab *
@@ -159,6 +156,7 @@ slab_create(void *addr)
 
 	KA_ASSERT(slab->s_state == SLAB_NONE);
 	slab->s_base = (uintptr_t)addr;
+	slab->s_handle = (uint32_t)slot * SLAB_CHUNKS_MAX;
 	ka_store(&slab->s_key, slab->s_base + SLAB_KEY_SLOW, RELAXED);
 	slab->s_trail = NULL;
 	slab->s_size = 0;
@@ -273,43 +271,13 @@ km__unused(struct ka_cpu *cpu, unsigned class, struct km_todo *todo)
 	slab_destroy(slab, todo);
 }
 
-static uint32_t
-remote_handle(const struct ka_slab *slab, uint32_t index)
-{
-	return ((uint32_t)slab_slot(slab) << 13 | index);
-}
-
-/*
- * The lock-free half of a remote free: the entry is claimed already and holds
- * `head` as its link; see kmalloc.c section 5.
- */
-static void
-remote_push(struct ka_slab *slab, uint32_t index, uint32_t head)
-{
-	struct ka_cpu *target = cpu_at(ka_load(&slab->s_cpu, ACQUIRE));
-	uint32_t seen = head;
-
-	while (!ka_cas(&target->c_remote, &seen, remote_handle(slab, index)))
-		ka_store(&slab->s_entry[index].e_owner, OWNER_REMOTE | seen,
-		    RELAXED);
-}
-
-bool
-km__remote_free(struct ka_slab *slab, uint32_t index, uint32_t owner)
-{
-	struct ka_cpu *target = cpu_at(ka_load(&slab->s_cpu, ACQUIRE));
-	uint32_t head = ka_load(&target->c_remote, ACQUIRE);
-
-	if (!ka_cas(&slab->s_entry[index].e_owner, &owner, OWNER_REMOTE | head))
-		return (false);
-	remote_push(slab, index, head);
-	return (true);
-}
-
 /*
  * Takes the whole remote list at once. A chunk whose slab has moved to another
- * CPU since is sent on. An entry that is not marked was freed twice at the
- * same time, here and remotely: the rest of the list is lost with it.
+ * CPU since is sent on. A chunk that was freed twice at one time may be on the
+ * list and elsewhere, or twice on it, so that it is not marked when it is met
+ * the second time: the rest of the list is lost with it. Nor does this go round
+ * for ever if such chunks are sent on: the links that they get lead to what was
+ * sent before them.
  */
 void
 km__drain(struct ka_cpu *cpu, struct km_todo *todo)
@@ -320,7 +288,7 @@ km__drain(struct ka_cpu *cpu, struct km_todo *todo)
 		return;
 	handle = ka_xchg(&cpu->c_remote, CPU_REMOTE_NONE);
 	while (handle != CPU_REMOTE_NONE) {
-		struct ka_slab *slab = slab_of_slot(handle >> 13);
+		struct ka_slab *slab = slab_of_slot(handle / SLAB_CHUNKS_MAX);
 		uint32_t index = handle & (SLAB_CHUNKS_MAX - 1);
 		struct slab_entry *e = &slab->s_entry[index];
 
@@ -335,7 +303,7 @@ km__drain(struct ka_cpu *cpu, struct km_todo *todo)
 			uint32_t head = ka_load(&to->c_remote, ACQUIRE);
 
 			ka_store(&e->e_owner, OWNER_REMOTE | head, RELAXED);
-			remote_push(slab, index, head);
+			km_remote_push(to, slab, index, head);
 			todo->moved = true;
 		} else {
 			ka_store(&e->e_owner, OWNER_FREE, RELAXED);
@@ -364,7 +332,12 @@ slab_make_current(struct ka_cpu *cpu, struct ka_slab *slab)
 	cpu__set_slab(cpu, slab->s_class, slab);
 }
 
-/* Makes c_slab[class] have a free chunk, out of what the CPU has. */
+/*
+ * Makes c_slab[class] have a free chunk, out of what the CPU has. Draining the
+ * remote list takes its line away from those who free here: it comes after
+ * partial slabs, and when it has brought little a batch is carved as well, so
+ * that next time there is more of it.
+ */
 bool
 km__fill(struct ka_cpu *cpu, unsigned class, struct km_todo *todo)
 {
@@ -372,13 +345,16 @@ km__fill(struct ka_cpu *cpu, unsigned class, struct km_todo *todo)
 
 	if (slab->s_nfree != 0)
 		return (true);
-	km__drain(cpu, todo);
-	slab = cpu->c_slab[class];
-	if (slab->s_nfree != 0)
-		return (true);
-	if (slab != &no_slab && slab_carve(slab))
-		return (true);
 	slab = cpu->c_partial[class].first;
+	if (slab == NULL) {
+		km__drain(cpu, todo);
+		slab = cpu->c_slab[class];
+		if (slab->s_nfree < CARVE_BATCH && slab != &no_slab)
+			(void)slab_carve(slab);
+		if (slab->s_nfree != 0)
+			return (true);
+		slab = cpu->c_partial[class].first;
+	}
 	if (slab != NULL) {
 		list_remove(slab);
 		slab_make_current(cpu, slab);
@@ -602,6 +578,14 @@ slab_steal(unsigned class, bool all)
 	return (slab != NULL);
 }
 
+bool
+km__collect(size_t size, const struct malloc_type *type)
+{
+	return (size <= KA_KMALLOC_MAX &&
+	    slab_steal(
+		km__debug_class(km_class_of[size], type->ks_debug), true));
+}
+
 static unsigned
 km_depth(int flags)
 {
@@ -630,6 +614,7 @@ km_pages_wait(
 	for (;;) {
 		event = vm__event();
 		(void)slab_reclaim_all();
+		(void)zone__reclaim_all();
 		addr = vm__alloc(npages, align, depth, &verdict);
 		if (addr != NULL)
 			break;

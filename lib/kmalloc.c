@@ -41,18 +41,19 @@
  *    lock: the remote list, carving, a partial slab, a kept one; then, with
  *    nothing locked, CPUs without owner, pages, and waiting (km_slab.c).
  *    Free: the slab from the address, its key against the CPU's, the entry's
- *    owner, push. Another CPU's chunk: claim the entry by compare-and-swap,
- *    link it to the owner's remote list by another.
+ *    owner, push. Another CPU's chunk: claim the entry, link it to the
+ *    owner's remote list by compare-and-swap.
  *    Large: vm_info of the first page has the owner; claimed by
  *    compare-and-swap on any CPU.
  *
  * 5. Concurrency. cpu.h: a CPU's slabs belong to its section (fast) or its
  *    lock (slow); never both at once, since slow paths enter the section and
- *    visitors close the CPU. e_owner of an allocated chunk is changed by its
- *    owner CPU with a plain store and by others with compare-and-swap: when
- *    the same chunk is freed twice at one time, here and there, the store may
- *    bury the claim; km__drain() then finds an unmarked entry. s_cpu changes
- *    while chunks are in use; a remote free that went to the former owner is
+ *    visitors close the CPU. e_owner of an allocated chunk is changed with
+ *    a plain store, here and there: a compare-and-swap would be half of a
+ *    remote free's time. When the same chunk is freed twice at one time, one
+ *    store may bury the other; then the chunk is on a stack and on a remote
+ *    list, or twice on one: km__drain() finds an entry that is not marked as
+ *    remote. s_cpu changes while chunks are in use; a remote free that went to the former owner is
  *    sent on when it is drained. A claimed chunk keeps its slab from being
  *    wholly free, so that no push meets a dead slab (defect H1). A slab that
  *    is new or MOVING, and a chunk that is sent on, are on no list for a while:
@@ -94,6 +95,8 @@ unsigned km_debug;
  */
 #define KM_NOT_FAST (2u | ~(unsigned)KM_FAST_FLAGS)
 
+static void km_free_other(void *, struct malloc_type *, struct ka_cpu *,
+    struct ka_slab *) KA_NOINLINE;
 static void km_free_slow(void *, struct malloc_type *) KA_NOINLINE;
 static void *km_alloc_slow(size_t, struct malloc_type *, int) KA_NOINLINE;
 
@@ -193,13 +196,18 @@ kfree(void *p, struct malloc_type *type)
 	uint64_t off = (uintptr_t)p & (KA_SLAB_SIZE - 1), index, n;
 	uint32_t cookie;
 
-	if (KA_UNLIKELY(KM_PEEK(slab->s_key) != km_key(p, &cpu->c_key)))
-		goto slow;
+	if (KA_UNLIKELY(KM_PEEK(slab->s_key) != km_key(p, &cpu->c_key))) {
+		km_free_other(p, type, cpu, slab);
+		return;
+	}
 	index = off * slab->s_recip >> 32;
 	cookie = type->ks_cookie;
 	if (KA_UNLIKELY(KM_PEEK(slab->s_entry[index].e_owner) !=
-		(uint32_t)off + cookie))
-		goto slow;
+		(uint32_t)off + cookie)) {
+		ka_section_exit(cpu);
+		km_free_slow(p, type);
+		return;
+	}
 	ka_store(&slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
 	KM_ADD(*(uint64_t *)(void *)(slab->s_use + KM_USE_FREED + cookie), 1);
 	n = slab->s_nfree;
@@ -211,10 +219,6 @@ kfree(void *p, struct malloc_type *type)
 		return;
 	}
 	ka_section_exit(cpu);
-	return;
-slow:
-	ka_section_exit(cpu);
-	km_free_slow(p, type);
 }
 
 /* ---- Slow paths ------------------------------------------------------- */
@@ -517,11 +521,13 @@ km_misused(const void *p, const char *caller)
 			why = KA_WHY_WRONG_TYPE;
 	} else if (info != NULL) {
 		owner = ka_load(&info->owner, RELAXED);
-		if (owner == VM_OWNER_TAIL ||
-		    (owner != VM_OWNER_NONE && owner != VM_OWNER_RUN &&
-			(uintptr_t)p % KA_PAGE_SIZE != 0))
+		if (owner == VM_OWNER_NONE || owner == VM_OWNER_RUN ||
+		    owner == VM_OWNER_ZONE)
+			why = KA_WHY_FOREIGN;
+		else if (owner == VM_OWNER_TAIL ||
+		    (uintptr_t)p % KA_PAGE_SIZE != 0)
 			why = KA_WHY_INTERIOR;
-		else if (owner != VM_OWNER_NONE && owner != VM_OWNER_RUN)
+		else
 			why = KA_WHY_WRONG_TYPE;
 	}
 	have_trail = km__debug_trail(p, &trail);
@@ -595,21 +601,23 @@ km_free_remote(struct ka_slab *slab, const void *p, struct malloc_type *type,
 	struct ka_cpu *cpu = spare ? cpu__lock_self() : ka_section_enter();
 	uint32_t off = (uintptr_t)p & (KA_SLAB_SIZE - 1);
 	uint32_t index = km_index(slab, (uintptr_t)p);
-	uint32_t owner = ka_load(&slab->s_entry[index].e_owner, RELAXED);
-	unsigned class;
+	uint32_t owner = off + type->ks_cookie;
+	unsigned class = slab->s_class;
 
-	if (owner == off + type->ks_cookie) {
+	if (class < KM_CLASSES) {
+		done = km_remote_free(
+		    cpu_at(ka_load(&slab->s_cpu, ACQUIRE)), slab, index, owner);
+	} else if (ka_load(&slab->s_entry[index].e_owner, RELAXED) == owner) {
 		class = km_charged_class(slab, index);
-		if (slab->s_class >= KM_CLASSES_DEBUG)
-			*ret_why = km__debug_free(
-			    slab, index, type->ks_debug, cpu->c_index);
-		if (*ret_why != KA_WHY_NONE) {
-			done = true;
-		} else if (km__remote_free(slab, index, owner)) {
-			km_count_free(cpu, type, class);
-			done = true;
-		}
+		*ret_why =
+		    km__debug_free(slab, index, type->ks_debug, cpu->c_index);
+		if (*ret_why == KA_WHY_NONE)
+			done = km_remote_free_debug(slab, index, owner);
 	}
+	if (done)
+		km_count_free(cpu, type, class);
+	else
+		done = *ret_why != KA_WHY_NONE;
 	if (spare)
 		cpu__unlock_self(cpu);
 	else
@@ -668,6 +676,33 @@ km_free_slow(void *p, struct malloc_type *type)
 	    ka_load(&info->owner, ACQUIRE) != type->ks_cookie)
 		km_misused(p, "kfree");
 	km_free_large(p, type, type->ks_cookie, info);
+}
+
+/*
+ * Not for the caller's fast path, whose section this leaves. The usual remote
+ * free is here: a chunk without debug options, by a caller that has a CPU.
+ */
+static void
+km_free_other(
+    void *p, struct malloc_type *type, struct ka_cpu *cpu, struct ka_slab *slab)
+{
+	uint32_t off = (uintptr_t)p & (KA_SLAB_SIZE - 1);
+	unsigned class = slab->s_class, at = ka_load(&slab->s_cpu, ACQUIRE);
+
+	if (KA_LIKELY(cpu->c_slot != CPU_SLOT_NONE) &&
+	    KA_LIKELY(slab->s_base == (uintptr_t)p - off) &&
+	    KA_LIKELY(class < KM_CLASSES) && KA_LIKELY(type != NULL) &&
+	    KA_LIKELY(at != cpu->c_index) &&
+	    KA_LIKELY(km_remote_free(cpu_at(at), slab,
+		km_index(slab, (uintptr_t)p), off + type->ks_cookie))) {
+		km_count_free(cpu, type, class);
+		ka_section_exit(cpu);
+		if (KA_UNLIKELY(ka_load(&cpu_shortage, SEQ_CST) != 0))
+			vm__kick();
+		return;
+	}
+	ka_section_exit(cpu);
+	km_free_slow(p, type);
 }
 
 /* ---- The rest of the interface ---------------------------------------- */

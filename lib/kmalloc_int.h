@@ -59,18 +59,22 @@ struct slab_entry {
  */
 struct ka_slab {
 	struct slab_entry s_entry[SLAB_CHUNKS_MAX + 1];
+	/* What other CPUs read when they free a chunk: changes seldom. */
 	uint64_t s_key __attribute__((aligned(128))); /* s_base plus the CPU's
 	                     key, or SLAB_KEY_SLOW */
 	char *s_use;	  /* the CPU's counter of this class, less a cookie */
 	uintptr_t s_base; /* first byte of the slab's pages */
-	uint64_t s_nfree; /* chunks on the stack */
-	uint64_t s_full;  /* a free that makes s_nfree this is slow */
 	uint32_t s_recip; /* 2^32 / s_size, rounded up */
 	uint32_t s_size;  /* of a chunk */
+	uint32_t s_max;	  /* chunks in all */
 	uint16_t s_class;
 	uint16_t s_cpu;	   /* whose it is */
+	uint32_t s_handle; /* of its chunk 0, in remote lists */
+	/* What the owner changes all the time. */
+	uint64_t s_nfree
+	    __attribute__((aligned(128))); /* chunks on the stack */
+	uint64_t s_full;   /* a free that makes s_nfree this is slow */
 	uint32_t s_carved; /* chunks that were ever on the stack */
-	uint32_t s_max;	   /* chunks in all */
 	uint8_t s_state;
 	struct ka_slab *s_next, **s_prev; /* on a list */
 	struct ka_trail *s_trail;	  /* KA_DEBUG_AUDIT: one a chunk */
@@ -114,6 +118,55 @@ km_index(const struct ka_slab *slab, uintptr_t addr)
 		32));
 }
 
+/*
+ * Links a chunk to the remote list of a CPU, which is, or was, its own. Its entry is claimed already and
+ * has `head` as its link; see kmalloc.c section 5.
+ */
+KA_INLINE void
+km_remote_push(
+    struct ka_cpu *target, struct ka_slab *slab, uint32_t index, uint32_t head)
+{
+	uint32_t seen = head;
+
+	while (!ka_cas(&target->c_remote, &seen, slab->s_handle + index))
+		ka_store(&slab->s_entry[index].e_owner, OWNER_REMOTE | seen,
+		    RELAXED);
+}
+
+/*
+ * Frees a chunk that `owner` still owns to its CPU: lock-free, in the section
+ * of the caller. False: it is not owned so any more. The claim is a plain store:
+ * two who free one chunk at one time may both make it, and km__drain() finds
+ * out.
+ */
+KA_INLINE bool
+km_remote_free(
+    struct ka_cpu *target, struct ka_slab *slab, uint32_t index, uint32_t owner)
+{
+	struct slab_entry *e = &slab->s_entry[index];
+	uint32_t head;
+
+	head = ka_load(&target->c_remote, ACQUIRE);
+	if (KA_UNLIKELY(ka_load(&e->e_owner, RELAXED) != owner))
+		return (false);
+	ka_store(&e->e_owner, OWNER_REMOTE | head, RELAXED);
+	km_remote_push(target, slab, index, head);
+	return (true);
+}
+
+/* The same, of a chunk with debug options: claimed for good. */
+KA_INLINE bool
+km_remote_free_debug(struct ka_slab *slab, uint32_t index, uint32_t owner)
+{
+	struct ka_cpu *target = cpu_at(ka_load(&slab->s_cpu, ACQUIRE));
+	uint32_t head = ka_load(&target->c_remote, ACQUIRE);
+
+	if (!ka_cas(&slab->s_entry[index].e_owner, &owner, OWNER_REMOTE | head))
+		return (false);
+	km_remote_push(target, slab, index, head);
+	return (true);
+}
+
 /* Counters that only the owner writes and anybody reads. */
 #ifdef KA_TSAN
 #define KM_ADD(x, n)                                                           \
@@ -147,13 +200,13 @@ void km__adopt(
 void km__unused(struct ka_cpu *, unsigned class, struct km_todo *);
 void km__drain(struct ka_cpu *, struct km_todo *);
 void km__todo(struct km_todo *);
-/* Claims a chunk that `owner` still owns for its CPU: lock-free, in the
- * section of the caller. False: it is not owned so any more. */
-bool km__remote_free(struct ka_slab *, uint32_t index, uint32_t owner);
 /* The same, but with nothing locked. */
 struct ka_slab *km__slab_get(unsigned class, int flags, bool *ret_again);
 void km__whole(struct ka_slab *);
 size_t km__reclaim(struct ka_cpu *, struct km_todo *);
+/* Looks for a free chunk for such a request on all CPUs, and moves its slab to
+ * the caller's: for who waits for pages. */
+bool km__collect(size_t size, const struct malloc_type *);
 void *km__pages(size_t npages, size_t align, int flags);
 void km__slab_halt(void);
 int km__slab_reserve(size_t slots);

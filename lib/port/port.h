@@ -36,6 +36,17 @@
  *   ka_chan_sleep(chan, mutex)  atomically unlocks, sleeps, locks again; may
  *                               wake for no reason
  *   ka_chan_wake_all(chan)      with the mutex held
+ *   struct ka_spin   ka_spin_init ka_spin_lock ka_spin_unlock: for a few
+ *                    instructions, where a mutex would cost more than they do;
+ *                    nothing else is locked and nobody sleeps under it
+ *   bool ka_spin_try(spin)      false only if somebody else has it
+ *
+ * Threads of the library itself.
+ *   struct ka_thread
+ *   int ka_thread_start(thread, name, fn, arg)  0 or an errno; ends when fn
+ *                               returns
+ *   ka_thread_join(thread)      waits for that; once for each start
+ *   bool ka_thread_is_self(thread)
  *
  * Memory and the rest.
  *   void *ka_os_reserve(use, bytes, align, bool *fresh)  address space; NULL
@@ -44,6 +55,8 @@
  *   ka_os_release(use, p, bytes)
  *   ka_os_map(bytes), ka_os_unmap(p, bytes)  zeroed memory, any number of times
  *   unsigned ka_os_cpus(void)   CPUs online
+ *   uint64_t ka_os_seconds(void)  since some time in the past; in the
+ *                               simulation time stands still
  *   unsigned ka_os_backtrace(void **frames, unsigned max)
  *   void ka_os_write_error(const char *line)        to standard error
  *   void ka_os_abort(void)
@@ -69,6 +82,8 @@ enum ka_os_use {
 	KA_OS_BITMAPS,
 	KA_OS_DIRTY,
 	KA_OS_SLABS,
+	KA_OS_ZONE_WORDS,
+	KA_OS_ZONE_SLABS,
 	KA_OS_USE_COUNT
 };
 

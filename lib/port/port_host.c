@@ -5,16 +5,31 @@
 
 #include <execinfo.h>
 #include <linux/membarrier.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static pthread_once_t port_once = PTHREAD_ONCE_INIT;
 static pthread_key_t port_exit_key;
 static void (*port_exit_fn)(struct ka_cpu *);
 static bool port_have_membarrier;
+
+#define PORT_SPIN_MAX 64u /* of port_relax(): some microseconds */
+
+static void
+port_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}
 
 static void
 port_thread_exit(void *cpu)
@@ -45,6 +60,74 @@ ka_port_bind(struct ka_cpu *cpu, bool spare)
 	(void)pthread_once(&port_once, port_init);
 	ka_tls_cpu = cpu;
 	(void)pthread_setspecific(port_exit_key, spare ? NULL : cpu);
+}
+
+void
+ka_mutex_init(struct ka_mutex *m, const char *name)
+{
+	pthread_mutexattr_t attr;
+
+	(void)name;
+	(void)pthread_mutexattr_init(&attr);
+	(void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	(void)pthread_mutex_init(&m->m, &attr);
+	(void)pthread_mutexattr_destroy(&attr);
+}
+
+/*
+ * Longer and longer pauses between looks: the holder keeps the line, and does
+ * what else it has to do under the lock meanwhile. It may have been preempted,
+ * so that in the end the processor is given away.
+ */
+void
+ka_spin_wait(struct ka_spin *s)
+{
+	unsigned i, pauses = 1;
+
+	do {
+		while (ka_load(&s->busy, RELAXED) != 0) {
+			for (i = 0; i < pauses; i++)
+				port_relax();
+			if (pauses < PORT_SPIN_MAX)
+				pauses *= 2;
+			else
+				(void)sched_yield();
+		}
+	} while (ka_xchg(&s->busy, 1) != 0);
+}
+
+static void *
+port_thread_main(void *arg)
+{
+	struct ka_thread *t = arg;
+
+	t->fn(t->arg);
+	return (NULL);
+}
+
+/* Signals are the program's: none is delivered here. */
+int
+ka_thread_start(
+    struct ka_thread *t, const char *name, void (*fn)(void *), void *arg)
+{
+	sigset_t all, old;
+	int error;
+
+	t->fn = fn;
+	t->arg = arg;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	error = pthread_create(&t->t, NULL, port_thread_main, t);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error == 0)
+		(void)pthread_setname_np(t->t, name);
+	return (error);
+}
+
+void
+ka_thread_join(struct ka_thread *t)
+{
+	(void)pthread_join(t->t, NULL);
 }
 
 #ifndef KA_TSAN
@@ -134,6 +217,15 @@ ka_os_cpus(void)
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
 	return (n < 1 ? 1 : (unsigned)n);
+}
+
+uint64_t
+ka_os_seconds(void)
+{
+	struct timespec t = { 0, 0 };
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((uint64_t)t.tv_sec);
 }
 
 unsigned

@@ -117,12 +117,9 @@ struct ka_chan {
 		PTHREAD_MUTEX_INITIALIZER                                      \
 	}
 
-KA_INLINE void
-ka_mutex_init(struct ka_mutex *m, const char *name)
-{
-	(void)name;
-	(void)pthread_mutex_init(&m->m, NULL);
-}
+/* Held for less time than it takes to sleep: whoever finds it taken spins for a
+ * while first. */
+void ka_mutex_init(struct ka_mutex *, const char *name);
 
 KA_INLINE void
 ka_mutex_fini(struct ka_mutex *m)
@@ -174,6 +171,54 @@ ka_chan_wake_all(struct ka_chan *c)
 	(void)pthread_cond_broadcast(&c->c);
 }
 
+struct ka_spin {
+	uint32_t busy;
+};
+
+KA_INLINE void
+ka_spin_init(struct ka_spin *s, const char *name)
+{
+	(void)name;
+	s->busy = 0;
+}
+
+void ka_spin_wait(struct ka_spin *);
+
+KA_INLINE bool
+ka_spin_try(struct ka_spin *s)
+{
+	return (ka_xchg(&s->busy, 1) == 0);
+}
+
+KA_INLINE void
+ka_spin_lock(struct ka_spin *s)
+{
+	if (KA_UNLIKELY(!ka_spin_try(s)))
+		ka_spin_wait(s);
+}
+
+KA_INLINE void
+ka_spin_unlock(struct ka_spin *s)
+{
+	ka_store(&s->busy, 0, RELEASE);
+}
+
+struct ka_thread {
+	pthread_t t;
+	void (*fn)(void *);
+	void *arg;
+};
+
+int ka_thread_start(
+    struct ka_thread *, const char *name, void (*fn)(void *), void *arg);
+void ka_thread_join(struct ka_thread *);
+
+KA_INLINE bool
+ka_thread_is_self(const struct ka_thread *t)
+{
+	return (pthread_equal(t->t, pthread_self()) != 0);
+}
+
 /* Called by the backend when a thread that has a CPU exits. */
 void ka_port_on_exit(void (*fn)(struct ka_cpu *));
 /* Makes the calling thread's CPU cpu. The spare CPU needs no exit call. */
@@ -185,6 +230,7 @@ void ka_os_release(enum ka_os_use, void *p, size_t bytes);
 void *ka_os_map(size_t bytes);
 void ka_os_unmap(void *p, size_t bytes);
 unsigned ka_os_cpus(void);
+uint64_t ka_os_seconds(void);
 unsigned ka_os_backtrace(void **frames, unsigned max);
 void ka_os_write_error(const char *line);
 void ka_os_abort(void) __attribute__((noreturn));

@@ -199,6 +199,52 @@ ka_chan_fini(struct ka_chan *c)
 void ka_chan_sleep(struct ka_chan *, struct ka_mutex *);
 void ka_chan_wake_all(struct ka_chan *);
 
+/* Who spins is not runnable either. */
+struct ka_spin {
+	struct ka_mutex m;
+};
+
+KA_INLINE void
+ka_spin_init(struct ka_spin *s, const char *name)
+{
+	ka_mutex_init(&s->m, name);
+}
+
+KA_INLINE void
+ka_spin_lock(struct ka_spin *s)
+{
+	ka_mutex_lock(&s->m);
+}
+
+KA_INLINE bool
+ka_spin_try(struct ka_spin *s)
+{
+	ka_mutex_lock(&s->m);
+	return (true);
+}
+
+KA_INLINE void
+ka_spin_unlock(struct ka_spin *s)
+{
+	ka_mutex_unlock(&s->m);
+}
+
+/* A thread of the library is one more fiber. Outside of any, joining forgets
+ * it: it goes with the run. */
+struct ka_thread {
+	uint32_t id;
+};
+
+int ka_thread_start(
+    struct ka_thread *, const char *name, void (*fn)(void *), void *arg);
+void ka_thread_join(struct ka_thread *);
+
+KA_INLINE bool
+ka_thread_is_self(const struct ka_thread *t)
+{
+	return (t->id >> 16 == ka_sim_self);
+}
+
 /* Virtual CPUs are the simulation's: nothing to bind, no thread exits. */
 void ka_sim_cpus(struct ka_cpu *first, size_t stride, unsigned n);
 
@@ -208,6 +254,11 @@ void ka_os_release(enum ka_os_use, void *p, size_t bytes);
 void *ka_os_map(size_t bytes);
 void ka_os_unmap(void *p, size_t bytes);
 unsigned ka_os_cpus(void);
+KA_INLINE uint64_t
+ka_os_seconds(void)
+{
+	return (0);
+}
 unsigned ka_os_backtrace(void **frames, unsigned max);
 void ka_os_write_error(const char *line);
 void ka_os_abort(void) __attribute__((noreturn));

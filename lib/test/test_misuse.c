@@ -395,6 +395,42 @@ simultaneous_double_free_is_seen_at_the_drain(void **state)
 	halt();
 }
 
+/*
+ * Two others free a chunk at one time: one claim buries the other, and the
+ * remote list has a loop. Also when the slab has moved meanwhile, so that what
+ * is on the list is sent on.
+ */
+static void
+simultaneous_remote_frees_are_seen_at_the_drain(void **state)
+{
+	struct ka_slab *slab;
+	uint32_t owner;
+	char *p, *q, *r;
+	unsigned to;
+
+	(void)state;
+	for (to = 0; to < 2; to++) {
+		boot(&two_cpus);
+		p = kmalloc(8192, M_MINE, M_WAITOK);
+		q = kmalloc(8192, M_MINE, M_WAITOK);
+		r = kmalloc(8192, M_MINE, M_WAITOK);
+		slab = km_slab_at(p);
+		owner = slab->s_entry[0].e_owner;
+		thread_run(free_mine, p);
+		slab->s_entry[0].e_owner = owner;
+		thread_run(free_mine, p);
+		slab->s_cpu = (uint16_t)to;
+		assert_why(DOUBLE_FREE, (void)kmalloc_trim());
+		assert_ptr_equal(caught.addr, p);
+		slab->s_cpu = 0;
+		/* One free too many was counted: r goes uncounted. */
+		slab->s_entry[2].e_owner = OWNER_FREE;
+		slab->s_entry[slab->s_nfree++].e_stack = (uint16_t)(uintptr_t)r;
+		kfree(q, M_MINE);
+		halt();
+	}
+}
+
 /* ---- Interior and foreign pointers ------------------------------------ */
 
 static void
@@ -664,6 +700,8 @@ main(void)
 		cmocka_unit_test(double_free_is_seen_on_a_remote_cpu),
 		cmocka_unit_test(freed_pages_are_free_or_foreign),
 		cmocka_unit_test(simultaneous_double_free_is_seen_at_the_drain),
+		cmocka_unit_test(
+		    simultaneous_remote_frees_are_seen_at_the_drain),
 		cmocka_unit_test(pointers_into_objects_are_interior),
 		cmocka_unit_test(pointers_from_elsewhere_are_foreign),
 		cmocka_unit_test(a_chunk_never_given_out_is_foreign),

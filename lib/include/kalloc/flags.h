@@ -53,6 +53,40 @@
 #define KA_DEBUG_AUDIT	 0x04 /* remember the last alloc and free */
 #define KA_DEBUG_ALL	 0x07
 
+/* mpipe_init() */
+#define MPF_CACHEDATA 0x0001 /* contents are kept; fresh buffers are zero */
+#define MPF_NOZERO    0x0002 /* contents are kept; nothing is zeroed */
+#define MPF_INT	      0x0004 /* growth may use the page reserves */
+#define MPF_CALLBACK  0x0010 /* mpipe_alloc_callback() may be used */
+#define MPF_VALID     0x0017
+
+/* uma_zcreate() */
+#define UMA_ZONE_ZINIT	0x0002 /* accepted: items are zero at first anyhow */
+#define UMA_ZONE_NOFREE 0x0020 /* slabs never go back, but at zdestroy */
+#define UMA_ZONE_NOBUCKET                                                      \
+	0x0400 /* no caches: every call takes the slab's lock */
+#define UMA_ZONE_VALID 0x0422
+
+#define UMA_ALIGN_PTR	7u
+#define UMA_ALIGN_LONG	7u
+#define UMA_ALIGN_INT	3u
+#define UMA_ALIGN_SHORT 1u
+#define UMA_ALIGN_CHAR	0u
+#define UMA_ALIGN_CACHE (KA_CACHE_LINE - 1)
+#define UMA_SIZE_MAX	(1u << 20) /* of an item (ZN-13) */
+
+/* uma_zone_reclaim() */
+#define UMA_RECLAIM_DRAIN     1
+#define UMA_RECLAIM_DRAIN_CPU 2
+#define UMA_RECLAIM_TRIM      3
+
+/* zinit(), with the lineage's values */
+#define ZONE_INTERRUPT	 0x0001
+#define ZONE_PANICFAIL	 0x0002
+#define ZONE_USE_RESERVE 0x0020
+#define ZONE_DESTROYABLE 0x0040
+#define ZONE_VALID	 0x0063
+
 /* Why ka_panic() was called (G-3). Order is part of the trace format. */
 #define KA_WHY_TABLE(X)                                                        \
 	X(NONE, "none", "no panic")                                            \
@@ -71,6 +105,8 @@
 	X(POISON, "poison", "a free object was written")                       \
 	X(BAD_ARG, "bad-argument", "an argument is out of its range")          \
 	X(SLEEP, "sleep", "a call that may not block would sleep")             \
-	X(BUSY, "busy", "something is still in use")
+	X(BUSY, "busy", "something is still in use")                           \
+	X(WRONG_ZONE, "wrong-zone", "freed to another zone than allocated")    \
+	X(BAD_HANDLE, "bad-handle", "no such cache, pipe or zone")
 
 #endif

@@ -5,6 +5,10 @@
  * This header: life cycle, panics. The allocators have their own:
  *
  *   kalloc/kmalloc.h   any size, charged to a declared malloc type
+ *   kalloc/objcache.h  objects that stay constructed while they are free
+ *   kalloc/mpipe.h     buffers that are guaranteed without blocking
+ *   kalloc/uma.h       zones of items of one size: UMA
+ *   kalloc/zone.h      the same zones: zinit() and its family
  *   kalloc/vm_page.h   whole pages, the layer below all allocators
  *
  * There is one system in a process. kalloc_boot() makes it from a budget of
@@ -59,9 +63,10 @@ struct kalloc_config {
  */
 int kalloc_boot(const struct kalloc_config *);
 
-/* What is still in use of one malloc type or of the page layer. */
+/* What is still in use of one pipe, cache, zone or malloc type, or of the page
+ * layer. */
 struct kalloc_leak {
-	const char *name; /* the type's short description, or "pages" */
+	const char *name; /* of it, or "pages" */
 	uint64_t count;	  /* objects, or runs of pages */
 	uint64_t bytes;
 };

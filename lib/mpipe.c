@@ -1,0 +1,1109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * MPIPE: buffers that are guaranteed without blocking, over kmalloc.
+ *
+ * 1. Lineage. DragonFly's kern_mpipe.c. Areas of divergence:
+ *    a. No token: a spin lock for a few instructions, never across kmalloc,
+ *       a callback or a sleep; a sleep lock only for those who wait.
+ *    b. A free wakes whoever it helps; there is no flag that is cleared outside
+ *       of the lock and loses a wake-up (defect X2).
+ *    c. A waiter may grow the pipe again after it has slept (MP-3).
+ *    d. Double and foreign frees are found, always.
+ *    e. A constructor whose work would be zeroed away is misuse (defect X5).
+ *    f. Callbacks run with nothing locked; those pending at the end are misuse.
+ *
+ * 2. Nouns. A *buffer* of the pipe is *held* or *free*, in the *array*, a
+ *    stack with room for nnom; for a moment it is *busy*: being zeroed by the
+ *    free that gives it back. *total* counts buffers, and room that growth has
+ *    claimed for one. *Watchers* are all who want to be told of a free buffer:
+ *    sleepers, those who wait for pages, and queued callbacks.
+ *
+ * 3. States of a buffer. The map tells of every buffer where in the array it
+ *    was last put: it is free exactly if it is still there. So an allocation
+ *    need not tell the map anything.
+ *      none -> 1 held (growth)    1 -> 2 free       1 -> 3 busy -> 2 free
+ *      2 -> 1 held                1, 3 -> none (the array is full: kfree)
+ *
+ * 4. Paths. Allocation: the array; else, below nmax, claim room and kmalloc.
+ *    Free: the map, then the array, or kfree if it is full.
+ *    waitok that finds neither sleeps on the pipe, if it has nmax buffers. If
+ *    it has fewer, kmalloc has refused: then it waits as kmalloc's own callers
+ *    do for pages (km_slab.c): while it does, every kfree on any CPU and every
+ *    free of pages moves the event count, and so does a free of this pipe. That
+ *    covers a type that is at its limit as well: only a kfree lowers its usage.
+ *
+ * 5. MP-1. In the array plus held there are always nnom buffers at least: at
+ *    first nnom are in the array; an allocation and a free move one; growth
+ *    adds to what is held; and a buffer goes back to kmalloc only while the
+ *    array is full, which alone is nnom. So when the array is empty nnom are
+ *    held, or in the middle of a call that frees them. What growth has claimed
+ *    and not got is not counted on by anybody.
+ *
+ * 6. Concurrency. mp_spin protects the array, the map and all counts. A
+ *    watcher is counted under it, together with having found nothing; whoever
+ *    makes something available reads the count under it. A sleeper holds
+ *    mp_lock from there until it sleeps, and the waker takes mp_lock: so no
+ *    wake-up falls between. Lock order: registry, mp_lock, mp_spin.
+ *
+ * 7. Invariants, checked by mpipe_audit(), at quiescence:
+ *    I-MP-1  the array and what is held are nnom at least, nmax at most
+ *    I-MP-2  every buffer is in the map, and those in the array at their place
+ *    I-MP-3  nobody waits while a buffer is free
+ *    I-MP-4  watchers are sleepers, waiters for pages and queued callbacks
+ *
+ * 8. Failure. Growth: kmalloc, or memory for a bigger map. Nothing is changed
+ *    then.
+ *
+ * 9. Observability: mpipe_stats().
+ *
+ * References: memory(9), mpipe(9) of DragonFly BSD.
+ */
+#include <kalloc/mpipe.h>
+
+#include <limits.h>
+#include <string.h>
+
+#include "backend.h"
+#include "kmalloc_int.h"
+#include "ptr_map.h"
+#include "system_int.h"
+
+#define MP_UNLIMITED   UINT32_MAX
+#define MP_BUSY	       UINT64_MAX /* in the map: being given back */
+#define MP_HELD	       (UINT64_MAX - 1)
+#define MP_QUEUE_ROOM  16u
+#define MP_IN_VAIN_MAX 8u
+
+struct mp_callback {
+	mpipe_callback_fn *fn;
+	void *arg1, *arg2;
+};
+
+struct mpipe {
+	/* Under mp_spin; what the fast paths need comes first. */
+	struct ka_spin mp_spin;
+	uint32_t mp_free; /* in the array */
+	uint32_t mp_nnom;
+	uint32_t mp_watchers;
+	void **mp_array;
+	struct ptr_map mp_map;
+	uint64_t mp_requests;
+	size_t mp_zero; /* bytes that a free zeroes, or 0 */
+	uint32_t mp_total, mp_nmax;
+	uint32_t mp_sleepers; /* on mp_chan */
+	uint32_t mp_starved;  /* wait for pages */
+	uint64_t mp_failures, mp_sleeps, mp_callbacks;
+	struct mp_callback *mp_queue; /* a ring */
+	uint32_t mp_queue_first, mp_pending, mp_queue_room;
+	bool mp_ending;
+	/* Constant. */
+	struct malloc_type *mp_type;
+	size_t mp_bytes;
+	int mp_flags, mp_malloc_flags;
+	mpipe_construct_fn *mp_construct;
+	mpipe_deconstruct_fn *mp_deconstruct;
+	void *mp_priv;
+	/* For those who sleep. */
+	struct ka_mutex mp_lock;
+	struct ka_chan mp_chan;
+	struct ka_thread mp_thread;
+	bool mp_has_thread;
+	struct mpipe *mp_next; /* under mp_registry */
+};
+
+#ifdef KA_PORT_SIM
+void *(*ka_backend_kmalloc)(size_t, struct malloc_type *, int) = kmalloc;
+void (*ka_backend_kfree)(void *, struct malloc_type *) = kfree;
+#endif
+
+static struct ka_mutex mp_registry = KA_MUTEX_INITIALIZER;
+static struct mpipe *mp_list; /* in the order of creation */
+
+static void *mp_alloc_slow(struct mpipe *) KA_NOINLINE;
+static void mp_free_slow(struct mpipe *, void *) KA_NOINLINE;
+
+/* ---- The array -------------------------------------------------------- */
+
+/* All functions of this section: under mp_spin. */
+
+KA_INLINE void *
+mp_pop(struct mpipe *p)
+{
+	uint32_t n = p->mp_free;
+
+	if (n == 0)
+		return (NULL);
+	p->mp_free = n - 1;
+	return (p->mp_array[n - 1]);
+}
+
+/* There must be room. */
+KA_INLINE void
+mp_push(struct mpipe *p, struct ptr_map_slot *slot, void *buf)
+{
+	uint32_t n = p->mp_free;
+
+	p->mp_array[n] = buf;
+	slot->value = n;
+	p->mp_free = n + 1;
+}
+
+KA_INLINE bool
+mp_is_free(const struct mpipe *p, const struct ptr_map_slot *slot)
+{
+	return (slot->value < p->mp_free &&
+	    p->mp_array[slot->value] == (void *)slot->key);
+}
+
+/* ---- Telling those who wait ------------------------------------------- */
+
+/* A buffer has become free, and there are watchers. */
+static void KA_NOINLINE
+mp_tell(struct mpipe *p)
+{
+	bool starved;
+
+	ka_mutex_lock(&p->mp_lock);
+	ka_spin_lock(&p->mp_spin);
+	starved = p->mp_starved != 0;
+	ka_spin_unlock(&p->mp_spin);
+	ka_chan_wake_all(&p->mp_chan);
+	ka_mutex_unlock(&p->mp_lock);
+	if (starved)
+		vm__kick();
+}
+
+/*
+ * Gives up room that growth had claimed. Those who sleep since the pipe had all
+ * it may have can try now. Those who wait for pages do not wait for room, and
+ * are not told: they come here themselves.
+ */
+static void
+mp_unclaim(struct mpipe *p)
+{
+	bool tell;
+
+	ka_spin_lock(&p->mp_spin);
+	p->mp_total--;
+	tell = p->mp_sleepers != 0;
+	ka_spin_unlock(&p->mp_spin);
+	if (!tell)
+		return;
+	ka_mutex_lock(&p->mp_lock);
+	ka_chan_wake_all(&p->mp_chan);
+	ka_mutex_unlock(&p->mp_lock);
+}
+
+/* ---- Fast paths ------------------------------------------------------- */
+
+/*
+ * Everything that is not usual is for the slow paths, and to wait for the lock
+ * is for a function of its own: no call but the last.
+ */
+
+/* Under mp_spin, which it gives up. */
+KA_INLINE void *
+mp_alloc_locked(struct mpipe *p)
+{
+	uint32_t n = p->mp_free;
+	void *buf;
+
+	if (KA_UNLIKELY(n == 0)) {
+		ka_spin_unlock(&p->mp_spin);
+		return (mp_alloc_slow(p));
+	}
+	p->mp_requests++;
+	p->mp_free = n - 1;
+	buf = p->mp_array[n - 1];
+	ka_spin_unlock(&p->mp_spin);
+	return (buf);
+}
+
+static void *KA_NOINLINE
+mp_alloc_wait(struct mpipe *p)
+{
+	ka_spin_lock(&p->mp_spin);
+	return (mp_alloc_locked(p));
+}
+
+void *
+mpipe_alloc_nowait(malloc_pipe_t mp)
+{
+	struct mpipe *p = mp->mp_private;
+
+	if (KA_UNLIKELY(p == NULL))
+		return (mp_alloc_slow(p));
+	if (KA_UNLIKELY(!ka_spin_try(&p->mp_spin)))
+		return (mp_alloc_wait(p));
+	return (mp_alloc_locked(p));
+}
+
+/* The same. */
+KA_INLINE void
+mp_free_locked(struct mpipe *p, void *buf)
+{
+	struct ptr_map_slot *slot = ptr_map_look(&p->mp_map, buf);
+
+	if (KA_UNLIKELY(slot->key == 0 || slot->value == MP_BUSY ||
+		mp_is_free(p, slot) || p->mp_free >= p->mp_nnom ||
+		p->mp_watchers != 0)) {
+		ka_spin_unlock(&p->mp_spin);
+		mp_free_slow(p, buf);
+		return;
+	}
+	mp_push(p, slot, buf);
+	ka_spin_unlock(&p->mp_spin);
+}
+
+static void KA_NOINLINE
+mp_free_wait(struct mpipe *p, void *buf)
+{
+	ka_spin_lock(&p->mp_spin);
+	mp_free_locked(p, buf);
+}
+
+void
+mpipe_free(malloc_pipe_t mp, void *buf)
+{
+	struct mpipe *p = mp->mp_private;
+
+	if (KA_UNLIKELY(p == NULL || buf == NULL || p->mp_zero != 0)) {
+		mp_free_slow(p, buf);
+		return;
+	}
+	if (KA_UNLIKELY(!ka_spin_try(&p->mp_spin)))
+		mp_free_wait(p, buf);
+	else
+		mp_free_locked(p, buf);
+}
+
+/* ---- Growth ----------------------------------------------------------- */
+
+/* What an attempt came to. */
+enum mp_outcome {
+	MP_GOT,	     /* a buffer of the array; or there is one, to a peek */
+	MP_MAY_GROW, /* room is claimed */
+	MP_AT_MAX
+};
+
+/* Under mp_spin. A peek does not take. */
+static enum mp_outcome
+mp_try(struct mpipe *p, bool peek, void **ret_buf)
+{
+	if (peek && p->mp_free != 0)
+		return (MP_GOT);
+	*ret_buf = peek ? NULL : mp_pop(p);
+	if (*ret_buf != NULL)
+		return (MP_GOT);
+	if (p->mp_total >= p->mp_nmax)
+		return (MP_AT_MAX);
+	p->mp_total++;
+	return (MP_MAY_GROW);
+}
+
+/* The map must have room for all that is claimed. */
+static bool
+mp_map_grow(struct mpipe *p)
+{
+	struct ptr_map more, old;
+	uint32_t room;
+
+	for (;;) {
+		ka_spin_lock(&p->mp_spin);
+		room = p->mp_map.room;
+		if (p->mp_total <= room) {
+			ka_spin_unlock(&p->mp_spin);
+			return (true);
+		}
+		ka_spin_unlock(&p->mp_spin);
+		if (room > UINT32_MAX / 4 ||
+		    ptr_map__init(&more, 2 * room) != 0)
+			return (false);
+		ka_spin_lock(&p->mp_spin);
+		old = more; /* others were faster: not needed */
+		if (p->mp_map.room == room) {
+			old = p->mp_map;
+			ptr_map__copy(&more, &old);
+			p->mp_map = more;
+		}
+		ka_spin_unlock(&p->mp_spin);
+		ptr_map__fini(&old);
+	}
+}
+
+/* A buffer from kmalloc for claimed room; NULL: the room is given up. */
+static void *
+mp_grow(struct mpipe *p)
+{
+	void *buf = NULL;
+
+	if (mp_map_grow(p))
+		buf = ka_backend_kmalloc(
+		    p->mp_bytes, p->mp_type, M_NOWAIT | p->mp_malloc_flags);
+	if (buf == NULL) {
+		mp_unclaim(p);
+		return (NULL);
+	}
+	if (p->mp_construct != NULL)
+		p->mp_construct(buf, p->mp_priv);
+	ka_spin_lock(&p->mp_spin);
+	ptr_map__insert(&p->mp_map, buf, MP_HELD);
+	ka_spin_unlock(&p->mp_spin);
+	return (buf);
+}
+
+/* Of no pipe any more. */
+static void
+mp_discard(struct mpipe *p, void *buf)
+{
+	if (p->mp_deconstruct != NULL)
+		p->mp_deconstruct(buf, p->mp_priv);
+	ka_backend_kfree(buf, p->mp_type);
+}
+
+/* Puts a buffer that is held, or busy, where it belongs. */
+static void
+mp_put(struct mpipe *p, void *buf)
+{
+	struct ptr_map_slot *slot;
+	bool tell, full;
+
+	ka_spin_lock(&p->mp_spin);
+	slot = ptr_map__find(&p->mp_map, buf);
+	full = p->mp_free >= p->mp_nnom;
+	if (full) {
+		ptr_map__remove(&p->mp_map, slot);
+		p->mp_total--;
+	} else {
+		mp_push(p, slot, buf);
+	}
+	tell = p->mp_watchers != 0;
+	ka_spin_unlock(&p->mp_spin);
+	if (full)
+		mp_discard(p, buf);
+	if (tell)
+		mp_tell(p);
+}
+
+static void __attribute__((noreturn, cold)) mp_bad_handle(const char *caller)
+{
+	ka_misuse(
+	    KA_WHY_BAD_HANDLE, NULL, "%s: the pipe is not initialised", caller);
+}
+
+static void *
+mp_alloc_slow(struct mpipe *p)
+{
+	enum mp_outcome outcome;
+	void *buf = NULL;
+
+	if (p == NULL)
+		mp_bad_handle("mpipe_alloc_nowait");
+	ka_spin_lock(&p->mp_spin);
+	p->mp_requests++;
+	outcome = mp_try(p, false, &buf);
+	ka_spin_unlock(&p->mp_spin);
+	if (outcome == MP_MAY_GROW) {
+		buf = mp_grow(p);
+		/* Meanwhile one may have come back: MP-1. */
+		if (buf == NULL) {
+			ka_spin_lock(&p->mp_spin);
+			buf = mp_pop(p);
+			ka_spin_unlock(&p->mp_spin);
+		}
+	}
+	if (buf == NULL) {
+		ka_spin_lock(&p->mp_spin);
+		p->mp_failures++;
+		ka_spin_unlock(&p->mp_spin);
+	}
+	return (buf);
+}
+
+/* Claims the buffer for its free; tells what is wrong with it. */
+static enum ka_why
+mp_free_check(struct mpipe *p, void *buf)
+{
+	enum ka_why why = KA_WHY_NONE;
+	struct ptr_map_slot *slot;
+
+	ka_spin_lock(&p->mp_spin);
+	slot = ptr_map__find(&p->mp_map, buf);
+	if (slot == NULL)
+		why = KA_WHY_FOREIGN;
+	else if (slot->value == MP_BUSY || mp_is_free(p, slot))
+		why = KA_WHY_DOUBLE_FREE;
+	else
+		slot->value = MP_BUSY;
+	ka_spin_unlock(&p->mp_spin);
+	return (why);
+}
+
+static void
+mp_free_slow(struct mpipe *p, void *buf)
+{
+	enum ka_why why;
+
+	if (p == NULL)
+		mp_bad_handle("mpipe_free");
+	if (buf == NULL)
+		return;
+	why = mp_free_check(p, buf);
+	if (why != KA_WHY_NONE)
+		ka_misuse(
+		    why, buf, "mpipe_free: %p: %s", buf, ka_why_text(why));
+	if (p->mp_zero != 0)
+		memset(buf, 0, p->mp_zero);
+	mp_put(p, buf);
+}
+
+/* ---- Waiting ---------------------------------------------------------- */
+
+/* kmalloc has refused. Is it because of the type's limit? */
+static bool
+mp_type_is_full(const struct mpipe *p)
+{
+	struct kmalloc_stats s;
+
+	kmalloc_type_stats(p->mp_type, &s);
+	return (s.memuse >= s.limit);
+}
+
+/*
+ * kmalloc has refused. Pages, or a chunk, for one more buffer might be had by
+ * now, or by a little work: then there is no reason to sleep. Otherwise sleeps
+ * until the event count moves. Pages are asked for as kmalloc would, so that an
+ * injected failure that lasts, or does not, is known as such. If kmalloc goes
+ * on refusing although there are pages, somebody has claimed the rest of the
+ * type's limit for an object that he waits for: no reason to spin for him.
+ */
+static void
+mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
+{
+	size_t npages = VM_SLAB_PAGES, align = KA_SLAB_SIZE;
+	unsigned depth =
+	    (p->mp_flags & MPF_INT) != 0 ? VM_ALLOC_INTERRUPT : VM_ALLOC_SYSTEM;
+	enum vm_observe verdict = VM_OBSERVE_FAIL_HARD;
+	void *pages;
+
+	if (p->mp_bytes > KA_KMALLOC_MAX) {
+		npages = (p->mp_bytes + KA_PAGE_SIZE - 1) / KA_PAGE_SIZE;
+		align = KA_PAGE_SIZE;
+	}
+	if (*in_vain < MP_IN_VAIN_MAX && !mp_type_is_full(p)) {
+		(*in_vain)++;
+		if (kmalloc_trim() != 0 || km__collect(p->mp_bytes, p->mp_type))
+			return;
+		pages = vm__alloc(npages, align, depth, &verdict);
+		if (pages != NULL) {
+			vm__free(pages, npages);
+			ka_pause();
+			return;
+		}
+	}
+	*in_vain = 0;
+	vm__wait(event, npages, align, depth, verdict);
+}
+
+/* Once for each call that sleeps. */
+static void
+mp_count_sleep(struct mpipe *p, bool *slept)
+{
+	ka_spin_lock(&p->mp_spin);
+	if (!*slept)
+		p->mp_sleeps++;
+	*slept = true;
+	ka_spin_unlock(&p->mp_spin);
+}
+
+static void
+mp_watch_pages(struct mpipe *p, uint32_t more)
+{
+	ka_spin_lock(&p->mp_spin);
+	p->mp_watchers += more;
+	p->mp_starved += more;
+	ka_spin_unlock(&p->mp_spin);
+}
+
+/*
+ * The pipe could grow if kmalloc let it. From here on every free looks for
+ * waiters; the event count is read before anything is tried. Returns when the
+ * pipe cannot grow any more, or *ret_buf is had (for a peek: in the array, or
+ * new).
+ */
+static enum mp_outcome
+mp_starve(struct mpipe *p, bool peek, bool *slept, void **ret_buf)
+{
+	enum mp_outcome outcome;
+	unsigned in_vain = 0;
+	uint64_t event;
+
+	cpu__shortage_begin();
+	mp_watch_pages(p, 1);
+	for (;;) {
+		event = vm__event();
+		ka_spin_lock(&p->mp_spin);
+		outcome = mp_try(p, peek, ret_buf);
+		ka_spin_unlock(&p->mp_spin);
+		if (outcome != MP_MAY_GROW)
+			break;
+		*ret_buf = mp_grow(p);
+		if (*ret_buf != NULL)
+			break;
+		mp_count_sleep(p, slept);
+		mp_wait_pages(p, event, &in_vain);
+	}
+	mp_watch_pages(p, (uint32_t)-1);
+	cpu__shortage_end();
+	return (outcome);
+}
+
+/* Sleeps while no buffer is free and the pipe has all that it may have. */
+static void
+mp_sleep(struct mpipe *p, bool *slept)
+{
+	ka_mutex_lock(&p->mp_lock);
+	for (;;) {
+		ka_spin_lock(&p->mp_spin);
+		if (p->mp_free != 0 || p->mp_total < p->mp_nmax)
+			break;
+		p->mp_watchers++;
+		p->mp_sleepers++;
+		ka_spin_unlock(&p->mp_spin);
+		mp_count_sleep(p, slept);
+		ka_chan_sleep(&p->mp_chan, &p->mp_lock);
+		ka_spin_lock(&p->mp_spin);
+		p->mp_watchers--;
+		p->mp_sleepers--;
+		ka_spin_unlock(&p->mp_spin);
+	}
+	ka_spin_unlock(&p->mp_spin);
+	ka_mutex_unlock(&p->mp_lock);
+}
+
+/* A buffer; or, to a peek, that there is one in the array, which may be a new
+ * one. */
+static void *
+mp_wait(struct mpipe *p, bool peek)
+{
+	enum mp_outcome outcome;
+	bool slept = false;
+	void *buf = NULL;
+
+	for (;;) {
+		ka_spin_lock(&p->mp_spin);
+		outcome = mp_try(p, peek, &buf);
+		ka_spin_unlock(&p->mp_spin);
+		if (outcome == MP_MAY_GROW) {
+			buf = mp_grow(p);
+			if (buf == NULL)
+				outcome = mp_starve(p, peek, &slept, &buf);
+		}
+		if (outcome == MP_MAY_GROW && peek)
+			mp_put(p, buf);
+		if (outcome != MP_AT_MAX)
+			return (buf);
+		mp_sleep(p, &slept);
+	}
+}
+
+void *
+mpipe_alloc_waitok(malloc_pipe_t mp)
+{
+	struct mpipe *p = mp->mp_private;
+
+	if (p == NULL)
+		mp_bad_handle("mpipe_alloc_waitok");
+	ka_spin_lock(&p->mp_spin);
+	p->mp_requests++;
+	ka_spin_unlock(&p->mp_spin);
+	return (mp_wait(p, false));
+}
+
+void
+mpipe_wait(malloc_pipe_t mp)
+{
+	struct mpipe *p = mp->mp_private;
+
+	if (p == NULL)
+		mp_bad_handle("mpipe_wait");
+	(void)mp_wait(p, true);
+}
+
+/* ---- Callbacks -------------------------------------------------------- */
+
+/* Under mp_spin. */
+static void
+mp_enqueue(struct mpipe *p, const struct mp_callback *cb)
+{
+	uint32_t at = p->mp_queue_first + p->mp_pending;
+
+	KA_ASSERT(p->mp_pending < p->mp_queue_room);
+	p->mp_queue[at % p->mp_queue_room] = *cb;
+	p->mp_pending++;
+	p->mp_watchers++;
+}
+
+static void
+mp_dequeue(struct mpipe *p, struct mp_callback *ret_cb)
+{
+	*ret_cb = p->mp_queue[p->mp_queue_first];
+	p->mp_queue_first = (p->mp_queue_first + 1) % p->mp_queue_room;
+	p->mp_pending--;
+	p->mp_watchers--;
+	p->mp_callbacks++;
+}
+
+static bool
+mp_queue_grow(struct mpipe *p, uint32_t room)
+{
+	struct mp_callback *more, *old;
+	uint32_t i;
+
+	more = ka_os_map((size_t)2 * room * sizeof(*more));
+	if (more == NULL)
+		return (false);
+	ka_spin_lock(&p->mp_spin);
+	old = more;
+	if (p->mp_queue_room == room) {
+		old = p->mp_queue;
+		for (i = 0; i < p->mp_pending; i++)
+			more[i] = old[(p->mp_queue_first + i) % room];
+		p->mp_queue = more;
+		p->mp_queue_first = 0;
+		p->mp_queue_room = 2 * room;
+	}
+	ka_spin_unlock(&p->mp_spin);
+	ka_os_unmap(
+	    old, (size_t)(old == more ? 2 * room : room) * sizeof(*old));
+	return (true);
+}
+
+/*
+ * Queues the callback unless a buffer is free after all: the two are one step,
+ * so that the next free sees the callback. Growth was tried before.
+ */
+static void *
+mp_take_or_queue(struct mpipe *p, const struct mp_callback *cb)
+{
+	uint32_t room;
+	void *buf;
+
+	for (;;) {
+		ka_spin_lock(&p->mp_spin);
+		buf = mp_pop(p);
+		room = p->mp_queue_room;
+		if (buf != NULL || p->mp_pending < room)
+			break;
+		ka_spin_unlock(&p->mp_spin);
+		if (room > UINT32_MAX / 4 || !mp_queue_grow(p, room))
+			ka_misuse(KA_WHY_BUSY, NULL,
+			    "mpipe_alloc_callback: no memory to queue %u "
+			    "callbacks",
+			    room + 1);
+	}
+	if (buf == NULL) {
+		mp_enqueue(p, cb);
+		p->mp_failures++;
+	}
+	ka_spin_unlock(&p->mp_spin);
+	return (buf);
+}
+
+void *
+mpipe_alloc_callback(
+    malloc_pipe_t mp, mpipe_callback_fn *func, void *arg1, void *arg2)
+{
+	struct mp_callback cb = { .fn = func, .arg1 = arg1, .arg2 = arg2 };
+	struct mpipe *p = mp->mp_private;
+	enum mp_outcome outcome;
+	void *buf = NULL;
+
+	if (p == NULL)
+		mp_bad_handle("mpipe_alloc_callback");
+	if ((p->mp_flags & MPF_CALLBACK) == 0)
+		ka_misuse(KA_WHY_BAD_FLAGS, NULL,
+		    "mpipe_alloc_callback: the pipe was initialised without "
+		    "MPF_CALLBACK");
+	ka_spin_lock(&p->mp_spin);
+	p->mp_requests++;
+	outcome = mp_try(p, false, &buf);
+	ka_spin_unlock(&p->mp_spin);
+	if (outcome == MP_MAY_GROW)
+		buf = mp_grow(p);
+	return (buf != NULL ? buf : mp_take_or_queue(p, &cb));
+}
+
+/* The support thread: callbacks, one after the other, while a buffer is free
+ * (MP-4). */
+static void
+mp_thread_main(void *arg)
+{
+	struct mpipe *p = arg;
+	struct mp_callback cb;
+	bool ending;
+
+	ka_mutex_lock(&p->mp_lock);
+	for (;;) {
+		cb.fn = NULL;
+		ka_spin_lock(&p->mp_spin);
+		if (p->mp_pending != 0 && p->mp_free != 0)
+			mp_dequeue(p, &cb);
+		ending = p->mp_ending;
+		ka_spin_unlock(&p->mp_spin);
+		if (ending)
+			break;
+		if (cb.fn != NULL) {
+			ka_mutex_unlock(&p->mp_lock);
+			cb.fn(cb.arg1, cb.arg2);
+			ka_mutex_lock(&p->mp_lock);
+		} else {
+			ka_chan_sleep(&p->mp_chan, &p->mp_lock);
+		}
+	}
+	ka_mutex_unlock(&p->mp_lock);
+}
+
+static bool
+mp_thread_run(struct mpipe *p)
+{
+	if ((p->mp_flags & MPF_CALLBACK) != 0)
+		p->mp_has_thread = ka_thread_start(&p->mp_thread, "mpipe",
+				       mp_thread_main, p) == 0;
+	return (p->mp_has_thread || (p->mp_flags & MPF_CALLBACK) == 0);
+}
+
+static void
+mp_thread_stop(struct mpipe *p)
+{
+	if (!p->mp_has_thread)
+		return;
+	ka_mutex_lock(&p->mp_lock);
+	ka_spin_lock(&p->mp_spin);
+	p->mp_ending = true;
+	ka_spin_unlock(&p->mp_spin);
+	ka_chan_wake_all(&p->mp_chan);
+	ka_mutex_unlock(&p->mp_lock);
+	ka_thread_join(&p->mp_thread);
+	p->mp_has_thread = false;
+}
+
+/* ---- Life ------------------------------------------------------------- */
+
+static bool
+mp_is_registered(const struct mpipe *p)
+{
+	struct mpipe *q;
+
+	ka_mutex_lock(&mp_registry);
+	for (q = mp_list; q != NULL && q != p; q = q->mp_next)
+		continue;
+	ka_mutex_unlock(&mp_registry);
+	return (q != NULL);
+}
+
+static void
+mp_register(struct mpipe *p)
+{
+	struct mpipe **link;
+
+	ka_mutex_lock(&mp_registry);
+	for (link = &mp_list; *link != NULL; link = &(*link)->mp_next)
+		continue;
+	*link = p;
+	ka_mutex_unlock(&mp_registry);
+}
+
+static void
+mp_unregister(struct mpipe *p)
+{
+	struct mpipe **link;
+
+	ka_mutex_lock(&mp_registry);
+	for (link = &mp_list; *link != p; link = &(*link)->mp_next)
+		continue;
+	*link = p->mp_next;
+	ka_mutex_unlock(&mp_registry);
+}
+
+static void
+mp_free_memory(struct mpipe *p)
+{
+	ptr_map__fini(&p->mp_map);
+	if (p->mp_array != NULL)
+		ka_os_unmap(
+		    p->mp_array, (size_t)p->mp_nnom * sizeof(*p->mp_array));
+	if (p->mp_queue != NULL)
+		ka_os_unmap(p->mp_queue,
+		    (size_t)p->mp_queue_room * sizeof(*p->mp_queue));
+	ka_mutex_fini(&p->mp_lock);
+	ka_chan_fini(&p->mp_chan);
+	ka_os_unmap(p, sizeof(*p));
+}
+
+/* Everything but buffers and the thread; NULL: the outside has no memory. */
+static struct mpipe *
+mp_make(uint32_t nnom, int mpflags)
+{
+	struct mpipe *p = ka_os_map(sizeof(*p));
+
+	if (p == NULL)
+		return (NULL);
+	ka_spin_init(&p->mp_spin, "mpipe spin");
+	ka_mutex_init(&p->mp_lock, "mpipe");
+	ka_chan_init(&p->mp_chan, "mpipe");
+	p->mp_nnom = nnom;
+	p->mp_flags = mpflags;
+	p->mp_queue_room = MP_QUEUE_ROOM;
+	p->mp_array = ka_os_map((size_t)nnom * sizeof(*p->mp_array));
+	if (p->mp_array == NULL || ptr_map__init(&p->mp_map, nnom) != 0)
+		goto fail;
+	if ((mpflags & MPF_CALLBACK) != 0) {
+		p->mp_queue = ka_os_map(MP_QUEUE_ROOM * sizeof(*p->mp_queue));
+		if (p->mp_queue == NULL)
+			goto fail;
+	}
+	return (p);
+fail:
+	mp_free_memory(p);
+	return (NULL);
+}
+
+/* Back to kmalloc; the last first, as they were got. */
+static void
+mp_empty(struct mpipe *p)
+{
+	while (p->mp_free != 0)
+		mp_discard(p, p->mp_array[--p->mp_free]);
+}
+
+/* All nnom buffers; false: the type's limit is below them. */
+static bool
+mp_fill(struct mpipe *p)
+{
+	struct ptr_map_slot *slot;
+	void *buf;
+
+	while (p->mp_free < p->mp_nnom) {
+		buf = ka_backend_kmalloc(p->mp_bytes, p->mp_type,
+		    M_WAITOK | M_NULLOK | p->mp_malloc_flags);
+		if (buf == NULL)
+			return (false);
+		if (p->mp_construct != NULL)
+			p->mp_construct(buf, p->mp_priv);
+		ptr_map__insert(&p->mp_map, buf, MP_HELD);
+		slot = ptr_map__find(&p->mp_map, buf);
+		mp_push(p, slot, buf);
+		p->mp_total++;
+	}
+	return (true);
+}
+
+static void
+mp_init_check(malloc_pipe_t mp, struct malloc_type *type, size_t bytes,
+    int mpflags, mpipe_construct_fn *construct)
+{
+	km__type_check(type, "mpipe_init");
+	if ((mpflags & ~MPF_VALID) != 0)
+		ka_misuse(KA_WHY_BAD_FLAGS, NULL, "mpipe_init: flags %#x",
+		    (unsigned)mpflags);
+	if (construct != NULL && (mpflags & (MPF_NOZERO | MPF_CACHEDATA)) == 0)
+		ka_misuse(KA_WHY_BAD_FLAGS, NULL,
+		    "mpipe_init: a constructor needs MPF_NOZERO or "
+		    "MPF_CACHEDATA");
+	if (bytes == 0)
+		ka_misuse(KA_WHY_BAD_ARG, NULL, "mpipe_init: 0 bytes");
+	if (mp->mp_private != NULL && mp_is_registered(mp->mp_private))
+		ka_misuse(KA_WHY_BUSY, mp,
+		    "mpipe_init: the pipe is initialised already");
+}
+
+void
+mpipe_init(malloc_pipe_t mp, struct malloc_type *type, size_t bytes, int nnom,
+    int nmax, int mpflags, mpipe_construct_fn *construct,
+    mpipe_deconstruct_fn *deconstruct, void *priv)
+{
+	struct mpipe *p;
+
+	mp_init_check(mp, type, bytes, mpflags, construct);
+	p = mp_make(nnom < 1 ? 1u : (uint32_t)nnom, mpflags);
+	if (p == NULL)
+		ka_misuse(KA_WHY_LIMIT, NULL,
+		    "mpipe_init: no memory for the pipe itself");
+	p->mp_nmax = nmax < 0 ? MP_UNLIMITED : (uint32_t)nmax;
+	if (p->mp_nmax < p->mp_nnom)
+		p->mp_nmax = p->mp_nnom;
+	p->mp_type = type;
+	p->mp_bytes = bytes;
+	p->mp_zero = (mpflags & (MPF_NOZERO | MPF_CACHEDATA)) == 0 ? bytes : 0;
+	if ((mpflags & (MPF_NOZERO | MPF_CACHEDATA)) != MPF_NOZERO)
+		p->mp_malloc_flags |= M_ZERO;
+	if ((mpflags & MPF_INT) != 0)
+		p->mp_malloc_flags |= M_USE_RESERVE | M_USE_INTERRUPT_RESERVE;
+	p->mp_construct = construct;
+	p->mp_deconstruct = deconstruct;
+	p->mp_priv = priv;
+	if (!mp_fill(p) || !mp_thread_run(p)) {
+		mp_empty(p);
+		mp_free_memory(p);
+		ka_misuse(KA_WHY_LIMIT, NULL,
+		    "mpipe_init: %d buffers of %zu bytes of type \"%s\", or "
+		    "a thread, cannot be had",
+		    nnom, bytes, type->ks_shortdesc);
+	}
+	mp_register(p);
+	mp->mp_private = p;
+}
+
+void
+mpipe_done(malloc_pipe_t mp)
+{
+	struct mpipe *p = mp->mp_private;
+	uint32_t held, pending;
+
+	if (p == NULL || !mp_is_registered(p)) {
+		mp->mp_private = NULL;
+		return;
+	}
+	ka_spin_lock(&p->mp_spin);
+	held = p->mp_total - p->mp_free;
+	pending = p->mp_pending;
+	ka_spin_unlock(&p->mp_spin);
+	if (held != 0 || pending != 0)
+		ka_misuse(KA_WHY_BUSY, mp,
+		    "mpipe_done: %u buffers are held, %u callbacks pending",
+		    held, pending);
+	if (p->mp_has_thread && ka_thread_is_self(&p->mp_thread))
+		ka_misuse(
+		    KA_WHY_BUSY, mp, "mpipe_done: in a callback of the pipe");
+	mp_thread_stop(p);
+	mp_unregister(p);
+	mp->mp_private = NULL;
+	mp_empty(p);
+	mp_free_memory(p);
+}
+
+/* ---- Looking ---------------------------------------------------------- */
+
+static void
+mp_stats(struct mpipe *p, struct mpipe_stats *ret_s)
+{
+	memset(ret_s, 0, sizeof(*ret_s));
+	ka_spin_lock(&p->mp_spin);
+	ret_s->type = p->mp_type->ks_shortdesc;
+	ret_s->bytes = p->mp_bytes;
+	ret_s->nnom = p->mp_nnom;
+	ret_s->nmax = p->mp_nmax == MP_UNLIMITED ? UINT64_MAX : p->mp_nmax;
+	ret_s->total = p->mp_total;
+	ret_s->free = p->mp_free;
+	ret_s->requests = p->mp_requests;
+	ret_s->failures = p->mp_failures;
+	ret_s->sleeps = p->mp_sleeps;
+	ret_s->callbacks = p->mp_callbacks;
+	ret_s->pending = p->mp_pending;
+	ka_spin_unlock(&p->mp_spin);
+}
+
+void
+mpipe_get_stats(malloc_pipe_t mp, struct mpipe_stats *ret_s)
+{
+	if (mp->mp_private == NULL)
+		mp_bad_handle("mpipe_get_stats");
+	mp_stats(mp->mp_private, ret_s);
+}
+
+bool
+mpipe_stats(unsigned n, struct mpipe_stats *ret_s)
+{
+	struct mpipe *p;
+
+	ka_mutex_lock(&mp_registry);
+	for (p = mp_list; p != NULL && n > 0; p = p->mp_next)
+		n--;
+	if (p != NULL)
+		mp_stats(p, ret_s);
+	ka_mutex_unlock(&mp_registry);
+	return (p != NULL);
+}
+
+static const char *
+mp_audit(struct mpipe *p, const char **ret_found)
+{
+	struct ptr_map_slot *slot;
+	uint32_t i;
+
+	if (p->mp_free > p->mp_nnom || p->mp_total < p->mp_nnom ||
+	    p->mp_total > p->mp_nmax || p->mp_free > p->mp_total) {
+		*ret_found = "the pipe has not between nnom and nmax buffers";
+		return ("I-MP-1");
+	}
+	if (p->mp_map.count != p->mp_total) {
+		*ret_found = "the map knows another number of buffers";
+		return ("I-MP-2");
+	}
+	for (i = 0; i < p->mp_free; i++) {
+		slot = ptr_map__find(&p->mp_map, p->mp_array[i]);
+		if (slot == NULL || slot->value != i) {
+			*ret_found = "a free buffer is not where the map says";
+			return ("I-MP-2");
+		}
+	}
+	if (p->mp_free != 0 && p->mp_watchers != 0) {
+		*ret_found = "somebody waits, and a buffer is free";
+		return ("I-MP-3");
+	}
+	if (p->mp_watchers != p->mp_sleepers + p->mp_starved + p->mp_pending) {
+		*ret_found = "the count of watchers is wrong";
+		return ("I-MP-4");
+	}
+	return (NULL);
+}
+
+const char *
+mpipe_audit(const char **ret_found)
+{
+	const char *id = NULL;
+	struct mpipe *p;
+
+	ka_mutex_lock(&mp_registry);
+	for (p = mp_list; p != NULL && id == NULL; p = p->mp_next)
+		id = mp_audit(p, ret_found);
+	ka_mutex_unlock(&mp_registry);
+	return (id);
+}
+
+/* Held buffers; the type reports all, with those that are free. */
+bool
+mpipe__report(void (*report)(void *, const struct kalloc_leak *), void *arg)
+{
+	struct mpipe_stats s;
+	struct mpipe *p;
+	bool any = false;
+
+	ka_mutex_lock(&mp_registry);
+	for (p = mp_list; p != NULL; p = p->mp_next) {
+		struct kalloc_leak leak = { .name = "mpipe" };
+
+		mp_stats(p, &s);
+		any = true;
+		leak.count = s.total - s.free;
+		leak.bytes = leak.count * s.bytes;
+		if (report != NULL && leak.count != 0)
+			report(arg, &leak);
+	}
+	ka_mutex_unlock(&mp_registry);
+	return (any);
+}
+
+void
+mpipe__halt(void)
+{
+	struct mpipe *p;
+
+	ka_mutex_init(&mp_registry, "mpipes");
+	while ((p = mp_list) != NULL) {
+		mp_list = p->mp_next;
+		mp_thread_stop(p);
+		mp_free_memory(p);
+	}
+}
