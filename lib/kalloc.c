@@ -2,14 +2,17 @@
 /*
  * The life of a system (G-1): configuration, boot, halt.
  *
- * Order of boot: CPUs, pages, slabs, types; halt is the reverse. A failed boot
- * leaves nothing behind.
+ * Order of boot: CPUs, pages, slabs, zones, types; halt is the reverse, but
+ * pipes, caches and zones end first: their callbacks may free what is
+ * kmalloc's. A failed boot leaves nothing behind.
  */
 #include <kalloc/kalloc.h>
 
 #include <errno.h>
 
 #include "kmalloc_int.h"
+#include "system_int.h"
+#include "zone_int.h"
 
 static bool kalloc_up;
 
@@ -61,6 +64,10 @@ kalloc_boot(const struct kalloc_config *config)
 	if (error == 0 &&
 	    km__slab_reserve((pages + VM_SLAB_PAGES - 1) / VM_SLAB_PAGES) != 0)
 		error = ENOMEM;
+	if (error == 0 && zone__boot(pages) != 0) {
+		km__slab_halt();
+		error = ENOMEM;
+	}
 	if (error != 0) {
 		vm__halt();
 		cpu__halt();
@@ -78,9 +85,12 @@ static bool
 halt_report(void (*report)(void *, const struct kalloc_leak *), void *arg)
 {
 	struct kalloc_leak leak = { .name = "pages" };
-	bool any = kmalloc__report(report, arg);
+	bool any = mpipe__report(report, arg);
 	uint64_t pages;
 
+	any |= objcache__report(report, arg);
+	any |= zone__report(report, arg);
+	any |= kmalloc__report(report, arg);
 	vm__held(&leak.count, &pages);
 	leak.bytes = pages * KA_PAGE_SIZE;
 	if (leak.count == 0)
@@ -99,6 +109,9 @@ kalloc_halt(
 	/* To count what nobody asks for would cost the whole budget. */
 	if ((!force || report != NULL) && halt_report(report, arg) && !force)
 		return (EBUSY);
+	mpipe__halt(); /* its threads end as threads of the system */
+	objcache__halt();
+	zone__halt(force);
 	__atomic_store_n(&kalloc_up, false, __ATOMIC_RELEASE);
 	km__type_halt();
 	km__slab_halt();

@@ -15,9 +15,11 @@
 #define VM_OWNER_NONE 0u
 #define VM_OWNER_RUN  0x80000000u /* vm_page_alloc() */
 #define VM_OWNER_TAIL 0x80000001u /* not the first page of a large object */
+#define VM_OWNER_ZONE 0x80000002u /* a page of a zone's slab */
 
 struct vm_info {
-	uint32_t npages; /* of the run that begins here */
+	uint32_t npages; /* of the run that begins here; of a zone's slab: pages
+	                    from its first to this one */
 	uint32_t owner;	 /* VM_OWNER_, or a large object's type (kmalloc) */
 };
 

@@ -10,7 +10,11 @@
 
 #define _GNU_SOURCE
 #include <kalloc/kmalloc.h>
+#include <kalloc/mpipe.h>
+#include <kalloc/objcache.h>
+#include <kalloc/uma.h>
 #include <kalloc/vm_page.h>
+#include <kalloc/zone.h>
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -97,6 +101,12 @@ audit(void)
 
 	if (id == NULL)
 		id = kmalloc_audit(&found);
+	if (id == NULL)
+		id = objcache_audit(&found);
+	if (id == NULL)
+		id = mpipe_audit(&found);
+	if (id == NULL)
+		id = uma_audit(&found);
 	if (id != NULL)
 		fail_msg("%s: %s", id, found);
 }
