@@ -128,6 +128,26 @@ dequeue(struct run_state *s, uint32_t thread)
 	s->queued--;
 }
 
+/* Is a thread that the library started in the middle of something? */
+static bool
+daemon_runs(const struct run_state *s)
+{
+	uint32_t i;
+
+	for (i = s->nthreads; i < sim_threads(); i++)
+		if (sim_state(i) != SIM_IDLE && sim_state(i) != SIM_ASLEEP)
+			return (true);
+	return (false);
+}
+
+/* Nothing may be in flight but sleepers: are they right to sleep? */
+static void
+judge_idle(struct run_state *s)
+{
+	if (!daemon_runs(s))
+		model_idle(s->model);
+}
+
 static void
 op_ended(struct run_state *s, uint32_t thread)
 {
@@ -135,10 +155,12 @@ op_ended(struct run_state *s, uint32_t thread)
 
 	run__finish(s, &t->first->op, &t->call);
 	dequeue(s, thread);
-	if (s->options->audit_every != 0 && s->busy == 0 &&
+	if (s->options->audit_every != 0 && s->busy == 0 && !daemon_runs(s) &&
 	    s->result->ops % s->options->audit_every == 0)
 		run__audit(s);
-	model_idle(s->model);
+	judge_idle(s);
+	if (s->options->state != NULL)
+		s->options->state(s->options->arg, model_state(s->model));
 	if (s->options->progress != NULL &&
 	    s->result->ops % PROGRESS_EVERY == 0)
 		s->options->progress(s->options->arg, s->result->ops);
@@ -152,6 +174,8 @@ begin_own(struct run_state *s, uint32_t thread)
 
 	if (op->code == TRACE_OP_MIGRATE) {
 		sim_migrate(thread, (uint32_t)op->arg[0]);
+	} else if (op->code != TRACE_OP_QUIESCE) {
+		run__hook_arm(s, op);
 	} else {
 		run__quiesce(s);
 		s->barrier = false;
@@ -173,7 +197,7 @@ begin(struct run_state *s, uint32_t thread)
 	if (!run__resolve(s, &t->first->op, &t->call)) {
 		const struct trace_opdef *def = &trace_ops[t->first->op.code];
 
-		if (def->out >= 0 && def->out != TRACE_TYPE)
+		if (def->out == TRACE_OBJ || def->out == TRACE_RUN)
 			s->reg[def->out][t->first->op.out].state = REG_NULL;
 		s->result->skipped++;
 		dequeue(s, thread);
@@ -190,8 +214,17 @@ begin(struct run_state *s, uint32_t thread)
 static void
 step(struct run_state *s, uint32_t thread)
 {
-	struct run_thread *t = &s->thread[thread];
+	struct run_thread *t;
 
+	s->result->schedule =
+	    (s->result->schedule ^ thread ^ sim_points() << 16) *
+	    UINT64_C(0x9e3779b97f4a7c15);
+	if (thread >= s->nthreads) {
+		(void)sim_resume(thread);
+		judge_idle(s);
+		return;
+	}
+	t = &s->thread[thread];
 	if (!t->busy)
 		begin(s, thread);
 	if (!t->busy)
@@ -203,7 +236,7 @@ step(struct run_state *s, uint32_t thread)
 		if (s->solo == thread)
 			s->solo = SIM_NONE;
 	} else if (s->busy != 0) {
-		model_idle(s->model);
+		judge_idle(s);
 	}
 }
 
@@ -216,7 +249,7 @@ is_alone(const struct run_state *s)
 	for (i = 0; s->busy != 0 && i < s->nthreads; i++)
 		if (s->thread[i].busy && sim_state(i) != SIM_ASLEEP)
 			return (false);
-	return (true);
+	return (!daemon_runs(s));
 }
 
 /* Could the thread go on? A barrier's own operation waits for all others. */
@@ -234,7 +267,7 @@ can_step(const struct run_state *s, uint32_t thread, bool spinning)
 	if (spinning)
 		return (false);
 	if (t->first->op.code == TRACE_OP_QUIESCE)
-		return (s->queued == 1);
+		return (s->queued == 1 && !daemon_runs(s));
 	return (run__regs_ready(s, t->first) &&
 	    (!run__is_stray(s, &t->first->op) || is_alone(s)));
 }
@@ -247,6 +280,10 @@ candidates(const struct run_state *s, uint32_t *list, bool spinning)
 	for (i = 0; i < s->nthreads; i++)
 		if (can_step(s, i, spinning))
 			list[n++] = i;
+	for (; i < sim_threads() && s->solo == SIM_NONE; i++)
+		if (sim_state(i) != SIM_IDLE && sim_may_run(i) &&
+		    (sim_state(i) == SIM_SPIN) == spinning)
+			list[n++] = i;
 	return (n);
 }
 
@@ -256,6 +293,8 @@ pick_recorded(const struct run_state *s, const uint32_t *list, uint32_t n)
 {
 	uint32_t i, best = list[0];
 
+	if (list[n - 1] >= s->nthreads)
+		return (list[n - 1]); /* what the library does for itself */
 	for (i = 1; i < n; i++) {
 		const struct run_thread *a = &s->thread[list[i]];
 		const struct run_thread *b = &s->thread[best];
@@ -288,7 +327,7 @@ pick_forced(const uint32_t *list, uint32_t n, uint32_t last, uint32_t choice)
 static uint32_t
 pick(struct run_state *s, bool recorded, uint32_t last, uint32_t *spins)
 {
-	uint32_t list[TRACE_THREADS_MAX], n, forced = sim_forced();
+	uint32_t list[CALL_THREADS_MAX], n, forced = sim_forced();
 
 	while (s->queued < s->window && pull(s))
 		continue;
@@ -365,7 +404,7 @@ loop(struct run_state *s, bool recorded)
 
 	while (go_on(s, spins, since)) {
 		/* The ordinary case of recorded order, without a search. */
-		if (recorded && s->queued == 0) {
+		if (recorded && s->queued == 0 && !daemon_runs(s)) {
 			if (!step_alone(s))
 				break;
 			continue;
@@ -389,16 +428,22 @@ describe_waits(struct run_state *s)
 	size_t used = 0, size = sizeof(s->result->waits);
 	uint32_t i;
 
-	for (i = 0; i < s->nthreads; i++) {
+	for (i = 0; i < sim_threads(); i++) {
 		char line[128];
 		int n;
 
-		if (!s->thread[i].busy || !sim_describe(i, line, sizeof(line)))
+		if (i < s->nthreads && !s->thread[i].busy)
 			continue;
-		n = snprintf(s->result->waits + used, size - used,
-		    "%s in %s of line %llu\n", line,
-		    trace_ops[s->thread[i].first->op.code].name,
-		    (unsigned long long)s->thread[i].first->op.line);
+		if (!sim_describe(i, line, sizeof(line)))
+			continue;
+		if (i < s->nthreads)
+			n = snprintf(s->result->waits + used, size - used,
+			    "%s in %s of line %llu\n", line,
+			    trace_ops[s->thread[i].first->op.code].name,
+			    (unsigned long long)s->thread[i].first->op.line);
+		else
+			n = snprintf(s->result->waits + used, size - used,
+			    "%s, a support thread\n", line);
 		if (n < 0 || (size_t)n >= size - used)
 			return;
 		used += (size_t)n;
@@ -463,13 +508,17 @@ finish(struct run_state *s)
 static void
 on_sleep(void *arg, uint32_t thread)
 {
-	model_sleep(((struct run_state *)arg)->model, thread);
+	struct run_state *s = arg;
+
+	model_sleep(s->model, run__frame(s, thread));
 }
 
 static void
 on_wake(void *arg, uint32_t thread)
 {
-	model_wake(((struct run_state *)arg)->model, thread);
+	struct run_state *s = arg;
+
+	model_wake(s->model, run__frame(s, thread));
 }
 
 static enum sim_mode
@@ -532,11 +581,15 @@ begin_subject(struct run_state *s)
 		.page_try = run__page_try,
 		.page_alloc = run__page_alloc,
 		.page_free = run__page_free,
+		.callback = run__callback,
+		.callback_done = run__callback_done,
+		.nested = run__nested,
 		.arg = s };
 	struct model_config mc = { .kind = MODEL_KALLOC,
 		.contents = s->options->contents,
 		.cpus = h->cpus,
-		.threads = h->threads,
+		.threads = s->total,
+		.trace_threads = s->nthreads,
 		.pages = h->pages,
 		.reserve_system = h->reserve_system,
 		.reserve_interrupt = h->reserve_interrupt,
@@ -564,14 +617,18 @@ state_reset(struct run_state *s)
 	struct model *model = s->model;
 	struct pending *pool = s->pool;
 	struct reg *reg[TRACE_CLASS_COUNT];
+	struct run_owner *owner[TRACE_CLASS_COUNT];
 	uint32_t i, nregs[TRACE_CLASS_COUNT];
 
 	/* What was grown is kept from run to run. */
 	for (i = 0; i < TRACE_CLASS_COUNT; i++) {
 		reg[i] = s->reg[i];
+		owner[i] = s->owner[i];
 		nregs[i] = s->nregs[i];
 		if (reg[i] != NULL)
 			memset(reg[i], 0, nregs[i] * sizeof(*reg[i]));
+		if (owner[i] != NULL)
+			memset(owner[i], 0, nregs[i] * sizeof(*owner[i]));
 	}
 	for (i = 0; i < s->nthreads; i++)
 		while (s->thread[i].first != NULL) {
@@ -588,6 +645,7 @@ state_reset(struct run_state *s)
 	s->model = model;
 	s->pool = pool;
 	memcpy(s->reg, reg, sizeof(reg));
+	memcpy(s->owner, owner, sizeof(owner));
 	memcpy(s->nregs, nregs, sizeof(nregs));
 }
 
@@ -607,6 +665,7 @@ run(const struct run_source *source, const struct run_options *options,
 	s->header = source->header;
 	s->result = ret_r;
 	s->nthreads = s->header->threads;
+	s->total = s->nthreads + CALL_DAEMONS_MAX;
 	s->solo = SIM_NONE;
 	for (i = 0; i < s->nthreads; i++) {
 		s->thread[i].first = NULL;
@@ -620,8 +679,10 @@ run(const struct run_source *source, const struct run_options *options,
 		return;
 	}
 	run__plan();
+	subject_kalloc_set_thread(run__current_frame);
 	s->offers_all = (s->subject->caps & SUBJECT_PAGES) != 0 &&
-	    (s->subject->caps & SUBJECT_STATS) != 0;
+	    (s->subject->caps & SUBJECT_STATS) != 0 &&
+	    (s->subject->caps & SUBJECT_OWNERS) != 0;
 	run__faults_reset(s);
 	if (!begin_subject(s))
 		return;

@@ -54,6 +54,8 @@ struct run_options {
 	/* Called when an operation has ended, and now and then. */
 	void (*result)(void *arg, const struct trace_op *, const struct call *);
 	void (*progress)(void *arg, uint64_t ops);
+	/* Called with model_state() when an operation has ended. */
+	void (*state)(void *arg, uint64_t state);
 	/* Called at the end, before anything is taken down. */
 	void (*at_end)(void *arg, const struct subject *);
 	void *arg;
@@ -73,6 +75,7 @@ struct run_result {
 	uint64_t not_run; /* operations of those threads, after */
 	uint64_t left;	  /* objects and runs live at the end of the trace */
 	uint64_t points, switches;
+	uint64_t schedule; /* hash of who ran when */
 	struct model_counts counts;
 	char waits[1024]; /* who waited for what at the end, a line each */
 };

@@ -23,6 +23,47 @@ run__mix(struct run_state *s, uint64_t value)
 
 struct run_plan run_plan[TRACE_OP_COUNT];
 
+/* What the table does not say of caches, pipes and zones. */
+static void
+plan_owner(struct run_plan *p, unsigned code)
+{
+	switch (code) {
+	case TRACE_OP_OBJCACHE_PUT:
+	case TRACE_OP_OBJCACHE_DTOR:
+	case TRACE_OP_MPIPE_FREE:
+	case TRACE_OP_UMA_ZFREE:
+	case TRACE_OP_UMA_ZFREE_ARG:
+	case TRACE_OP_ZFREE:
+		p->gives_back = true;
+		break;
+	case TRACE_OP_UMA_ZFREE_INTERIOR:
+	case TRACE_OP_UMA_ZFREE_WILD:
+	case TRACE_OP_KFREE_INTERIOR:
+	case TRACE_OP_KFREE_WILD:
+		p->stray = true;
+		break;
+	case TRACE_OP_OBJCACHE_SET_CLUSTER_LIMIT:
+	case TRACE_OP_OBJCACHE_RECLAIMLIST:
+	case TRACE_OP_UMA_ZONE_SET_MAX:
+	case TRACE_OP_UMA_ZONE_SET_MAXCACHE:
+	case TRACE_OP_UMA_ZONE_RESERVE:
+	case TRACE_OP_ZINITNA:
+		p->describes = true;
+		break;
+	case TRACE_OP_OBJCACHE_HOOK:
+	case TRACE_OP_MPIPE_HOOK:
+	case TRACE_OP_UMA_HOOK:
+		p->own = true;
+		break;
+	default:
+		break;
+	}
+	if (p->out > TRACE_RUN) {
+		p->class = p->out;
+		p->describes = true;
+	}
+}
+
 void
 run__plan(void)
 {
@@ -36,8 +77,7 @@ run__plan(void)
 
 		p->out = (int8_t)def->out;
 		p->nargs = def->nargs;
-		p->stray = code == TRACE_OP_KFREE_INTERIOR ||
-		    code == TRACE_OP_KFREE_WILD;
+		p->class = -1;
 		p->own = code == TRACE_OP_MIGRATE || code == TRACE_OP_QUIESCE;
 		for (i = 0; i < def->nargs; i++) {
 			int class = trace_kind_class(def->arg[i]);
@@ -50,11 +90,30 @@ run__plan(void)
 			p->reg[p->nregs].writes =
 			    trace_kind_writes(def->arg[i]);
 			p->reg[p->nregs++].ends = trace_kind_ends(def->arg[i]);
+			if (class > TRACE_RUN && p->class < 0)
+				p->class = (int8_t) class;
+			p->ends_owner |=
+			    class > TRACE_RUN && trace_kind_ends(def->arg[i]);
 		}
+		plan_owner(p, code);
 	}
 }
 
 /* ---- Registers --------------------------------------------------------- */
+
+static bool
+owners_grow(struct run_state *s, int class, uint32_t cap)
+{
+	struct run_owner *owner =
+	    realloc(s->owner[class], cap * sizeof(*owner));
+
+	if (owner == NULL)
+		return (false);
+	memset(owner + s->nregs[class], 0,
+	    (cap - s->nregs[class]) * sizeof(*owner));
+	s->owner[class] = owner;
+	return (true);
+}
 
 static bool
 regs_grow_slow(struct run_state *s, int class, uint32_t index)
@@ -71,6 +130,8 @@ regs_grow_slow(struct run_state *s, int class, uint32_t index)
 	memset(
 	    reg + s->nregs[class], 0, (cap - s->nregs[class]) * sizeof(*reg));
 	s->reg[class] = reg;
+	if (class > TRACE_RUN && !owners_grow(s, class, cap))
+		return (false);
 	s->nregs[class] = cap;
 	return (true);
 }
@@ -182,6 +243,54 @@ run__regs_leave(struct run_state *s, const struct pending *p)
 
 /* ---- Arguments --------------------------------------------------------- */
 
+/*
+ * May the call be told this object? kmalloc is told only its own: what a cache
+ * or a pipe has is memory of kmalloc under it, and to free it is misuse that
+ * nobody can tell. A cache without debug options knows its objects only by
+ * what it is told, and so does a zone of tokens.
+ */
+static bool
+may_name(const struct run_state *s, const struct trace_op *op,
+    const struct reg *r, const struct call *c)
+{
+	enum trace_group group = trace_ops[op->code].group;
+	bool own = r->owner == (uint8_t)run_plan[op->code].class &&
+	    r->handle == c->handle && r->state == REG_LIVE;
+
+	if (group == TRACE_G_KM)
+		return (r->owner == TRACE_OBJ);
+	if (group == TRACE_G_OC)
+		/* One whose backend gives nothing is filled by strangers. */
+		return (own ||
+		    (s->header->debug != 0 &&
+			(s->owner[TRACE_CACHE][c->handle].hooks >>
+				TRACE_HOOK_EMPTY &
+			    1) == 0));
+	if (group == TRACE_G_ZN && run_plan[op->code].class == TRACE_ZONE &&
+	    s->owner[TRACE_ZONE][c->handle].tokens)
+		return (own && !run_plan[op->code].stray);
+	return (true);
+}
+
+/* A cache, pipe or zone; false: there is none. Only an ended pipe can be named:
+ * its storage is the caller's. */
+static bool
+resolve_handle(struct run_state *s, const struct trace_op *op,
+    enum trace_kind kind, uint64_t index, struct call *c)
+{
+	int class = trace_kind_class(kind);
+	uint32_t *handle = c->handle == TRACE_NOREG ? &c->handle : &c->handle2;
+	const struct reg *r;
+
+	if (index == TRACE_NOREG)
+		return (op->code == TRACE_OP_OBJCACHE_RECLAIMLIST &&
+		    c->handle != TRACE_NOREG);
+	r = &s->reg[class][index];
+	*handle = (uint32_t)index;
+	return (r->state == REG_LIVE ||
+	    (r->state == REG_ENDED && class == TRACE_PIPE));
+}
+
 /* An object or run argument; false: the operation has nothing to work on. */
 static bool
 resolve_memory(struct run_state *s, const struct trace_op *op, int class,
@@ -196,11 +305,40 @@ resolve_memory(struct run_state *s, const struct trace_op *op, int class,
 	c->pages = r->pages;
 	if (r->state == REG_NULL)
 		return (op->code == TRACE_OP_KREALLOC);
+	if (class == TRACE_OBJ && !may_name(s, op, r, c))
+		return (false);
 	if (r->state == REG_LIVE)
 		return (true);
 	/* Ended: misuse on purpose, where the subject can tell. */
 	return (
 	    r->state == REG_ENDED && (s->subject->caps & SUBJECT_MISUSE) != 0);
+}
+
+/* Arguments that only the other allocators have. */
+static bool
+resolve_other(struct run_state *s, const struct trace_op *op,
+    enum trace_kind kind, uint64_t value, struct call *c)
+{
+	switch (kind) {
+	case TRACE_K_INT:
+		c->n[c->nints++ & 1] = (int32_t)(uint32_t)value;
+		return (true);
+	case TRACE_K_MPFLAGS:
+	case TRACE_K_UMAFLAGS:
+	case TRACE_K_ZONEFLAGS:
+		c->flags = (uint32_t)value;
+		return (true);
+	case TRACE_K_HOOKS:
+		c->hooks = (uint32_t)value;
+		return (true);
+	case TRACE_K_RECLAIM:
+		c->reclaim = (enum trace_reclaim)value;
+		return (true);
+	default:
+		if (trace_kind_class(kind) > TRACE_RUN)
+			return (resolve_handle(s, op, kind, value, c));
+		return (true);
+	}
 }
 
 static inline bool
@@ -233,7 +371,7 @@ resolve_arg(
 		if (i > 0 && op->code == TRACE_OP_VM_PAGE_ALLOC)
 			c->align = value;
 		else
-			c->num = value;
+			c->num = c->udata = value;
 		return (true);
 	case TRACE_K_FLAGS:
 	case TRACE_K_VMFLAGS:
@@ -246,7 +384,7 @@ resolve_arg(
 		c->wild = (uint32_t)value;
 		return (true);
 	default:
-		return (true);
+		return (resolve_other(s, op, kind, value, c));
 	}
 }
 
@@ -286,6 +424,8 @@ is_offered(const struct run_state *s, const struct trace_op *op)
 {
 	if (trace_ops[op->code].group == TRACE_G_VM)
 		return ((s->subject->caps & SUBJECT_PAGES) != 0);
+	if (trace_ops[op->code].group >= TRACE_G_OC)
+		return ((s->subject->caps & SUBJECT_OWNERS) != 0);
 	switch (op->code) {
 	case TRACE_OP_KMALLOC_LIMIT:
 	case TRACE_OP_KMALLOC_RAISE_LIMIT:
@@ -308,8 +448,19 @@ run__is_stray(const struct run_state *s, const struct trace_op *op)
 	for (i = 0; i < plan->nregs; i++) {
 		uint64_t index = op->arg[plan->reg[i].arg];
 
-		if (plan->reg[i].class != TRACE_TYPE && index != TRACE_NOREG &&
-		    s->reg[plan->reg[i].class][index].state == REG_ENDED)
+		const struct reg *r;
+
+		if ((plan->reg[i].class != TRACE_OBJ &&
+			plan->reg[i].class != TRACE_RUN) ||
+		    index == TRACE_NOREG)
+			continue;
+		r = &s->reg[plan->reg[i].class][index];
+		if (r->state == REG_ENDED)
+			return (true);
+		/* Given back to who did not give it out. */
+		if (plan->gives_back &&
+		    (r->owner != (uint8_t)plan->class ||
+			r->handle != op->arg[0]))
 			return (true);
 	}
 	return (false);
@@ -329,6 +480,112 @@ resolve_wild(struct run_state *s, struct call *c)
 	return (true);
 }
 
+/* Does a cache or pipe take its memory under the type? It may not end. */
+static bool
+type_is_used(const struct run_state *s, uint32_t type)
+{
+	int class;
+	uint32_t i;
+
+	for (class = TRACE_CACHE; class <= TRACE_PIPE; class ++)
+		for (i = 0; i < s->nregs[class]; i++)
+			if (s->reg[class][i].state == REG_LIVE &&
+			    s->owner[class][i].type == type)
+				return (true);
+	return (false);
+}
+
+/* Pipes that have a support thread, or are just being made with one. */
+static unsigned
+callback_pipes(const struct run_state *s)
+{
+	unsigned n = 0;
+	uint32_t i;
+
+	for (i = 0; i < s->nregs[TRACE_PIPE]; i++)
+		n += s->reg[TRACE_PIPE][i].state != REG_ENDED &&
+		    (s->owner[TRACE_PIPE][i].flags & MPF_CALLBACK) != 0;
+	return (n);
+}
+
+/* Zones that have callbacks: the subject has functions for so many. */
+#define ZONES_CALLED_MAX 32u
+static unsigned
+zones_called(const struct run_state *s)
+{
+	unsigned n = 0;
+	uint32_t i;
+
+	for (i = 0; i < s->nregs[TRACE_ZONE]; i++)
+		n += s->reg[TRACE_ZONE][i].state == REG_LIVE &&
+		    s->owner[TRACE_ZONE][i].hooks != 0;
+	return (n);
+}
+
+/* What would cost more memory than any budget of the laboratory is left out. */
+static bool
+is_modest(const struct run_state *s, const struct call *c)
+{
+	switch (c->code) {
+	case TRACE_OP_OBJCACHE_CREATE:
+		/* Objects of no bytes are all the same one (KM-9). */
+		return (c->type != TRACE_NOREG && c->size != 0 &&
+		    c->n[0] <= 1 << 20 && c->n[1] <= 1 << 16);
+	case TRACE_OP_MPIPE_INIT:
+		return (c->type != TRACE_NOREG && c->n[0] <= 1024 &&
+		    ((c->flags & MPF_CALLBACK) == 0 ||
+			callback_pipes(s) < CALL_DAEMONS_MAX));
+	case TRACE_OP_UMA_ZCREATE:
+	case TRACE_OP_UMA_ZSECOND_CREATE:
+		return (c->hooks == 0 || zones_called(s) < ZONES_CALLED_MAX);
+	case TRACE_OP_UMA_ZCACHE_CREATE:
+		return (c->num <= 65536 &&
+		    (c->hooks == 0 || zones_called(s) < ZONES_CALLED_MAX));
+	case TRACE_OP_ZBOOTINIT:
+		return (c->size != 0 && c->size <= UMA_SIZE_MAX && c->n[0] > 0);
+	default:
+		return (true);
+	}
+}
+
+/* A cache, pipe or zone is to be made. Its callbacks run before it is. */
+static bool
+resolve_maker(struct run_state *s, const struct trace_op *op, struct call *c)
+{
+	int class = run_plan[op->code].out;
+	struct run_owner *o = &s->owner[class][op->out];
+
+	if (s->reg[class][op->out].state == REG_LIVE || op->out >= 4096 ||
+	    !is_modest(s, c))
+		return (false);
+	c->handle2 = c->handle;
+	c->handle = op->out;
+	if (c->code == TRACE_OP_ZBOOTINIT) {
+		c->addr = s->subject->static_memory(c);
+		if (c->addr == 0)
+			return (false);
+		if (s->boot_memory == 0)
+			s->boot_memory = c->addr;
+	}
+	s->reg[class][op->out].state = REG_UNDEFINED; /* was it ended */
+	memset(o, 0, sizeof(*o));
+	o->type = c->type;
+	o->flags = c->flags;
+	o->hooks = c->hooks;
+	o->size = c->size;
+	o->tokens = c->code == TRACE_OP_UMA_ZCACHE_CREATE;
+	return (true);
+}
+
+static void
+resolve_rest(struct run_state *s, const struct trace_op *op, struct call *c)
+{
+	if (op->code == TRACE_OP_MPIPE_ALLOC_CALLBACK)
+		c->udata = ++s->callbacks;
+	if (op->code == TRACE_OP_ZINITNA)
+		c->size = s->owner[TRACE_VMZONE][c->handle].size;
+}
+
 bool
 run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 {
@@ -340,7 +597,7 @@ run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 	c->thread = op->thread;
 	c->cpu = sim_cpu(op->thread);
 	c->line = op->line;
-	c->type = TRACE_NOREG;
+	c->type = c->handle = c->handle2 = TRACE_NOREG;
 	if (!s->offers_all && !is_offered(s, op))
 		return (false);
 	for (i = 0; i < plan->nargs; i++)
@@ -353,8 +610,24 @@ run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 		c->type = op->out;
 		return (op->out < KA_TYPES_MAX - 8);
 	}
-	if (op->code == TRACE_OP_KFREE_WILD && !resolve_wild(s, c))
+	if (plan->out > TRACE_RUN && !resolve_maker(s, op, c))
 		return (false);
+	if (plan->stray && plan->class == TRACE_ZONE &&
+	    s->owner[TRACE_ZONE][c->handle].tokens)
+		return (false); /* it knows no wrong pointer */
+	if ((op->code == TRACE_OP_KFREE_WILD ||
+		op->code == TRACE_OP_UMA_ZFREE_WILD) &&
+	    !resolve_wild(s, c))
+		return (false);
+	if ((op->code == TRACE_OP_KMALLOC_DESTROY ||
+		op->code == TRACE_OP_MALLOC_UNINIT) &&
+	    (s->types_stay || type_is_used(s, c->type)))
+		return (false);
+	if (trace_ops[op->code].group == TRACE_G_KM && run__is_stray(s, op) &&
+	    model_is_owned(s->model,
+		c->addr + (op->code == TRACE_OP_KFREE_INTERIOR ? c->size : 0)))
+		return (false);
+	resolve_rest(s, op, c);
 	return ((s->subject->caps & SUBJECT_MISUSE) != 0 || !is_misuse(op, c));
 }
 
@@ -365,20 +638,22 @@ run__call(void *thread)
 {
 	struct run_thread *t = thread;
 
-	model_invoke(run_state.model, &t->call);
-	run_state.subject->exec(&t->call);
-	model_return(run_state.model, &t->call);
+	run__do(&run_state, &t->call);
 }
+
+#define BOOT_MEMORY_MAX (UINT64_C(1) << 24) /* more than subjects have */
 
 /* Addresses are renamed to their place in the arena; without one they are
  * nobody's business but for being one. */
-static uint64_t
-relative(const struct run_state *s, uint64_t addr)
+uint64_t
+run__relative(const struct run_state *s, uint64_t addr)
 {
 	if (s->arena == 0)
 		return (addr != 0);
 	if (addr - s->arena < (uint64_t)s->header->pages * KA_PAGE_SIZE)
 		return (addr - s->arena);
+	if (s->boot_memory != 0 && addr - s->boot_memory < BOOT_MEMORY_MAX)
+		return (UINT64_C(1) << 60 | (addr - s->boot_memory));
 	return (addr);
 }
 
@@ -390,7 +665,16 @@ finish_define(
 
 	r->addr = c->ret;
 	r->pages = (uint32_t)c->num;
-	if (trace_ops[op->code].out == TRACE_TYPE)
+	r->owner = TRACE_OBJ;
+	r->handle = c->handle;
+	if (run_plan[op->code].class > TRACE_RUN)
+		r->owner = (uint8_t)run_plan[op->code].class;
+	if (trace_ops[op->code].out > TRACE_RUN) {
+		r->state =
+		    c->why == 0 && c->ret != 0 ? REG_LIVE : REG_UNDEFINED;
+		if (r->state != REG_LIVE)
+			s->owner[r->owner][op->out].flags = 0;
+	} else if (trace_ops[op->code].out == TRACE_TYPE)
 		r->state = c->why == 0 ? REG_LIVE : REG_UNDEFINED;
 	else
 		r->state = c->ret != 0 && c->why == 0 ? REG_LIVE : REG_NULL;
@@ -421,7 +705,8 @@ finish_stray(struct run_state *s, const struct call *c)
 	uint64_t addr = c->addr;
 	uint32_t i;
 
-	if (c->code == TRACE_OP_KFREE_INTERIOR)
+	if (c->code == TRACE_OP_KFREE_INTERIOR ||
+	    c->code == TRACE_OP_UMA_ZFREE_INTERIOR)
 		addr += c->size;
 	if (c->code == TRACE_OP_KMALLOC_USABLE_SIZE || c->why != 0)
 		return;
@@ -454,7 +739,7 @@ run__finish(
 	}
 	s->result->ops++;
 	run__mix(s, s->thread[op->thread].first->ordinal);
-	run__mix(s, relative(s, c->ret));
+	run__mix(s, run__relative(s, c->ret));
 	run__mix(s, (uint64_t)c->why);
 	if (s->options->result != NULL)
 		s->options->result(s->options->arg, op, c);
@@ -506,9 +791,9 @@ run__page_alloc(void *arg, uint64_t addr, uint64_t npages, uint64_t align,
 	struct run_state *s = arg;
 	uint32_t thread = sim_current();
 
-	run__mix(s, relative(s, addr) + npages);
-	model_vm_alloc(s->model, thread == SIM_NONE ? 0 : thread, addr, npages,
-	    align, flags, injected != 0, injected == 2);
+	run__mix(s, run__relative(s, addr) + npages);
+	model_vm_alloc(s->model, run__frame(s, thread), addr, npages, align,
+	    flags, injected != 0, injected == 2);
 }
 
 void
@@ -517,8 +802,8 @@ run__page_free(void *arg, uint64_t addr, uint64_t npages)
 	struct run_state *s = arg;
 	uint32_t thread = sim_current();
 
-	run__mix(s, ~relative(s, addr) - npages);
-	model_vm_free(s->model, thread == SIM_NONE ? 0 : thread, addr, npages);
+	run__mix(s, ~run__relative(s, addr) - npages);
+	model_vm_free(s->model, run__frame(s, thread), addr, npages);
 }
 
 /* ---- Quiescence -------------------------------------------------------- */
@@ -541,6 +826,26 @@ run__audit(struct run_state *s)
 	}
 }
 
+static void
+quiesce_owners(struct run_state *s)
+{
+	int class;
+	uint32_t i;
+
+	if ((s->subject->caps & SUBJECT_OWNERS) == 0)
+		return;
+	for (class = TRACE_CACHE; class < TRACE_CLASS_COUNT; class ++)
+		for (i = 0; i < s->nregs[class]; i++) {
+			struct owner_stats st;
+
+			if (s->reg[class][i].state == REG_LIVE &&
+			    s->subject->owner_stats(
+				(enum trace_class) class, i, &st))
+				model_check_owner(
+				    s->model, (enum trace_class) class, i, &st);
+		}
+}
+
 void
 run__quiesce(struct run_state *s)
 {
@@ -561,78 +866,7 @@ run__quiesce(struct run_state *s)
 			mt.limit = st.limit;
 			model_check_type(s->model, i, &mt);
 		}
+	quiesce_owners(s);
 	if ((s->subject->caps & SUBJECT_PAGES) != 0)
 		model_check_pages(s->model, s->subject->free_pages());
-}
-
-struct drain_list {
-	struct model_object *object;
-	size_t n, cap;
-};
-
-static bool
-drain_collect(void *arg, const struct model_object *o)
-{
-	struct drain_list *l = arg;
-
-	if (l->n == l->cap) {
-		size_t cap = l->cap == 0 ? 256 : l->cap * 2;
-		struct model_object *grown =
-		    realloc(l->object, cap * sizeof(*grown));
-
-		if (grown == NULL)
-			return (false);
-		l->object = grown;
-		l->cap = cap;
-	}
-	l->object[l->n++] = *o;
-	return (true);
-}
-
-/* One call on thread 0, which has nothing else to do. */
-static void
-drain_call(struct run_state *s, const struct model_object *o)
-{
-	struct run_thread *t = &s->thread[0];
-	struct call *c = &t->call;
-
-	memset(c, 0, sizeof(*c));
-	c->code = o->run ? TRACE_OP_VM_PAGE_FREE : TRACE_OP_KFREE;
-	c->addr = o->addr;
-	c->pages = o->bytes / KA_PAGE_SIZE;
-	c->type = o->type;
-	c->cpu = sim_cpu(0);
-	sim_start(0, run__call, t);
-	while (sim_resume(0) != SIM_DONE)
-		continue;
-}
-
-void
-run__drain(struct run_state *s)
-{
-	struct drain_list l = { 0 };
-	bool orphans = false;
-	size_t i;
-
-	s->drain = true;
-	model_each_live(s->model, drain_collect, &l);
-	s->result->left = l.n;
-	for (i = 0; i < l.n && model_finding(s->model) == NULL; i++) {
-		const struct model_object *o = &l.object[i];
-
-		if (!o->run &&
-		    (o->type >= s->nregs[TRACE_TYPE] ||
-			s->reg[TRACE_TYPE][o->type].state != REG_LIVE))
-			orphans = true; /* its type has ended */
-		else
-			drain_call(s, o);
-	}
-	free(l.object);
-	if (model_finding(s->model) != NULL || orphans)
-		return;
-	if (s->subject->trim != NULL)
-		s->subject->trim();
-	run__quiesce(s);
-	if ((s->subject->caps & SUBJECT_PAGES) != 0)
-		model_check_empty(s->model);
 }

@@ -21,6 +21,23 @@ struct reg {
 	uint32_t pages;
 	uint32_t reads, reads_done, writes, writes_done;
 	uint8_t state;
+	uint8_t owner;	 /* of an object: enum trace_class of who made it */
+	uint32_t handle; /* and its register; TRACE_OBJ has none */
+};
+
+/* What a callback of a cache, pipe or zone is to do, by the trace. */
+struct run_hook {
+	uint64_t calls;	      /* so far */
+	uint64_t from, count; /* armed: these of them, from 1 */
+	enum trace_action action;
+};
+struct run_owner {
+	struct run_hook hook[TRACE_HOOK_COUNT];
+	uint32_t type; /* what an action charges */
+	uint32_t flags, hooks;
+	uint64_t size;
+	bool ending; /* a call is at it */
+	bool tokens; /* a cache zone: its items are not memory */
 };
 
 struct reg_use {
@@ -32,9 +49,13 @@ struct reg_use {
 /* What the table says of an operation, laid out for the loop. */
 struct run_plan {
 	uint8_t nregs, nargs;
-	int8_t out; /* class, or -1 */
-	bool stray; /* always: kfree_interior, kfree_wild */
-	bool own;   /* the run's own: migrate, quiesce */
+	int8_t out;	 /* class, or -1 */
+	bool stray;	 /* always: kfree_interior, kfree_wild */
+	bool own;	 /* the run's own: migrate, quiesce, hooks */
+	int8_t class;	 /* of the cache, pipe or zone that it is on, or -1 */
+	bool ends_owner; /* ends it */
+	bool gives_back; /* ends an object of it */
+	bool describes;	 /* makes it, or may change its geometry */
 	uint8_t kind[TRACE_ARGS_MAX];
 	struct {
 		uint8_t arg, class;
@@ -69,8 +90,13 @@ struct run_state {
 	struct model *model;
 	struct reg *reg[TRACE_CLASS_COUNT];
 	uint32_t nregs[TRACE_CLASS_COUNT];
+	struct run_owner *owner[TRACE_CLASS_COUNT]; /* as many as reg */
 	struct run_thread thread[TRACE_THREADS_MAX];
-	uint32_t nthreads;
+	uint32_t nthreads; /* of the trace */
+	uint32_t total;	   /* with those that the library may start */
+	uint8_t depth[CALL_THREADS_MAX];	/* calls that a thread is in */
+	uint32_t called_back[CALL_THREADS_MAX]; /* in its outermost call */
+	uint64_t callbacks; /* mpipe_alloc_callback so far */
 	struct pending *pool;
 	uint32_t queued, busy; /* operations read; threads in the middle */
 	uint32_t window;       /* operations to read ahead */
@@ -79,8 +105,10 @@ struct run_state {
 	bool barrier;	 /* a quiesce operation waits for all before it */
 	bool offers_all; /* the subject has every operation */
 	bool drain;	 /* past the end: faults are off */
+	bool types_stay; /* a callback may charge any: none ends any more */
 	uint32_t solo;	 /* thread that nobody may interrupt, or SIM_NONE */
 	uint64_t arena;
+	uint64_t boot_memory; /* the first boot zone's */
 	uint64_t hash;
 	uint64_t page_calls; /* allocations so far, for faults */
 	uint64_t fault_rng[TRACE_FAULTS_MAX];
@@ -107,9 +135,24 @@ void run__page_alloc(void *, uint64_t addr, uint64_t npages, uint64_t align,
 void run__page_free(void *, uint64_t addr, uint64_t npages);
 void run__faults_reset(struct run_state *);
 void run__mix(struct run_state *, uint64_t value);
+uint64_t run__relative(const struct run_state *, uint64_t addr);
 /* Audits and compares statistics; nothing may be in flight. */
 void run__quiesce(struct run_state *);
 void run__audit(struct run_state *);
+
+/* run_callback.c */
+/* The frame that the running thread is in; of a thread. */
+uint32_t run__frame(const struct run_state *, uint32_t thread);
+bool run__callback(void *, struct callback *);
+void run__callback_done(void *, struct callback *);
+void run__nested(void *, struct call *);
+void run__do(struct run_state *, struct call *); /* a call on this thread */
+void run__hook_arm(struct run_state *, const struct trace_op *);
+/* A cache, pipe or zone was made by the call. */
+void run__owner_made(struct run_state *, const struct call *);
+void run__describe(struct run_state *, enum trace_class, uint32_t handle);
+uint32_t run__current_frame(void);
+/* run_drain.c */
 /* Frees all that is live, trims, and checks that nothing is left (G-8). */
 void run__drain(struct run_state *);
 

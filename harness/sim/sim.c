@@ -26,8 +26,9 @@ struct sim_thread {
 	enum sim_state state;
 	uint32_t cpu;
 	uint8_t in_section;
-	uint32_t points;	     /* passed in this run */
-	uint32_t deviation;	     /* index of its next one */
+	uint16_t start;	    /* of a started thread: how many had the number */
+	uint32_t points;    /* passed in this run */
+	uint32_t deviation; /* index of its next one */
 	const struct ka_mutex *lock; /* LOCK: waits for it */
 	const struct ka_chan *chan;  /* ASLEEP: on it */
 };
@@ -38,11 +39,16 @@ uint8_t ka_sim_in_section;
 uint32_t ka_sim_self = SIM_NONE;
 
 static struct sim_config sim_config;
-static struct sim_thread sim_thread[SIM_THREADS_MAX];
-static uint32_t sim_holder[SIM_THREADS_MAX]; /* by CPU: who is in its section */
+#define SIM_ALL_MAX (SIM_THREADS_MAX + SIM_DAEMONS_MAX)
+
+static struct sim_thread sim_thread[SIM_ALL_MAX];
+static uint32_t sim_total; /* threads of the run, started ones too */
+static uint32_t
+    sim_holder[SIM_THREADS_MAX + 1]; /* by CPU: who is in its section */
 static struct fiber *sim_main;
 static enum sim_stop sim_reason;
 static uint32_t sim_forced_choice;
+static bool sim_held;
 static uint64_t sim_rng, sim_npoints, sim_nswitches;
 static char *sim_cpu_base;
 static size_t sim_cpu_stride;
@@ -115,8 +121,9 @@ sim_reset(const struct sim_config *config)
 		t->deviation = 0;
 	}
 	/* Threads of a larger run before must not come back to life. */
-	for (; i < SIM_THREADS_MAX && sim_thread[i].fiber != NULL; i++) {
-		if (sim_thread[i].state != SIM_IDLE)
+	for (; i < SIM_ALL_MAX; i++) {
+		if (sim_thread[i].fiber != NULL &&
+		    sim_thread[i].state != SIM_IDLE)
 			fiber_restart(
 			    sim_thread[i].fiber, sim_body, &sim_thread[i]);
 		sim_thread[i].state = SIM_IDLE;
@@ -127,7 +134,9 @@ sim_reset(const struct sim_config *config)
 		if (config->deviation[i].thread < config->threads)
 			sim_thread[config->deviation[i].thread].deviation = i;
 	sim_forced_choice = 0;
+	sim_held = false;
 	sim_config = *config;
+	sim_total = config->threads;
 	sim_rng = config->seed;
 	sim_npoints = 0;
 	sim_nswitches = 0;
@@ -256,11 +265,29 @@ sim_forced(void)
 }
 
 void
+sim_hold(bool held)
+{
+	sim_held = held;
+}
+
+void
+sim_abandon(void)
+{
+	static const struct ka_chan nothing = { 0, "nothing any more" };
+
+	for (;;) {
+		sim_thread[ka_sim_self].state = SIM_ASLEEP;
+		sim_thread[ka_sim_self].chan = &nothing;
+		sim_stop_with(SIM_BLOCKED);
+	}
+}
+
+void
 ka_sim_point(enum ka_sim_point kind, const volatile void *obj)
 {
 	(void)kind;
 	(void)obj;
-	if (ka_sim_self == SIM_NONE)
+	if (ka_sim_self == SIM_NONE || sim_held)
 		return;
 	sim_npoints++;
 	if (sim_deviates(&sim_thread[ka_sim_self]) ||
@@ -283,7 +310,9 @@ ka_sim_lock_slow(struct ka_mutex *m)
 {
 	struct sim_thread *t = &sim_thread[ka_sim_self];
 
-	if (ka_sim_self == SIM_NONE || ka_sim_in_section)
+	if (ka_sim_self == SIM_NONE)
+		return; /* halt: whoever has it will never run again */
+	if (ka_sim_in_section)
 		abort(); /* no lock is taken in a section: cpu.h */
 	m->waiters++;
 	while (m->owner != 0) {
@@ -300,7 +329,7 @@ ka_sim_unlock_slow(struct ka_mutex *m)
 {
 	uint32_t i;
 
-	for (i = 0; i < sim_config.threads; i++) {
+	for (i = 0; i < sim_total; i++) {
 		struct sim_thread *t = &sim_thread[i];
 
 		if (t->state == SIM_LOCK && t->lock == m)
@@ -335,7 +364,7 @@ ka_chan_wake_all(struct ka_chan *c)
 	KA_SIM_AT(KA_SIM_WAKE, c);
 	if (c->sleepers == 0)
 		return;
-	for (i = 0; i < sim_config.threads; i++) {
+	for (i = 0; i < sim_total; i++) {
 		struct sim_thread *t = &sim_thread[i];
 
 		if (t->state != SIM_ASLEEP || t->chan != c)
@@ -345,6 +374,59 @@ ka_chan_wake_all(struct ka_chan *c)
 			sim_config.on_wake(sim_config.arg, i);
 	}
 	c->sleepers = 0;
+}
+
+uint32_t
+sim_threads(void)
+{
+	return (sim_total);
+}
+
+/* On the first number whose thread has ended; it runs when the schedule lets
+ * it. Its CPU is by its number. */
+int
+ka_thread_start(
+    struct ka_thread *kt, const char *name, void (*fn)(void *), void *arg)
+{
+	uint32_t i = sim_config.threads;
+	struct sim_thread *t;
+
+	(void)name;
+	while (i < sim_total && sim_thread[i].state != SIM_IDLE)
+		i++;
+	if (i == sim_config.threads + SIM_DAEMONS_MAX)
+		return (EAGAIN);
+	t = &sim_thread[i];
+	if (t->fiber == NULL)
+		t->fiber = fiber_create(sim_body, t);
+	if (t->fiber == NULL)
+		return (ENOMEM);
+	t->in_section = 0;
+	t->cpu = i % sim_config.cpus;
+	if (i == sim_total) {
+		sim_total++;
+		t->points = 0;
+		t->deviation = sim_config.ndeviations;
+	}
+	t->start++;
+	kt->id = i << 16 | t->start;
+	sim_start(i, fn, arg);
+	return (0);
+}
+
+/* The thread ends by itself. */
+void
+ka_thread_join(struct ka_thread *kt)
+{
+	struct sim_thread *t = &sim_thread[kt->id >> 16];
+
+	if (ka_sim_self == SIM_NONE && t->state != SIM_IDLE) {
+		fiber_restart(t->fiber, sim_body, t); /* halt */
+		t->state = SIM_IDLE;
+	}
+	/* Its number may be another's by now. */
+	while (t->state != SIM_IDLE && t->start == (uint16_t)kt->id)
+		ka_sim_pause();
 }
 
 uint32_t
@@ -387,6 +469,8 @@ static struct {
 	size_t bytes;
 } sim_kept[KA_OS_USE_COUNT];
 
+#define SIM_ARENA_ALIGN ((size_t)1 << 32)
+
 static void *
 sim_map(size_t bytes, size_t align)
 {
@@ -412,6 +496,10 @@ ka_os_reserve(enum ka_os_use use, size_t bytes, size_t align, bool *ret_fresh)
 		return (sim_kept[use].p);
 	if (sim_kept[use].p != NULL)
 		(void)munmap(sim_kept[use].p, sim_kept[use].bytes);
+	/* Addresses in the budget are alike in their low halves in every
+	 * process: the library hashes them (ptr_map.h). */
+	if (use == KA_OS_ARENA && align < SIM_ARENA_ALIGN)
+		align = SIM_ARENA_ALIGN;
 	sim_kept[use].p = sim_map(bytes, align);
 	sim_kept[use].bytes = sim_kept[use].p == NULL ? 0 : bytes;
 	*ret_fresh = true;
@@ -426,16 +514,39 @@ ka_os_release(enum ka_os_use use, void *p, size_t bytes)
 	(void)bytes;
 }
 
+/*
+ * Small mappings are kept by their number of pages and given out again: to ask
+ * the system for each would be most of a short run. A block's first word links
+ * it; what is given out is zero.
+ */
+#define SIM_BLOCK_PAGES 64u
+static void *sim_block[SIM_BLOCK_PAGES + 1];
+
 void *
 ka_os_map(size_t bytes)
 {
-	return (sim_map(bytes, 4096));
+	size_t pages = (bytes + 4095) / 4096;
+	void *p;
+
+	if (pages > SIM_BLOCK_PAGES || sim_block[pages] == NULL)
+		return (sim_map(pages * 4096, 4096));
+	p = sim_block[pages];
+	sim_block[pages] = *(void **)p;
+	memset(p, 0, pages * 4096);
+	return (p);
 }
 
 void
 ka_os_unmap(void *p, size_t bytes)
 {
-	(void)munmap(p, bytes);
+	size_t pages = (bytes + 4095) / 4096;
+
+	if (pages > SIM_BLOCK_PAGES) {
+		(void)munmap(p, pages * 4096);
+		return;
+	}
+	*(void **)p = sim_block[pages];
+	sim_block[pages] = p;
 }
 
 unsigned

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #define SIM_THREADS_MAX 256u
+#define SIM_DAEMONS_MAX 8u /* threads that the library starts */
 #define SIM_NONE	UINT32_MAX
 
 enum sim_mode {
@@ -74,6 +75,12 @@ enum sim_choice {
 	SIM_CHOICE_COUNT
 };
 
+/*
+ * Threads that the library starts (ka_thread_start) have the numbers
+ * config.threads .. sim_threads() - 1; those that have ended are IDLE.
+ */
+uint32_t sim_threads(void);
+
 /* Ends the run before, if any, and begins one. 0 or ENOMEM. */
 int sim_reset(const struct sim_config *);
 
@@ -88,6 +95,13 @@ uint32_t sim_cpu(uint32_t thread);
 void sim_migrate(uint32_t thread, uint32_t cpu);
 /* The running thread, or SIM_NONE. */
 uint32_t sim_current(void);
+
+/* While held, the running thread is not preempted at points: for questions of
+ * the laboratory, whose answer is to be of one moment. It may still block. */
+void sim_hold(bool);
+
+/* The running thread never goes on: its run is over. Does not return. */
+void sim_abandon(void) __attribute__((noreturn));
 
 /* A deviation preempted the thread that stopped last: the choice it asks for
  * among the others, from 1; 0 otherwise. Asking forgets it. */

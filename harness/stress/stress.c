@@ -685,7 +685,8 @@ main(int argc, char **argv)
 			struct gen_options g = { .seed = seed + i,
 				.ops = 4000,
 				.threads = 8,
-				.cpus = 4 };
+				.cpus = 4,
+				.kmalloc_only = true };
 
 			if (gen_trace(&g, &trace) != 0)
 				abort();

@@ -4,19 +4,10 @@
 
 #include <string.h>
 
-#include "sim/sim.h"
-
 extern const struct subject subject_kalloc, subject_malloc;
 
 const struct subject *const subjects[] = { &subject_kalloc, &subject_malloc,
 	NULL };
-
-/* Under the simulation the running thread is the schedule's to know. */
-__attribute__((constructor)) static void
-subject_init(void)
-{
-	subject_kalloc_set_thread(sim_current);
-}
 
 const struct subject *
 subject_by_name(const char *name)

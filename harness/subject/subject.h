@@ -30,6 +30,15 @@ struct subject_config {
 	void (*page_alloc)(void *arg, uint64_t addr, uint64_t npages,
 	    uint64_t align, uint32_t flags, int injected);
 	void (*page_free)(void *arg, uint64_t addr, uint64_t npages);
+	/*
+	 * The library called back. callback: what it is about is told; false:
+	 * the callback is to fail, if it can. callback_done: with its result.
+	 * nested: does a call within the running one, as the library itself
+	 * does when it calls kmalloc.
+	 */
+	bool (*callback)(void *arg, struct callback *);
+	void (*callback_done)(void *arg, struct callback *);
+	void (*nested)(void *arg, struct call *);
 	void *arg;
 };
 
@@ -43,7 +52,8 @@ enum subject_caps {
 	SUBJECT_MISUSE = 4, /* detects misuse: G-3, KM-10, KM-16 */
 	SUBJECT_AUDIT = 8,  /* has an audit of its structures */
 	SUBJECT_SIM = 16,   /* honours the schedule points of the simulation */
-	SUBJECT_MAP = 32    /* can draw its slabs */
+	SUBJECT_MAP = 32,   /* can draw its slabs */
+	SUBJECT_OWNERS = 64 /* has objcaches, mpipes and zones */
 };
 
 struct subject {
@@ -59,6 +69,11 @@ struct subject {
 	uint64_t (*wild)(enum trace_wild);
 	/* Optional, by caps. Only at quiescence. */
 	bool (*type_stats)(uint32_t type, struct subject_type_stats *ret_s);
+	/* Of a cache, pipe or zone; false: there is none. */
+	bool (*owner_stats)(
+	    enum trace_class, uint32_t handle, struct owner_stats *ret_s);
+	/* The extent of a boot zone's memory, taken for a call before it. */
+	uint64_t (*static_memory)(const struct call *);
 	uint64_t (*free_pages)(void);
 	uint64_t (*arena)(void); /* address of the budget's first page */
 	/* NULL: sound. Otherwise the id of the first broken invariant, and
@@ -69,9 +84,11 @@ struct subject {
 	void (*trim)(void);
 	/* Draws the memory as text through put(). */
 	void (*map)(void (*put)(void *arg, const char *line), void *arg);
+	/* Prints statistics as the kernel's tools do: vmstat -m, vmstat -z. */
+	void (*tables)(void (*put)(void *arg, const char *line), void *arg);
 };
 
-/* Where libkalloc's panics belong to: the running thread, if it is not the OS
+/* Where libkalloc's panics belong to: the running frame, if it is not the OS
  * thread's last. */
 void subject_kalloc_set_thread(uint32_t (*fn)(void));
 

@@ -6,12 +6,13 @@
  * panic ends the call: the handler leaves by longjmp, which the library allows
  * (kalloc.h), and the reason becomes the call's result.
  */
-#include "subject/subject.h"
+#include "subject/subject_kalloc.h"
 
-#include <kalloc/kmalloc.h>
 #include <kalloc/vm_page.h>
 
 #include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TYPES_MAX KA_TYPES_MAX
@@ -22,28 +23,46 @@ struct subject_type {
 	struct malloc_type *type; /* NULL: not declared */
 	char name[TRACE_STR_MAX + 1];
 	bool heap;
+	bool ending; /* its storage may be another's already */
 };
 
 static struct subject_type types[TYPES_MAX];
 static uint32_t types_top;
 static struct malloc_type undeclared; /* what stands for no type */
-static struct subject_config config;
+struct subject_config subject_kalloc_config;
+#define config subject_kalloc_config
 static char wild_static[64];
 static uint64_t arena; /* address of the budget's first page */
 
 /* Where a panic of the running call goes; threads of the host have their own,
  * fibers one each by number, since a call may be left in the middle. */
-static jmp_buf panic_to[TRACE_THREADS_MAX + 1];
-static __thread uint32_t panic_thread_self = TRACE_THREADS_MAX;
+static jmp_buf panic_to[CALL_FRAMES_MAX + 1];
+static __thread uint32_t panic_thread_self = CALL_FRAMES_MAX;
 static uint32_t (*panic_thread)(void);
-static enum ka_why panic_why[TRACE_THREADS_MAX + 1];
+static enum ka_why panic_why[CALL_FRAMES_MAX + 1];
+static bool panic_armed[CALL_FRAMES_MAX + 1];
 
 static void
 on_panic(const struct ka_panic_info *info)
 {
 	uint32_t t = panic_thread != NULL ? panic_thread() : panic_thread_self;
 
+	if (!panic_armed[t]) {
+		/* In the laboratory's own questions: nobody could go on. */
+		(void)fprintf(stderr, "kalab: panic outside of a call: %s\n",
+		    info->message);
+		abort();
+	}
 	panic_why[t] = info->why;
+	longjmp(panic_to[t], 1);
+}
+
+void
+subject_kalloc_panic(int why)
+{
+	uint32_t t = panic_thread != NULL ? panic_thread() : panic_thread_self;
+
+	panic_why[t] = (enum ka_why)why;
 	longjmp(panic_to[t], 1);
 }
 
@@ -101,6 +120,7 @@ kalloc_subject_boot(const struct subject_config *c)
 	vm_page_stats(&vm);
 	arena = (uintptr_t)vm.base;
 	(void)ka_panic_set_handler(on_panic);
+	subject_owners_boot();
 	return (0);
 }
 
@@ -112,6 +132,7 @@ kalloc_subject_halt(void)
 	/* Also from the middle of calls: nothing that locks. */
 	vm_page_observe(NULL);
 	(void)kalloc_halt(true, NULL, NULL);
+	subject_owners_halt();
 	(void)ka_panic_set_handler(NULL);
 	for (i = 0; i < types_top; i++) {
 		memset(&types[i].storage, 0, sizeof(types[i].storage));
@@ -120,12 +141,29 @@ kalloc_subject_halt(void)
 	types_top = 0;
 }
 
+struct malloc_type *
+subject_kalloc_type(uint32_t reg)
+{
+	if (reg >= types_top || types[reg].type == NULL)
+		return (&undeclared);
+	return (types[reg].type);
+}
+
+uint32_t
+subject_kalloc_type_reg(const struct malloc_type *type)
+{
+	uint32_t i;
+
+	for (i = 0; i < types_top; i++)
+		if (types[i].type == type && !types[i].ending)
+			return (i);
+	return (TRACE_NOREG);
+}
+
 static struct malloc_type *
 type_of(const struct call *c)
 {
-	if (c->type >= types_top || types[c->type].type == NULL)
-		return (&undeclared);
-	return (types[c->type].type);
+	return (subject_kalloc_type(c->type));
 }
 
 static void
@@ -140,6 +178,7 @@ do_type_make(struct call *c)
 	while (types_top <= c->type)
 		types_top++;
 	t = &types[c->type];
+	t->ending = false;
 	t->heap = c->code == TRACE_OP_KMALLOC_CREATE;
 	if (t->heap) {
 		kmalloc_create(&t->type, c->str);
@@ -156,6 +195,8 @@ do_type_end(struct call *c)
 {
 	struct malloc_type *type = type_of(c);
 
+	if (c->type < types_top)
+		types[c->type].ending = type != &undeclared;
 	if (type != &undeclared && types[c->type].heap &&
 	    c->code == TRACE_OP_KMALLOC_DESTROY) {
 		c->ret = kmalloc_destroy(&types[c->type].type);
@@ -265,13 +306,6 @@ do_page_free(struct call *c)
 	vm_page_free((void *)c->addr, c->pages);
 }
 
-static void
-do_nothing(struct call *c)
-{
-	(void)c;
-}
-
-/* The run does these; the allocators have no part in them. */
 static void (*const ops[TRACE_OP_COUNT])(struct call *) = {
 	[TRACE_OP_KMALLOC_CREATE] = do_type_make,
 	[TRACE_OP_KMALLOC_DESTROY] = do_type_end,
@@ -293,8 +327,6 @@ static void (*const ops[TRACE_OP_COUNT])(struct call *) = {
 	[TRACE_OP_KFREE_WILD] = do_kfree_wild,
 	[TRACE_OP_VM_PAGE_ALLOC] = do_page_alloc,
 	[TRACE_OP_VM_PAGE_FREE] = do_page_free,
-	[TRACE_OP_MIGRATE] = do_nothing,
-	[TRACE_OP_QUIESCE] = do_nothing,
 };
 
 /* An address that was never allocated. */
@@ -317,18 +349,26 @@ kalloc_subject_wild(enum trace_wild wild)
 	}
 }
 
+static subject_op *
+op_of(enum trace_opcode code)
+{
+	return (ops[code] != NULL ? ops[code] : subject_owners_op(code));
+}
+
 static void
 kalloc_subject_exec(struct call *c)
 {
 	uint32_t t = c->thread;
 
 	panic_thread_self = t;
+	panic_armed[t] = true;
 	if (setjmp(panic_to[t]) == 0) {
-		ops[c->code](c);
+		op_of(c->code)(c);
 	} else {
 		c->why = panic_why[t];
 		c->ret = 0;
 	}
+	panic_armed[t] = false;
 }
 
 static bool
@@ -366,7 +406,9 @@ kalloc_subject_audit(const char **ret_found)
 {
 	const char *id = vm_page_audit(ret_found);
 
-	return (id != NULL ? id : kmalloc_audit(ret_found));
+	if (id == NULL)
+		id = kmalloc_audit(ret_found);
+	return (id != NULL ? id : subject_owners_audit(ret_found));
 }
 
 static void
@@ -380,7 +422,7 @@ const struct subject subject_kalloc = {
 	.about = "libkalloc",
 #ifdef KA_PORT_SIM
 	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE | SUBJECT_AUDIT |
-	    SUBJECT_MAP | SUBJECT_SIM,
+	    SUBJECT_MAP | SUBJECT_SIM | SUBJECT_OWNERS,
 #else
 	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE | SUBJECT_AUDIT |
 	    SUBJECT_MAP,
@@ -395,4 +437,7 @@ const struct subject subject_kalloc = {
 	.audit = kalloc_subject_audit,
 	.trim = kalloc_subject_trim,
 	.map = kmalloc_map,
+	.owner_stats = subject_owners_stats,
+	.static_memory = subject_owners_memory,
+	.tables = subject_owners_tables,
 };

@@ -233,8 +233,8 @@ static const struct bad_text {
 	{ FIVE "0 m1 = kmalloc 64 m0 0\n",
 	    "test:5:3: register m1 is of another kind, expected p0, p1, ."
 	    ".." },
-	{ FIVE "0 q0 = kmalloc 64 m0 0\n",
-	    "test:5:3: \"q0\" is not a register, expected p0, p1, ..." },
+	{ FIVE "0 x0 = kmalloc 64 m0 0\n",
+	    "test:5:3: \"x0\" is not a register, expected p0, p1, ..." },
 	{ FIVE "0 p = kmalloc 64 m0 0\n",
 	    "test:5:3: \"p\" is not a register, expected p0, p1, ..." },
 	{ FIVE "0 p01 = kmalloc 64 m0 0\n",

@@ -181,14 +181,15 @@ random_arg(struct trace_header *h, enum trace_kind kind, const uint32_t *count)
 		return (count[class] == 0 || below(16) == 0 ?
 			TRACE_NOREG :
 			below(count[class]));
-	switch (kind) {
-	case TRACE_K_FLAGS:
-	case TRACE_K_VMFLAGS:
+	if (trace_test_is_flags(kind))
 		return (any_number() & 0xffff);
+	if (trace_test_words(kind) != 0)
+		return (below(trace_test_words(kind)));
+	switch (kind) {
+	case TRACE_K_INT:
+		return (any_number() & UINT32_MAX);
 	case TRACE_K_CPU:
 		return (below(h->cpus));
-	case TRACE_K_WILD:
-		return (below(TRACE_WILD_COUNT));
 	case TRACE_K_STR:
 		for (unsigned i = 0; i < sizeof(s); i++)
 			s[i] = (char)(below(4) == 0 ?

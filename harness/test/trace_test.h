@@ -60,6 +60,48 @@ static const char all_ops[] __attribute__((unused)) =
     "2 migrate 1\n"
     "0 kmalloc_destroy m0\n"
     "0 malloc_uninit m1\n"
+    "0 m0 = kmalloc_create \"again\"\n"
+    "0 c0 = objcache_create \"cache\" m0 96 40 -1 ctor|dtor\n"
+    "1 p0 = objcache_get c0 NOWAIT\n"
+    "1 objcache_put c0 p0\n"
+    "1 objcache_dtor c0 null\n"
+    "0 objcache_reclaimlist c0 null WAITOK\n"
+    "0 objcache_set_cluster_limit c0 -2147483648\n"
+    "0 objcache_hook c0 alloc refuse 3 2\n"
+    "0 objcache_destroy c0\n"
+    "0 q0 = mpipe_init m0 512 4 2147483647 NOZERO|CALLBACK ctor\n"
+    "0 p0 = mpipe_alloc_nowait q0\n"
+    "1 p1 = mpipe_alloc_waitok q0\n"
+    "1 p2 = mpipe_alloc_callback q0\n"
+    "1 mpipe_wait q0\n"
+    "1 mpipe_free q0 p1\n"
+    "1 mpipe_hook q0 callback self 1 4294967295\n"
+    "0 mpipe_done q0\n"
+    "0 z0 = uma_zcreate \"zone\" 64 7 ctor|init|maxaction NOFREE\n"
+    "0 z1 = uma_zsecond_create \"second\" z0 dtor|fini\n"
+    "0 z2 = uma_zcache_create \"tokens\" 8 100 0 NOBUCKET\n"
+    "1 p0 = uma_zalloc z0 WAITOK|ZERO\n"
+    "1 p1 = uma_zalloc_arg z1 NOWAIT 77\n"
+    "1 uma_zfree z0 p0\n"
+    "1 uma_zfree_arg z1 p1 78\n"
+    "1 uma_zfree_interior z0 p2 4\n"
+    "1 uma_zfree_wild z0 page\n"
+    "0 uma_zone_set_max z0 17\n"
+    "0 uma_zone_get_max z0\n"
+    "0 uma_zone_get_cur z0\n"
+    "0 uma_zone_set_maxcache z0 0\n"
+    "0 uma_prealloc z0 9\n"
+    "0 uma_zone_reserve z0 3\n"
+    "0 uma_zone_reclaim z0 drain_cpu\n"
+    "0 uma_reclaim trim\n"
+    "0 uma_hook z0 ctor kmalloc 1 2\n"
+    "0 uma_zdestroy z1\n"
+    "0 b0 = zbootinit \"boot\" 40 16\n"
+    "0 b1 = zinit \"zinit\" 96 200 INTERRUPT|PANICFAIL\n"
+    "0 zinitna b0 \"boot\" 50 USE_RESERVE\n"
+    "1 p0 = zalloc b0\n"
+    "1 zfree b0 p0\n"
+    "0 zdestroy b1\n"
     "0 quiesce\n";
 
 /* A trace as a file of this form, in memory to be freed. */
@@ -163,6 +205,32 @@ trace_test_equal(const struct trace *a, const struct trace *b)
 	return (true);
 }
 
+/* How many values a kind of words has; 0 for other kinds. */
+static inline uint64_t
+trace_test_words(enum trace_kind kind)
+{
+	switch (kind) {
+	case TRACE_K_WILD:
+		return (TRACE_WILD_COUNT);
+	case TRACE_K_HOOK:
+		return (TRACE_HOOK_ZERO);
+	case TRACE_K_ACTION:
+		return (TRACE_ACTION_COUNT);
+	case TRACE_K_RECLAIM:
+		return (TRACE_RECLAIM_COUNT);
+	default:
+		return (0);
+	}
+}
+
+static inline bool
+trace_test_is_flags(enum trace_kind kind)
+{
+	return (kind == TRACE_K_FLAGS || kind == TRACE_K_VMFLAGS ||
+	    kind == TRACE_K_MPFLAGS || kind == TRACE_K_UMAFLAGS ||
+	    kind == TRACE_K_ZONEFLAGS || kind == TRACE_K_HOOKS);
+}
+
 /*
  * Every promise that a reader makes of its operations, checked independently
  * of the code that makes it true.
@@ -223,11 +291,13 @@ trace_test_assert_valid(const struct trace *t)
 				assert_true(arg < h->nstrs);
 			else if (def->arg[j] == TRACE_K_CPU)
 				assert_true(arg < h->cpus);
-			else if (def->arg[j] == TRACE_K_WILD)
-				assert_true(arg < TRACE_WILD_COUNT);
-			else if (def->arg[j] == TRACE_K_FLAGS ||
-			    def->arg[j] == TRACE_K_VMFLAGS)
+			else if (trace_test_words(def->arg[j]) != 0)
+				assert_true(
+				    arg < trace_test_words(def->arg[j]));
+			else if (trace_test_is_flags(def->arg[j]))
 				assert_true(arg <= 0xffff);
+			else if (def->arg[j] == TRACE_K_INT)
+				assert_true(arg <= UINT32_MAX);
 			else if (def->arg[j] == TRACE_K_NONE)
 				assert_true(arg == 0);
 		}

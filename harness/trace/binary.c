@@ -383,6 +383,26 @@ static const struct {
 	[TRACE_K_STR] = { CODE_STRING, -1, 0 },
 	[TRACE_K_CPU] = { CODE_SMALL, -1, 0 },
 	[TRACE_K_WILD] = { CODE_SMALL, -1, 0 },
+	[TRACE_K_CACHE_USE] = { CODE_REGISTER, TRACE_CACHE, 0 },
+	[TRACE_K_CACHE_MOD] = { CODE_REGISTER, TRACE_CACHE, 0 },
+	[TRACE_K_CACHE_END] = { CODE_REGISTER, TRACE_CACHE, 0 },
+	[TRACE_K_PIPE_USE] = { CODE_REGISTER, TRACE_PIPE, 0 },
+	[TRACE_K_PIPE_MOD] = { CODE_REGISTER, TRACE_PIPE, 0 },
+	[TRACE_K_PIPE_END] = { CODE_REGISTER, TRACE_PIPE, 0 },
+	[TRACE_K_ZONE_USE] = { CODE_REGISTER, TRACE_ZONE, 0 },
+	[TRACE_K_ZONE_MOD] = { CODE_REGISTER, TRACE_ZONE, 0 },
+	[TRACE_K_ZONE_END] = { CODE_REGISTER, TRACE_ZONE, 0 },
+	[TRACE_K_VMZONE_USE] = { CODE_REGISTER, TRACE_VMZONE, 0 },
+	[TRACE_K_VMZONE_MOD] = { CODE_REGISTER, TRACE_VMZONE, 0 },
+	[TRACE_K_VMZONE_END] = { CODE_REGISTER, TRACE_VMZONE, 0 },
+	[TRACE_K_INT] = { CODE_NUMBER, -1, UINT32_MAX },
+	[TRACE_K_MPFLAGS] = { CODE_NUMBER, -1, TRACE__FLAGS_MASK },
+	[TRACE_K_UMAFLAGS] = { CODE_NUMBER, -1, TRACE__FLAGS_MASK },
+	[TRACE_K_ZONEFLAGS] = { CODE_NUMBER, -1, TRACE__FLAGS_MASK },
+	[TRACE_K_HOOKS] = { CODE_NUMBER, -1, TRACE__FLAGS_MASK },
+	[TRACE_K_HOOK] = { CODE_SMALL, -1, 0 },
+	[TRACE_K_ACTION] = { CODE_SMALL, -1, 0 },
+	[TRACE_K_RECLAIM] = { CODE_SMALL, -1, 0 },
 };
 
 static inline uint64_t
@@ -401,7 +421,8 @@ get_arg(const struct trace__decoder *d, struct window *w, enum trace_kind kind)
 		return (got.value);
 	case CODE_SMALL:
 		return (get_below(w,
-		    kind == TRACE_K_CPU ? d->header->cpus : TRACE_WILD_COUNT));
+		    kind == TRACE_K_CPU ? d->header->cpus :
+					  trace__word_count(kind)));
 	case CODE_NONE:
 		break;
 	}

@@ -57,16 +57,19 @@ trace__regmap_define(
 static bool
 arg_is_valid(const struct trace_header *h, enum trace_kind kind, uint64_t value)
 {
-	switch (kind) {
-	case TRACE_K_FLAGS:
-	case TRACE_K_VMFLAGS:
+	enum trace__names set;
+
+	if (trace__kind_flags(kind, &set))
 		return (value <= TRACE__FLAGS_MASK);
+	if (trace__word_count(kind) != 0)
+		return (value < trace__word_count(kind));
+	switch (kind) {
 	case TRACE_K_STR:
 		return (value < h->nstrs);
 	case TRACE_K_CPU:
 		return (value < h->cpus);
-	case TRACE_K_WILD:
-		return (value < TRACE_WILD_COUNT);
+	case TRACE_K_INT:
+		return (value <= UINT32_MAX);
 	default:
 		return (true);
 	}

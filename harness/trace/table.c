@@ -9,23 +9,28 @@
 
 #include "trace_int.h"
 
-#define OUT_NONE (-1)
-#define OUT_OBJ	 TRACE_OBJ
-#define OUT_TYPE TRACE_TYPE
-#define OUT_RUN	 TRACE_RUN
+#define OUT_NONE   (-1)
+#define OUT_OBJ	   TRACE_OBJ
+#define OUT_TYPE   TRACE_TYPE
+#define OUT_RUN	   TRACE_RUN
+#define OUT_CACHE  TRACE_CACHE
+#define OUT_PIPE   TRACE_PIPE
+#define OUT_ZONE   TRACE_ZONE
+#define OUT_VMZONE TRACE_VMZONE
 
-#define NARGS(a0, a1, a2, a3)                                                  \
+#define NARGS(a0, a1, a2, a3, a4, a5)                                          \
 	((TRACE_K_##a0 != TRACE_K_NONE) + (TRACE_K_##a1 != TRACE_K_NONE) +     \
-	    (TRACE_K_##a2 != TRACE_K_NONE) + (TRACE_K_##a3 != TRACE_K_NONE))
+	    (TRACE_K_##a2 != TRACE_K_NONE) + (TRACE_K_##a3 != TRACE_K_NONE) +  \
+	    (TRACE_K_##a4 != TRACE_K_NONE) + (TRACE_K_##a5 != TRACE_K_NONE))
 
 const struct trace_opdef trace_ops[TRACE_OP_COUNT] = {
-#define OP(id, opname, opgroup, opout, a0, a1, a2, a3, ophelp)                 \
+#define OP(id, opname, opgroup, opout, a0, a1, a2, a3, a4, a5, ophelp)         \
 	{ .name = opname,                                                      \
 		.group = TRACE_G_##opgroup,                                    \
 		.out = OUT_##opout,                                            \
-		.nargs = NARGS(a0, a1, a2, a3),                                \
+		.nargs = NARGS(a0, a1, a2, a3, a4, a5),                        \
 		.arg = { TRACE_K_##a0, TRACE_K_##a1, TRACE_K_##a2,             \
-		    TRACE_K_##a3 },                                            \
+		    TRACE_K_##a3, TRACE_K_##a4, TRACE_K_##a5 },                \
 		.help = ophelp },
 #include "ops.def"
 #undef OP
@@ -33,7 +38,7 @@ const struct trace_opdef trace_ops[TRACE_OP_COUNT] = {
 
 /* Lengths apart from the names: a look-up compares these first. */
 static const uint8_t op_length[TRACE_OP_COUNT] = {
-#define OP(id, opname, opgroup, opout, a0, a1, a2, a3, ophelp)                 \
+#define OP(id, opname, opgroup, opout, a0, a1, a2, a3, a4, a5, ophelp)         \
 	sizeof(opname) - 1,
 #include "ops.def"
 #undef OP
@@ -49,18 +54,30 @@ struct kind {
 	bool writes, ends;
 };
 
-#define EXPECT_OBJ  "an object (p0, p1, ...) or null"
-#define EXPECT_TYPE "a malloc type (m0, m1, ...) or null"
-#define EXPECT_RUN  "a run of pages (g0, g1, ...) or null"
+#define EXPECT_OBJ    "an object (p0, p1, ...) or null"
+#define EXPECT_TYPE   "a malloc type (m0, m1, ...) or null"
+#define EXPECT_RUN    "a run of pages (g0, g1, ...) or null"
+#define EXPECT_CACHE  "an objcache (c0, c1, ...) or null"
+#define EXPECT_PIPE   "an mpipe (q0, q1, ...) or null"
+#define EXPECT_ZONE   "a zone (z0, z1, ...) or null"
+#define EXPECT_VMZONE "a zone of zinit (b0, b1, ...) or null"
+
+/* The rows of a class of registers that can be read, changed and ended. */
+#define CLASS_KINDS(cls, kname)                                                \
+	[TRACE_K_##cls##                                                       \
+	    _USE] = { kname, EXPECT_##cls, TRACE_##cls, false, false },        \
+     [TRACE_K_##cls##                                                          \
+	 _MOD] = { kname, EXPECT_##cls, TRACE_##cls, true, false },            \
+     [TRACE_K_##cls##_END] = { kname, EXPECT_##cls, TRACE_##cls, true, true }
 
 static const struct kind kinds[] = {
 	[TRACE_K_NONE] = { "none", "nothing", -1, false, false },
-	[TRACE_K_OBJ_USE] = { "object", EXPECT_OBJ, TRACE_OBJ, false, false },
-	[TRACE_K_OBJ_MOD] = { "object", EXPECT_OBJ, TRACE_OBJ, true, false },
-	[TRACE_K_OBJ_END] = { "object", EXPECT_OBJ, TRACE_OBJ, true, true },
-	[TRACE_K_TYPE_USE] = { "type", EXPECT_TYPE, TRACE_TYPE, false, false },
-	[TRACE_K_TYPE_MOD] = { "type", EXPECT_TYPE, TRACE_TYPE, true, false },
-	[TRACE_K_TYPE_END] = { "type", EXPECT_TYPE, TRACE_TYPE, true, true },
+	CLASS_KINDS(OBJ, "object"),
+	CLASS_KINDS(TYPE, "type"),
+	CLASS_KINDS(CACHE, "cache"),
+	CLASS_KINDS(PIPE, "pipe"),
+	CLASS_KINDS(ZONE, "zone"),
+	CLASS_KINDS(VMZONE, "vmzone"),
 	[TRACE_K_RUN_USE] = { "run", EXPECT_RUN, TRACE_RUN, false, false },
 	[TRACE_K_RUN_END] = { "run", EXPECT_RUN, TRACE_RUN, true, true },
 	[TRACE_K_SIZE] = { "size", "a size in bytes", -1, false, false },
@@ -75,6 +92,24 @@ static const struct kind kinds[] = {
 	[TRACE_K_WILD] = { "pointer",
 	    "one of null, stack, static, unmapped, page, high", -1, false,
 	    false },
+	[TRACE_K_INT] = { "integer", "an integer of 32 bits", -1, false,
+	    false },
+	[TRACE_K_MPFLAGS] = { "mpflags", "pipe flags such as NOZERO|INT, or 0",
+	    -1, false, false },
+	[TRACE_K_UMAFLAGS] = { "umaflags", "zone flags such as NOFREE, or 0",
+	    -1, false, false },
+	[TRACE_K_ZONEFLAGS] = { "zoneflags",
+	    "zone flags such as INTERRUPT|PANICFAIL, or 0", -1, false, false },
+	[TRACE_K_HOOKS] = { "hooks", "callbacks such as ctor|dtor, or 0", -1,
+	    false, false },
+	[TRACE_K_HOOK] = { "hook",
+	    "one of ctor, dtor, init, fini, alloc, free, import, release, "
+	    "callback, maxaction",
+	    -1, false, false },
+	[TRACE_K_ACTION] = { "action", "one of none, refuse, kmalloc, self", -1,
+	    false, false },
+	[TRACE_K_RECLAIM] = { "request", "one of none, drain, drain_cpu, trim",
+	    -1, false, false },
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == TRACE_KIND_COUNT,
     "a kind of arguments has no row");
@@ -90,6 +125,43 @@ static const char *const wild_names[] = {
 _Static_assert(sizeof(wild_names) / sizeof(wild_names[0]) == TRACE_WILD_COUNT,
     "a wild pointer has no name");
 
+static const char *const hook_names[] = {
+	[TRACE_HOOK_CTOR] = "ctor",
+	[TRACE_HOOK_DTOR] = "dtor",
+	[TRACE_HOOK_INIT] = "init",
+	[TRACE_HOOK_FINI] = "fini",
+	[TRACE_HOOK_ALLOC] = "alloc",
+	[TRACE_HOOK_FREE] = "free",
+	[TRACE_HOOK_IMPORT] = "import",
+	[TRACE_HOOK_RELEASE] = "release",
+	[TRACE_HOOK_CALLBACK] = "callback",
+	[TRACE_HOOK_MAXACTION] = "maxaction",
+	[TRACE_HOOK_ZERO] = "zero",
+	[TRACE_HOOK_EMPTY] = "empty",
+};
+_Static_assert(sizeof(hook_names) / sizeof(hook_names[0]) == TRACE_HOOK_COUNT,
+    "a callback has no name");
+
+static const char *const action_names[] = {
+	[TRACE_ACTION_NONE] = "none",
+	[TRACE_ACTION_REFUSE] = "refuse",
+	[TRACE_ACTION_KMALLOC] = "kmalloc",
+	[TRACE_ACTION_SELF] = "self",
+};
+_Static_assert(
+    sizeof(action_names) / sizeof(action_names[0]) == TRACE_ACTION_COUNT,
+    "an action has no name");
+
+static const char *const reclaim_names[] = {
+	[TRACE_RECLAIM_NONE] = "none",
+	[TRACE_RECLAIM_DRAIN] = "drain",
+	[TRACE_RECLAIM_DRAIN_CPU] = "drain_cpu",
+	[TRACE_RECLAIM_TRIM] = "trim",
+};
+_Static_assert(
+    sizeof(reclaim_names) / sizeof(reclaim_names[0]) == TRACE_RECLAIM_COUNT,
+    "a request has no name");
+
 static const char *const sched_names[] = {
 	[TRACE_SCHED_RECORDED] = "recorded",
 	[TRACE_SCHED_RANDOM] = "random",
@@ -103,6 +175,9 @@ static const char *const group_names[] = {
 	[TRACE_G_KM] = "kmalloc",
 	[TRACE_G_VM] = "vm_page",
 	[TRACE_G_TH] = "thread",
+	[TRACE_G_OC] = "objcache",
+	[TRACE_G_MP] = "mpipe",
+	[TRACE_G_ZN] = "zone",
 };
 _Static_assert(
     sizeof(group_names) / sizeof(group_names[0]) == TRACE_GROUP_COUNT,
@@ -143,6 +218,36 @@ static const struct trace__name debug_flags[] = {
 	{ "audit", KA_DEBUG_AUDIT },
 };
 
+static const struct trace__name mp_flags[] = {
+	{ "CACHEDATA", MPF_CACHEDATA },
+	{ "NOZERO", MPF_NOZERO },
+	{ "INT", MPF_INT },
+	{ "CALLBACK", MPF_CALLBACK },
+};
+
+static const struct trace__name uma_flags[] = {
+	{ "ZINIT", UMA_ZONE_ZINIT },
+	{ "NOFREE", UMA_ZONE_NOFREE },
+	{ "NOBUCKET", UMA_ZONE_NOBUCKET },
+};
+
+static const struct trace__name zone_flags[] = {
+	{ "INTERRUPT", ZONE_INTERRUPT },
+	{ "PANICFAIL", ZONE_PANICFAIL },
+	{ "USE_RESERVE", ZONE_USE_RESERVE },
+	{ "DESTROYABLE", ZONE_DESTROYABLE },
+};
+
+static const struct trace__name hook_flags[] = {
+	{ "ctor", 1u << TRACE_HOOK_CTOR },
+	{ "dtor", 1u << TRACE_HOOK_DTOR },
+	{ "init", 1u << TRACE_HOOK_INIT },
+	{ "fini", 1u << TRACE_HOOK_FINI },
+	{ "maxaction", 1u << TRACE_HOOK_MAXACTION },
+	{ "zero", 1u << TRACE_HOOK_ZERO },
+	{ "empty", 1u << TRACE_HOOK_EMPTY },
+};
+
 static bool
 same(const char *name, const char *word, size_t len)
 {
@@ -177,10 +282,94 @@ trace_wild_name(enum trace_wild wild)
 	return ((unsigned)wild < TRACE_WILD_COUNT ? wild_names[wild] : "?");
 }
 
-int
-trace__wild_by_name(const char *word, size_t len)
+const char *
+trace_hook_name(enum trace_hook hook)
 {
-	return (index_by_name(wild_names, TRACE_WILD_COUNT, word, len));
+	return ((unsigned)hook < TRACE_HOOK_COUNT ? hook_names[hook] : "?");
+}
+
+const char *
+trace_action_name(enum trace_action action)
+{
+	return (
+	    (unsigned)action < TRACE_ACTION_COUNT ? action_names[action] : "?");
+}
+
+/* The words of a kind; NULL if its values are none. */
+static const char *const *
+words_of(enum trace_kind kind, uint32_t *ret_count)
+{
+	switch (kind) {
+	case TRACE_K_WILD:
+		*ret_count = TRACE_WILD_COUNT;
+		return (wild_names);
+	case TRACE_K_HOOK: /* what is a set only is no callback */
+		*ret_count = TRACE_HOOK_ZERO;
+		return (hook_names);
+	case TRACE_K_ACTION:
+		*ret_count = TRACE_ACTION_COUNT;
+		return (action_names);
+	case TRACE_K_RECLAIM:
+		*ret_count = TRACE_RECLAIM_COUNT;
+		return (reclaim_names);
+	default:
+		*ret_count = 0;
+		return (NULL);
+	}
+}
+
+uint32_t
+trace__word_count(enum trace_kind kind)
+{
+	uint32_t count;
+
+	(void)words_of(kind, &count);
+	return (count);
+}
+
+const char *
+trace__word_name(enum trace_kind kind, uint64_t value)
+{
+	uint32_t count;
+	const char *const *words = words_of(kind, &count);
+
+	return (value < count ? words[value] : "?");
+}
+
+int
+trace__word_by_name(enum trace_kind kind, const char *word, size_t len)
+{
+	uint32_t count;
+	const char *const *words = words_of(kind, &count);
+
+	return (index_by_name(words, count, word, len));
+}
+
+bool
+trace__kind_flags(enum trace_kind kind, enum trace__names *ret_set)
+{
+	switch (kind) {
+	case TRACE_K_FLAGS:
+		*ret_set = TRACE__M_FLAGS;
+		return (true);
+	case TRACE_K_VMFLAGS:
+		*ret_set = TRACE__VM_FLAGS;
+		return (true);
+	case TRACE_K_MPFLAGS:
+		*ret_set = TRACE__MP_FLAGS;
+		return (true);
+	case TRACE_K_UMAFLAGS:
+		*ret_set = TRACE__UMA_FLAGS;
+		return (true);
+	case TRACE_K_ZONEFLAGS:
+		*ret_set = TRACE__ZONE_FLAGS;
+		return (true);
+	case TRACE_K_HOOKS:
+		*ret_set = TRACE__HOOKS;
+		return (true);
+	default:
+		return (false);
+	}
 }
 
 const char *
@@ -232,42 +421,47 @@ trace_kind_ends(enum trace_kind kind)
 	return ((unsigned)kind < TRACE_KIND_COUNT && kinds[kind].ends);
 }
 
+static const char class_letters[] = "pmgcqzb";
+_Static_assert(sizeof(class_letters) - 1 == TRACE_CLASS_COUNT,
+    "a class of registers has no letter");
+
 char
-trace__class_letter(int class)
+trace_class_letter(int class)
 {
-	return ("pmg"[class]);
+	return (class_letters[class]);
 }
 
 int
 trace__class_by_letter(char letter)
 {
-	switch (letter) {
-	case 'p':
-		return (TRACE_OBJ);
-	case 'm':
-		return (TRACE_TYPE);
-	case 'g':
-		return (TRACE_RUN);
-	default:
-		return (-1);
-	}
+	const char *at = letter == 0 ? NULL : strchr(class_letters, letter);
+
+	return (at == NULL ? -1 : (int)(at - class_letters));
 }
 
 const struct trace__name *
 trace__flag_names(enum trace__names set, size_t *ret_count)
 {
-	switch (set) {
-	case TRACE__VM_FLAGS:
-		*ret_count = sizeof(vm_flags) / sizeof(vm_flags[0]);
-		return (vm_flags);
-	case TRACE__DEBUG_FLAGS:
-		*ret_count = sizeof(debug_flags) / sizeof(debug_flags[0]);
-		return (debug_flags);
-	case TRACE__M_FLAGS:
-	default:
-		*ret_count = sizeof(m_flags) / sizeof(m_flags[0]);
-		return (m_flags);
+#define NAMES(table)                                                           \
+	{                                                                      \
+		table, sizeof(table) / sizeof((table)[0])                      \
 	}
+	static const struct {
+		const struct trace__name *names;
+		size_t count;
+	} sets[] = {
+		[TRACE__M_FLAGS] = NAMES(m_flags),
+		[TRACE__VM_FLAGS] = NAMES(vm_flags),
+		[TRACE__DEBUG_FLAGS] = NAMES(debug_flags),
+		[TRACE__MP_FLAGS] = NAMES(mp_flags),
+		[TRACE__UMA_FLAGS] = NAMES(uma_flags),
+		[TRACE__ZONE_FLAGS] = NAMES(zone_flags),
+		[TRACE__HOOKS] = NAMES(hook_flags),
+	};
+#undef NAMES
+
+	*ret_count = sets[set].count;
+	return (sets[set].names);
 }
 
 bool

@@ -62,7 +62,7 @@ print_op(FILE *fp, unsigned code)
 
 	fputs(".It ", fp);
 	if (def->out >= 0)
-		fprintf(fp, "Ar %c No = ", trace__class_letter(def->out));
+		fprintf(fp, "Ar %c No = ", trace_class_letter(def->out));
 	fprintf(fp, "Ic %s", def->name);
 	for (unsigned i = 0; i < def->nargs; i++)
 		fprintf(fp, "%s %s", i == 0 ? " Ar" : "",

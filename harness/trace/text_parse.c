@@ -123,14 +123,32 @@ arg_string(struct trace__text *t, uint64_t *ret_value)
 }
 
 static int
-arg_wild(struct trace__text *t, struct word w, uint64_t *ret_value)
+arg_word(struct trace__text *t, struct word w, enum trace_kind kind,
+    uint64_t *ret_value)
 {
-	const int wild = trace__wild_by_name(w.s, w.len);
+	const int value = trace__word_by_name(kind, w.s, w.len);
 
-	if (wild < 0)
+	if (value < 0)
 		return (text__unknown(
-		    t, w, "pointer", trace__kind_expected(TRACE_K_WILD)));
-	*ret_value = (uint64_t)wild;
+		    t, w, trace_kind_name(kind), trace__kind_expected(kind)));
+	*ret_value = (uint64_t)value;
+	return (0);
+}
+
+/* A signed number of 32 bits. */
+static int
+arg_int(struct trace__text *t, struct word w, uint64_t *ret_value)
+{
+	const bool negative = w.len > 1 && w.s[0] == '-';
+	const uint64_t most = negative ? UINT64_C(1) << 31 : INT32_MAX;
+	uint64_t value;
+
+	if (text__number(w.s + negative, w.len - negative, &value) != 0 ||
+	    value > most)
+		return (text__fail(t, w.s,
+		    "\"%s\" is no integer of 32 bits, expected %d..%d",
+		    text__show(w).s, INT32_MIN, INT32_MAX));
+	*ret_value = (uint32_t)(negative ? 0 - value : value);
 	return (0);
 }
 
@@ -141,6 +159,7 @@ parse_arg(struct trace__text *t, const struct trace_opdef *def, unsigned i,
 	const enum trace_kind kind = def->arg[i];
 	const struct range any = { "number", 0, UINT64_MAX };
 	const struct range cpu = { "cpu", 0, t->header->cpus - 1 };
+	enum trace__names set;
 
 	if (text__at_end(t))
 		return (text__fail(t, t->p,
@@ -149,20 +168,19 @@ parse_arg(struct trace__text *t, const struct trace_opdef *def, unsigned i,
 	if (kind == TRACE_K_STR)
 		return (arg_string(t, ret_value));
 	const struct word w = text__next_word(t);
+	if (trace__kind_flags(kind, &set))
+		return (
+		    text__word_flags(t, w, set, TRACE__FLAGS_MASK, ret_value));
+	if (trace__word_count(kind) != 0)
+		return (arg_word(t, w, kind, ret_value));
 	switch (kind) {
+	case TRACE_K_INT:
+		return (arg_int(t, w, ret_value));
 	case TRACE_K_SIZE:
 	case TRACE_K_NUM:
 		return (text__word_number(t, w, any, ret_value));
 	case TRACE_K_CPU:
 		return (text__word_number(t, w, cpu, ret_value));
-	case TRACE_K_FLAGS:
-		return (text__word_flags(
-		    t, w, TRACE__M_FLAGS, TRACE__FLAGS_MASK, ret_value));
-	case TRACE_K_VMFLAGS:
-		return (text__word_flags(
-		    t, w, TRACE__VM_FLAGS, TRACE__FLAGS_MASK, ret_value));
-	case TRACE_K_WILD:
-		return (arg_wild(t, w, ret_value));
 	default:
 		return (arg_register(t, w, kind, ret_value));
 	}
@@ -175,6 +193,10 @@ expected_definition(int class)
 		[TRACE_OBJ] = "p0, p1, ...",
 		[TRACE_TYPE] = "m0, m1, ...",
 		[TRACE_RUN] = "g0, g1, ...",
+		[TRACE_CACHE] = "c0, c1, ...",
+		[TRACE_PIPE] = "q0, q1, ...",
+		[TRACE_ZONE] = "z0, z1, ...",
+		[TRACE_VMZONE] = "b0, b1, ...",
 	};
 
 	return (expected[class]);
@@ -234,7 +256,7 @@ parse_definition(struct trace__text *t, const struct trace_opdef *def,
 	if (reg.len == 0)
 		return (text__fail(t, reg.s,
 		    "\"%s\" defines a register, expected \"%c0 = %s ...\"",
-		    def->name, trace__class_letter(def->out), def->name));
+		    def->name, trace_class_letter(def->out), def->name));
 	return (register_number(
 	    t, reg, def->out, expected_definition(def->out), ret_number));
 }

@@ -10,7 +10,7 @@
 static void
 put_register(struct trace__out *o, int class, uint64_t reg)
 {
-	const char letter = trace__class_letter(class);
+	const char letter = trace_class_letter(class);
 
 	if (reg == TRACE_NOREG) {
 		trace__out_str(o, "null");
@@ -33,32 +33,34 @@ put_string(struct trace__out *o, const char *s)
 }
 
 static void
+put_int(struct trace__out *o, int32_t value)
+{
+	if (value < 0)
+		trace__out_chars(o, "-", 1);
+	trace__out_num(o, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+static void
 put_arg(struct trace__out *o, const struct trace_header *h,
     enum trace_kind kind, uint64_t value)
 {
 	const int class = trace_kind_class(kind);
+	enum trace__names set;
 
 	if (class >= 0) {
 		put_register(o, class, value);
 		return;
 	}
-	switch (kind) {
-	case TRACE_K_FLAGS:
-		trace__flags_put(o, TRACE__M_FLAGS, value);
-		break;
-	case TRACE_K_VMFLAGS:
-		trace__flags_put(o, TRACE__VM_FLAGS, value);
-		break;
-	case TRACE_K_STR:
+	if (trace__kind_flags(kind, &set))
+		trace__flags_put(o, set, value);
+	else if (trace__word_count(kind) != 0)
+		trace__out_str(o, trace__word_name(kind, value));
+	else if (kind == TRACE_K_STR)
 		put_string(o, trace_str(h, value));
-		break;
-	case TRACE_K_WILD:
-		trace__out_str(o, trace_wild_name((enum trace_wild)value));
-		break;
-	default:
+	else if (kind == TRACE_K_INT)
+		put_int(o, (int32_t)(uint32_t)value);
+	else
 		trace__out_value(o, value);
-		break;
-	}
 }
 
 size_t

@@ -151,18 +151,20 @@ settle(const struct trace_header *old, struct trace_header *new,
 	op->thread = (uint16_t)(op->thread % new->threads);
 	for (unsigned i = 0; i < def->nargs; i++) {
 		uint64_t *const arg = &op->arg[i];
+		const uint32_t words = trace__word_count(def->arg[i]);
+		enum trace__names set;
 		const char *s;
 
-		switch (def->arg[i]) {
-		case TRACE_K_FLAGS:
-		case TRACE_K_VMFLAGS:
+		if (words != 0)
+			*arg %= words;
+		else if (trace__kind_flags(def->arg[i], &set))
 			*arg &= TRACE__FLAGS_MASK;
+		switch (def->arg[i]) {
+		case TRACE_K_INT:
+			*arg &= UINT32_MAX;
 			break;
 		case TRACE_K_CPU:
 			*arg %= new->cpus;
-			break;
-		case TRACE_K_WILD:
-			*arg %= TRACE_WILD_COUNT;
 			break;
 		case TRACE_K_STR:
 			s = trace_str(old, *arg);

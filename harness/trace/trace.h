@@ -11,8 +11,9 @@
  * leaves the register *ended*; naming an ended register in a free is how a
  * trace says "double free".
  *
- * Register classes: p (objects of kmalloc), m (malloc types), g (runs of
- * pages). Registers are dense: a definition names a known register or the
+ * Register classes: p (objects of all allocators), m (malloc types), g (runs of
+ * pages), c (objcaches), q (mpipes), z (zones of the UMA interface), b (zones
+ * of zinit and zbootinit). Registers are dense: a definition names a known register or the
  * first unknown one of its class. The parser accepts any numbers and renames
  * them in order of first definition.
  *
@@ -32,7 +33,7 @@
 #include <stdio.h>
 
 #define TRACE_VERSION	  1
-#define TRACE_ARGS_MAX	  4
+#define TRACE_ARGS_MAX	  6
 #define TRACE_CPUS_MAX	  64u
 #define TRACE_THREADS_MAX 256u
 #define TRACE_PAGES_MIN	  32u
@@ -44,9 +45,13 @@
 
 /* Register classes. */
 enum trace_class {
-	TRACE_OBJ,  /* p */
-	TRACE_TYPE, /* m */
-	TRACE_RUN,  /* g */
+	TRACE_OBJ,    /* p */
+	TRACE_TYPE,   /* m */
+	TRACE_RUN,    /* g */
+	TRACE_CACHE,  /* c */
+	TRACE_PIPE,   /* q */
+	TRACE_ZONE,   /* z */
+	TRACE_VMZONE, /* b */
 	TRACE_CLASS_COUNT
 };
 
@@ -68,6 +73,26 @@ enum trace_kind {
 	TRACE_K_STR,
 	TRACE_K_CPU,
 	TRACE_K_WILD,
+	TRACE_K_CACHE_USE,
+	TRACE_K_CACHE_MOD,
+	TRACE_K_CACHE_END,
+	TRACE_K_PIPE_USE,
+	TRACE_K_PIPE_MOD,
+	TRACE_K_PIPE_END,
+	TRACE_K_ZONE_USE,
+	TRACE_K_ZONE_MOD,
+	TRACE_K_ZONE_END,
+	TRACE_K_VMZONE_USE,
+	TRACE_K_VMZONE_MOD,
+	TRACE_K_VMZONE_END,
+	TRACE_K_INT,
+	TRACE_K_MPFLAGS,
+	TRACE_K_UMAFLAGS,
+	TRACE_K_ZONEFLAGS,
+	TRACE_K_HOOKS,
+	TRACE_K_HOOK,
+	TRACE_K_ACTION,
+	TRACE_K_RECLAIM,
 	TRACE_KIND_COUNT
 };
 
@@ -82,16 +107,56 @@ enum trace_wild {
 	TRACE_WILD_COUNT
 };
 
+/*
+ * Callbacks of the allocators: a HOOKS argument is a set of them, bit 1 <<
+ * hook, and says which the cache, pipe or zone has; a HOOK argument is one.
+ */
+enum trace_hook {
+	TRACE_HOOK_CTOR, /* objcache ctor, mpipe construct, uma ctor */
+	TRACE_HOOK_DTOR,
+	TRACE_HOOK_INIT, /* uminit or zinit of a zone */
+	TRACE_HOOK_FINI,
+	TRACE_HOOK_ALLOC,     /* backend of an objcache; always there */
+	TRACE_HOOK_FREE,      /* the same */
+	TRACE_HOOK_IMPORT,    /* source of a cache zone; always there */
+	TRACE_HOOK_RELEASE,   /* the same */
+	TRACE_HOOK_CALLBACK,  /* of mpipe_alloc_callback; always there */
+	TRACE_HOOK_MAXACTION, /* of a zone */
+	TRACE_HOOK_ZERO,      /* a set only: the backend gives zeroed memory */
+	TRACE_HOOK_EMPTY,     /* a set only: the backend never gives any */
+	TRACE_HOOK_COUNT
+};
+
+/* What a callback does, besides what it is for. */
+enum trace_action {
+	TRACE_ACTION_NONE,
+	TRACE_ACTION_REFUSE,  /* fails, where it can */
+	TRACE_ACTION_KMALLOC, /* takes and gives back some memory of kmalloc */
+	TRACE_ACTION_SELF,    /* the same, of the very cache, pipe or zone */
+	TRACE_ACTION_COUNT
+};
+
+enum trace_reclaim {
+	TRACE_RECLAIM_NONE, /* no such request: misuse */
+	TRACE_RECLAIM_DRAIN,
+	TRACE_RECLAIM_DRAIN_CPU,
+	TRACE_RECLAIM_TRIM,
+	TRACE_RECLAIM_COUNT
+};
+
 enum trace_group {
 	TRACE_G_KM,
 	TRACE_G_VM,
 	TRACE_G_TH,
+	TRACE_G_OC,
+	TRACE_G_MP,
+	TRACE_G_ZN,
 	TRACE_GROUP_COUNT
 };
 
 /* Opcodes: TRACE_OP_KMALLOC, ... */
 enum trace_opcode {
-#define OP(id, name, group, out, a0, a1, a2, a3, help) TRACE_OP_##id,
+#define OP(id, name, group, out, a0, a1, a2, a3, a4, a5, help) TRACE_OP_##id,
 #include "ops.def"
 #undef OP
 	TRACE_OP_COUNT
@@ -111,7 +176,8 @@ extern const struct trace_opdef trace_ops[TRACE_OP_COUNT];
 
 /*
  * One operation. arg[i] holds, by kind: a register number or TRACE_NOREG; a
- * number; flags; for STR an index for trace_str(). The string's bytes live as
+ * number (an INT as the low 32 bits); flags; for STR an index for trace_str().
+ * The string's bytes live as
  * long as the header they were interned in.
  */
 struct trace_op {
@@ -206,9 +272,12 @@ const char *trace_str(const struct trace_header *, uint64_t index);
 /* Names <-> values, for parser, printer, reports and completion. */
 int trace_op_by_name(const char *, size_t len); /* opcode or -1 */
 const char *trace_wild_name(enum trace_wild);
+const char *trace_hook_name(enum trace_hook);
+const char *trace_action_name(enum trace_action);
 const char *trace_sched_name(enum trace_sched_mode);
 const char *trace_kind_name(enum trace_kind);
 const char *trace_group_name(enum trace_group);
+char trace_class_letter(int class);
 int trace_kind_class(enum trace_kind);	 /* enum trace_class or -1 */
 bool trace_kind_writes(enum trace_kind); /* MOD or END */
 bool trace_kind_ends(enum trace_kind);	 /* END */

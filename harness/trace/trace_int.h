@@ -33,16 +33,16 @@
 
 /*
  * Longest encoding of an operation: opcode, thread and register varints, and
- * four arguments of which each is at most a new string (varint, length byte,
+ * six arguments of which each is at most a new string (varint, length byte,
  * characters). Rounded up; binary.c asserts it.
  */
-#define TRACE__OP_BYTES_MAX 256u
+#define TRACE__OP_BYTES_MAX 320u
 
 /*
- * Longest operation as text: thread, "p16777215 = ", name, and four arguments
+ * Longest operation as text: thread, "p16777215 = ", name, and six arguments
  * of at most 96 characters (flags) each. Rounded up.
  */
-#define TRACE__OP_TEXT_MAX 768u
+#define TRACE__OP_TEXT_MAX 1024u
 
 #define TRACE__ASSERT(e)                                                       \
 	((e) ? (void)0 : trace__assert_fail(#e, __FILE__, __LINE__))
@@ -86,7 +86,11 @@ struct trace__name {
 enum trace__names {
 	TRACE__M_FLAGS,
 	TRACE__VM_FLAGS,
-	TRACE__DEBUG_FLAGS
+	TRACE__DEBUG_FLAGS,
+	TRACE__MP_FLAGS,
+	TRACE__UMA_FLAGS,
+	TRACE__ZONE_FLAGS,
+	TRACE__HOOKS
 };
 /* Value of a flag's name: true and *ret_bits. */
 bool trace__flag_by_name(
@@ -95,9 +99,13 @@ bool trace__flag_by_name(
 const struct trace__name *trace__flag_names(
     enum trace__names, size_t *ret_count);
 void trace__flags_put(struct trace__out *, enum trace__names, uint64_t);
-int trace__wild_by_name(const char *, size_t len);  /* or -1 */
+/* Kinds whose values are a few words: how many; 0 for other kinds. */
+uint32_t trace__word_count(enum trace_kind);
+const char *trace__word_name(enum trace_kind, uint64_t);
+int trace__word_by_name(enum trace_kind, const char *, size_t len); /* or -1 */
+/* Kinds that are flags: true and their set. */
+bool trace__kind_flags(enum trace_kind, enum trace__names *ret_set);
 int trace__sched_by_name(const char *, size_t len); /* or -1 */
-char trace__class_letter(int class);		    /* 'p', 'm', 'g' */
 int trace__class_by_letter(char);		    /* or -1 */
 const char *trace__kind_expected(enum trace_kind);  /* for messages */
 /* The candidate most like the word if it is near enough, else NULL. */
