@@ -117,7 +117,8 @@ model_create(void)
 	    !model__pool_init(&m->typereg, sizeof(uint32_t), 1024) ||
 	    !model__pool_init(&m->sort, sizeof(uint32_t), 1024) ||
 	    !model__hash_init(&m->by_addr, 10) ||
-	    !model__hash_init(&m->by_region, 8)) {
+	    !model__hash_init(&m->by_region, 8) || !model__oc_init(m) ||
+	    !model__mp_init(m) || !model__zn_init(m)) {
 		model_destroy(m);
 		return (NULL);
 	}
@@ -137,6 +138,9 @@ model_destroy(struct model *m)
 	model__pool_fini(&m->sort);
 	model__hash_fini(&m->by_addr);
 	model__hash_fini(&m->by_region);
+	model__oc_fini(m);
+	model__mp_fini(m);
+	model__zn_fini(m);
 	model__unmap(m, sizeof(*m));
 }
 
@@ -145,9 +149,9 @@ model_reset(struct model *m, const struct model_config *config)
 {
 	uint32_t t;
 
-	MODEL_ASSERT(config->threads <= TRACE_THREADS_MAX);
+	MODEL_ASSERT(config->threads <= CALL_THREADS_MAX);
 	MODEL_ASSERT(config->pages <= UINT64_MAX / PAGE);
-	for (t = 0; t < m->config.threads; t++)
+	for (t = 0; t < m->frames; t++)
 		m->thread[t].busy = m->thread[t].asleep = false;
 	model__live_reset(m);
 	m->run.high = m->type.high = 1;
@@ -167,6 +171,10 @@ model_reset(struct model *m, const struct model_config *config)
 	m->types_used = 0;
 	m->held = m->held_kmalloc = m->runs_empty = 0;
 	memset(&m->counts, 0, sizeof(m->counts));
+	m->frames = 0;
+	model__oc_reset(m);
+	model__mp_reset(m);
+	model__zn_reset(m);
 }
 
 void
@@ -175,7 +183,72 @@ model_counts(const struct model *m, struct model_counts *ret_c)
 	*ret_c = m->counts;
 }
 
+static uint64_t
+state_mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * MODEL_FIBONACCI;
+	return (hash ^ hash >> 29);
+}
+
+static unsigned
+magnitude(uint64_t n)
+{
+	return (n == 0 ? 0 : 64 - (unsigned)__builtin_clzll(n));
+}
+
+uint64_t
+model_state(const struct model *m)
+{
+	uint64_t hash = 0;
+	uint32_t t;
+
+	/* The order of threads is no part of a state: a sum. */
+	for (t = 0; t < m->frames && m->inflight > 0; t++) {
+		const struct mthread *th = &m->thread[t];
+
+		if (th->busy)
+			hash += state_mix(th->code,
+			    (uint64_t)th->asleep |
+				(uint64_t)th->suspended << 1 |
+				(uint64_t)th->page_failed << 2 |
+				(uint64_t)th->limit_seen << 3 |
+				(uint64_t)th->misuse << 4);
+	}
+	hash = state_mix(hash, magnitude(m->held));
+	hash = state_mix(hash, magnitude(m->config.pages - m->held));
+	hash = state_mix(hash, magnitude(m->counts.live));
+	hash = state_mix(hash, magnitude(m->runs_empty));
+	return (state_mix(hash, m->sleeping));
+}
+
 /* --- calls --- */
+
+/* Calls of the allocators that have a file of their own. */
+static void
+other_begins(struct model *m, struct mthread *th, const struct call *c)
+{
+	enum trace_group group = trace_ops[c->code].group;
+
+	if (group == TRACE_G_OC)
+		model__oc_begin(m, th, c);
+	else if (group == TRACE_G_MP)
+		model__mp_begin(m, th, c);
+	else if (group == TRACE_G_ZN)
+		model__zn_begin(m, th, c);
+}
+
+static void
+other_ends(struct model *m, struct mthread *th, const struct call *c)
+{
+	enum trace_group group = trace_ops[c->code].group;
+
+	if (group == TRACE_G_OC)
+		model__oc_end(m, th, c);
+	else if (group == TRACE_G_MP)
+		model__mp_end(m, th, c);
+	else if (group == TRACE_G_ZN)
+		model__zn_end(m, th, c);
+}
 
 static void
 call_begins(struct model *m, struct mthread *th, const struct call *c)
@@ -221,6 +294,9 @@ call_begins(struct model *m, struct mthread *th, const struct call *c)
 	case TRACE_OP_QUIESCE:
 	case TRACE_OP_MIGRATE:
 	case TRACE_OP_COUNT:
+		break;
+	default:
+		other_begins(m, th, c);
 		break;
 	}
 }
@@ -294,14 +370,65 @@ call_ends(struct model *m, struct mthread *th, const struct call *c)
 	case TRACE_OP_MIGRATE:
 	case TRACE_OP_COUNT:
 		break;
+	default:
+		other_ends(m, th, c);
+		break;
 	}
+}
+
+static uint8_t
+call_class(enum trace_opcode code)
+{
+	const struct trace_opdef *def = &trace_ops[code];
+	unsigned i;
+
+	if (def->out > TRACE_RUN)
+		return ((uint8_t)def->out);
+	for (i = 0; i < def->nargs; i++)
+		if (trace_kind_class(def->arg[i]) > TRACE_RUN)
+			return ((uint8_t)trace_kind_class(def->arg[i]));
+	return (TRACE_ZONE); /* uma_reclaim */
 }
 
 /* Operations on threads and the run are no calls of the subject. */
 static bool
 is_call(const struct call *c)
 {
-	return (c->code != TRACE_OP_QUIESCE && c->code != TRACE_OP_MIGRATE);
+	return (trace_ops[c->code].group != TRACE_G_TH);
+}
+
+/* The call that waits for a call of a frame above; NULL: there is none. */
+static struct mthread *
+call_below(const struct model *m, struct mthread *th)
+{
+	struct mthread *below = th - m->config.threads;
+
+	return (below->busy ? below : NULL);
+}
+
+/* A call in a frame above that of another call, or of a support thread. */
+static void
+nested_begins(struct model *m, struct mthread *th, const struct call *c)
+{
+	struct mthread *below = call_below(m, th);
+
+	th[-(ptrdiff_t)m->config.threads].suspended = true;
+	if (below != NULL && trace_ops[below->code].group == TRACE_G_MP)
+		model__mp_nested_begin(m, below, c);
+}
+
+static void
+nested_ends(struct model *m, struct mthread *th, const struct call *c)
+{
+	struct mthread *below = call_below(m, th);
+
+	th[-(ptrdiff_t)m->config.threads].suspended = false;
+	if (below == NULL)
+		return;
+	if (c->why != 0)
+		below->nested_why |= UINT32_C(1) << (unsigned)c->why % 32;
+	if (m->judging && trace_ops[below->code].group == TRACE_G_MP)
+		model__mp_nested_end(m, below, th, c);
 }
 
 void
@@ -312,11 +439,17 @@ model_invoke(struct model *m, const struct call *c)
 	m->counts.calls++;
 	if (MODEL_UNLIKELY(!m->judging) || !is_call(c))
 		return;
-	MODEL_ASSERT(c->thread < m->config.threads);
+	MODEL_ASSERT(c->thread < m->config.threads * CALL_DEPTH_MAX);
 	MODEL_ASSERT(!th->busy);
 	MODEL_ASSERT(c->code < TRACE_OP_COUNT);
 	memset(th, 0, MTHREAD_ZEROED);
+	if (c->thread >= m->frames)
+		m->frames = c->thread + 1;
 	th->busy = true;
+	th->suspended = th->slept = false;
+	th->nested_why = 0;
+	th->class = call_class(c->code);
+	th->handle = c->handle;
 	th->code = (uint16_t)c->code;
 	th->id = (uint16_t)c->thread;
 	th->expect = WHY(NONE);
@@ -325,7 +458,10 @@ model_invoke(struct model *m, const struct call *c)
 	m->inflight++;
 	th->quiet = m->inflight - m->sleeping == 1;
 	th->activity = ++m->activity;
-	call_begins(m, th, c);
+	if (MODEL_UNLIKELY(c->thread >= m->config.threads))
+		nested_begins(m, th, c);
+	if (MODEL_LIKELY(m->judging))
+		call_begins(m, th, c);
 }
 
 /* Nothing is in flight any more that could return what was freed. */
@@ -349,7 +485,6 @@ model_return(struct model *m, const struct call *c)
 
 	if (MODEL_UNLIKELY(!m->judging) || !is_call(c))
 		return;
-	MODEL_ASSERT(c->thread < m->config.threads);
 	MODEL_ASSERT(th->busy);
 	MODEL_ASSERT(th->code == c->code);
 	if (MODEL_LIKELY(!th->skip))
@@ -358,6 +493,8 @@ model_return(struct model *m, const struct call *c)
 		th->asleep = false;
 		m->sleeping--;
 	}
+	if (MODEL_UNLIKELY(c->thread >= m->config.threads))
+		nested_ends(m, th, c);
 	m->inflight--;
 	if (MODEL_UNLIKELY(m->nstolen > 0) && m->inflight == 0)
 		stolen_remains(m, th);
@@ -366,20 +503,32 @@ model_return(struct model *m, const struct call *c)
 
 /* --- sleepers --- */
 
+/* The call of a frame sleeps, and with it those that wait for its return. */
+static void
+falls_asleep(struct model *m, struct mthread *th)
+{
+	for (; th->busy && !th->asleep; th -= m->config.threads) {
+		th->asleep = true;
+		m->sleeping++;
+		if (th < m->thread + m->config.threads)
+			return;
+	}
+}
+
 void
 model_sleep(struct model *m, uint32_t thread)
 {
 	struct mthread *th;
 	bool page;
 
-	if (!m->judging || thread >= m->config.threads)
+	if (!m->judging)
 		return;
 	th = &m->thread[thread];
 	if (!th->busy || th->asleep)
 		return;
 	m->counts.sleeps++;
-	th->asleep = true;
-	m->sleeping++;
+	th->slept = true;
+	falls_asleep(m, th);
 	if (th->may_sleep || th->skip || !model__is_kalloc(m))
 		return;
 	page = th->code == TRACE_OP_VM_PAGE_ALLOC ||
@@ -392,12 +541,17 @@ model_sleep(struct model *m, uint32_t thread)
 void
 model_wake(struct model *m, uint32_t thread)
 {
-	if (!m->judging || thread >= m->config.threads ||
-	    !m->thread[thread].asleep)
+	struct mthread *th = &m->thread[thread];
+
+	if (!m->judging || !th->asleep)
 		return;
-	m->thread[thread].asleep = false;
-	MODEL_ASSERT(m->sleeping > 0);
-	m->sleeping--;
+	for (; th->busy && th->asleep; th -= m->config.threads) {
+		th->asleep = false;
+		MODEL_ASSERT(m->sleeping > 0);
+		m->sleeping--;
+		if (th < m->thread + m->config.threads)
+			break;
+	}
 	m->activity++;
 }
 
@@ -440,6 +594,7 @@ chunk_could_be_had(const struct model *m, const struct mthread *th)
 		run = model__run(
 		    m, r->run[o->addr / KA_PAGE_SIZE % REGION_PAGES]);
 		if (run->span == th->fail_pages && run->npages == run->span &&
+		    run->owner == MOWNER_KMALLOC &&
 		    run->live + granules <= KA_SLAB_SIZE / charge * granules)
 			return (true);
 	}
@@ -452,8 +607,23 @@ sleeper_is_justified(struct model *m, struct mthread *th)
 {
 	uint32_t run;
 
-	if (th->skip)
+	/* A pipe's call may sleep in the kmalloc that it makes. */
+	if (th->skip ||
+	    (th->suspended && trace_ops[th->code].group != TRACE_G_MP))
 		return;
+	switch (trace_ops[th->code].group) {
+	case TRACE_G_OC:
+		model__oc_sleeper(m, th);
+		return;
+	case TRACE_G_MP:
+		model__mp_sleeper(m, th);
+		return;
+	case TRACE_G_ZN:
+		model__zn_sleeper(m, th);
+		return;
+	default:
+		break;
+	}
 	if (!th->allocating || !th->page_failed) {
 		fail_sleeper(m, th, "no-cause",
 		    "asleep, and no page allocation of the call failed");
@@ -473,8 +643,10 @@ sleeper_is_justified(struct model *m, struct mthread *th)
 		return;
 	}
 	run = model__run_hoarded(m);
-	if (run == 0)
+	if (run == 0) {
+		model__zn_hoarded(m, th);
 		return;
+	}
 	model__fail(m, th, "VM-7", "hoarded");
 	model__expected(m,
 	    "no wholly free slab kept while a caller sleeps for "
@@ -493,9 +665,69 @@ model_idle(struct model *m)
 	if (MODEL_LIKELY(m->sleeping == 0) || m->inflight != m->sleeping ||
 	    !m->judging || !model__is_kalloc(m))
 		return;
-	for (t = 0; t < m->config.threads && m->judging; t++)
+	for (t = 0; t < m->frames && m->judging; t++)
 		if (m->thread[t].busy && m->thread[t].asleep)
 			sleeper_is_justified(m, &m->thread[t]);
+}
+
+/* --- callbacks --- */
+
+void
+model_callback(struct model *m, const struct callback *cb)
+{
+	struct mthread *th = &m->thread[cb->thread];
+
+	if (!m->judging)
+		return;
+	if (cb->class == TRACE_CACHE)
+		model__oc_callback(m, th, cb);
+	else if (cb->class == TRACE_PIPE)
+		model__mp_callback(m, th, cb);
+	else
+		model__zn_callback(m, th, cb);
+}
+
+void
+model_callback_done(struct model *m, const struct callback *cb)
+{
+	struct mthread *th = &m->thread[cb->thread];
+
+	if (!m->judging)
+		return;
+	if (cb->class == TRACE_CACHE)
+		model__oc_callback_done(m, th, cb);
+	else if (cb->class == TRACE_PIPE)
+		model__mp_callback_done(m, th, cb);
+	else
+		model__zn_callback_done(m, th, cb);
+}
+
+void
+model_describe(struct model *m, enum trace_class class, uint32_t handle,
+    const struct owner_stats *st)
+{
+	if (!m->judging)
+		return;
+	if (class == TRACE_CACHE)
+		model__oc_describe(m, class, handle, st);
+	else if (class == TRACE_PIPE)
+		model__mp_describe(m, class, handle, st);
+	else
+		model__zn_describe(m, class, handle, st);
+}
+
+void
+model_check_owner(struct model *m, enum trace_class class, uint32_t handle,
+    const struct owner_stats *st)
+{
+	if (!m->judging)
+		return;
+	if (class == TRACE_CACHE)
+		model__oc_check(m, class, handle, st);
+	else if (class == TRACE_PIPE)
+		model__mp_check(m, class, handle, st);
+	else
+		model__zn_check(m, class, handle, st);
 }
 
 /* --- the end of a run --- */
@@ -518,6 +750,9 @@ model_end(struct model *m)
 	uint32_t i;
 
 	model_idle(m);
+	model__oc_at_end(m);
+	model__mp_at_end(m);
+	model__zn_at_end(m);
 	for (i = 1; i < m->object.high && m->judging; i++)
 		if (model__object(m, i)->state == MOBJECT_LIVE)
 			(void)model__contents_kept(m, NULL, i);
@@ -529,7 +764,8 @@ model_check_empty(struct model *m)
 	const struct mrun *run = NULL;
 	uint32_t i;
 
-	if (!m->judging || !model__is_kalloc(m) || m->held_kmalloc == 0)
+	if (!m->judging || !model__is_kalloc(m) ||
+	    m->held_kmalloc == model__zn_kept(m))
 		return;
 	for (i = 1; i < m->run.high; i++) {
 		run = model__run(m, i);
@@ -595,7 +831,8 @@ model_each_live(
 		return;
 	v = m->sort.base;
 	for (i = 1; i < m->object.high; i++)
-		if (model__object(m, i)->state == MOBJECT_LIVE)
+		if (model__object(m, i)->state == MOBJECT_LIVE &&
+		    !model__object(m, i)->kept)
 			v[n++] = i;
 	sort_by_address(m, v, n);
 	for (k = 0; k < n; k++) {
@@ -610,11 +847,23 @@ model_each_live(
 			.thread = o->thread,
 			.line = o->line,
 			.run = o->run,
+			.owner = (enum trace_class)o->owner,
+			.handle = o->handle,
 		};
 
 		if (!fn(arg, &live))
 			return;
 	}
+}
+
+bool
+model_is_owned(const struct model *m, uint64_t addr)
+{
+	uint32_t i = model__object_find(m, addr);
+
+	return (i != 0 &&
+	    (model__object(m, i)->owner == TRACE_CACHE ||
+		model__object(m, i)->owner == TRACE_PIPE));
 }
 
 /* --- clauses --- */
@@ -667,5 +916,92 @@ const struct model_clause model_clauses[] = {
 	{ "KM-15", "sizes that cannot be had fail as the flags say", 'D' },
 	{ "KM-16", "double free, interior and foreign pointers", 'D' },
 	{ "KM-17", "ending a type reports what is in use", 'D' },
+	{ "OC-1",
+	    "what is got comes from the backend, which is asked as the get "
+	    "was and gets everything back",
+	    'D' },
+	{ "OC-3",
+	    "constructor and destructor once for each object, in order, in "
+	    "calls on their cache, never on a cached get",
+	    'P' },
+	{ "OC-4", "objects keep their bytes from put to get and destructor",
+	    'S' },
+	{ "OC-5",
+	    "NULL has a cause; what a constructor refused goes back; M_ZERO",
+	    'D' },
+	{ "OC-6",
+	    "refusals and sleeps below the limit; objects beyond limit and "
+	    "slack",
+	    'S' },
+	{ "OC-7", "quota, held and cached objects sum to the total", 'D' },
+	{ "OC-8",
+	    "who sleeps while nothing runs finds neither object nor quota",
+	    'P' },
+	{ "OC-9", "a put never panics; through G-4: nor sleeps", 'D' },
+	{ "OC-10",
+	    "objcache_dtor and objcache_destroy destroy and free; destroy "
+	    "with held objects",
+	    'D' },
+	{ "OC-11", "reclaim: what it frees and returns; capacity stays", 'D' },
+	{ "OC-12", "put of NULL, and with debug options of what is not held",
+	    'D' },
+	{ "MP-1",
+	    "all buffers are there at first; no refusal, sleep or panic while "
+	    "fewer than nnom are held",
+	    'D' },
+	{ "MP-2",
+	    "refusals beyond nnom; never more than nmax; what is asked of "
+	    "kmalloc",
+	    'D' },
+	{ "MP-3", "waitok gives no NULL; who sleeps could not have a buffer",
+	    'D' },
+	{ "MP-4", "callbacks: once, in order, in the support thread, not lost",
+	    'D' },
+	{ "MP-5", "contents as the flags promise", 'D' },
+	{ "MP-6", "constructor and deconstructor once for each buffer", 'P' },
+	{ "MP-7",
+	    "frees go to the array while it has room; double and foreign ones",
+	    'P' },
+	{ "MP-8", "growth uses the reserves exactly with MPF_INT", 'D' },
+	{ "MP-9", "mpipe_done with buffers held", 'D' },
+	{ "ZN-1",
+	    "items are zero at first, then as they were left, by "
+	    "address and epoch; pages are asked for with ZERO",
+	    'S' },
+	{ "ZN-2",
+	    "ctor and dtor: once a call, alternating, with the call's "
+	    "argument",
+	    'D' },
+	{ "ZN-3", "init and fini: paired by item and epoch, never while held",
+	    'P' },
+	{ "ZN-4", "NULL has a cause; with M_WAITOK only a refusal; flags",
+	    'D' },
+	{ "ZN-5",
+	    "held and cached items and slabs within the maximum; its "
+	    "value returned",
+	    'D' },
+	{ "ZN-6", "refusals at the maximum: what other CPUs may cache", 'S' },
+	{ "ZN-7", "who sleeps in zalloc waits for what does not exist", 'P' },
+	{ "ZN-8", "nothing handed out above a maximum that was lowered", 'D' },
+	{ "ZN-9", "M_ZERO: zero when the ctor begins", 'D' },
+	{ "ZN-10", "refused ctor and init: NULL, no dtor, fini in reverse",
+	    'D' },
+	{ "ZN-11", "an ended zone has given all back; BUSY while in use", 'D' },
+	{ "ZN-12", "double free, wrong zone, interior, foreign, NULL", 'D' },
+	{ "ZN-13", "alignment; sizes, masks and flags of a new zone", 'D' },
+	{ "ZN-14",
+	    "preallocation, reserve; no pages after a full drain, none "
+	    "taken by reclaim",
+	    'D' },
+	{ "ZN-15",
+	    "secondary zones' init and fini; pointers of cache zones "
+	    "are conserved",
+	    'D' },
+	{ "ZN-16", "uma_zone_get_cur and uma_zone_get_max", 'D' },
+	{ "ZN-17", "geometry, use, requests, failures, items and pages", 'D' },
+	{ "ZN-30", "static memory: exactly its items, and no page", 'D' },
+	{ "ZN-31", "completed, the zone grows by pages", 'D' },
+	{ "ZN-32", "zinit's flags: maximum, panic, destruction", 'D' },
+	{ "ZN-33", "free items of live slabs are unwritten at the end", 'D' },
 	{ NULL, NULL, 0 },
 };

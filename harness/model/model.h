@@ -42,8 +42,11 @@ enum model_contents {
 struct model_config {
 	enum model_kind kind;
 	enum model_contents contents;
-	uint32_t cpus, threads;
-	uint64_t pages; /* budget */
+	uint32_t cpus;
+	uint32_t threads;	/* support threads too; frames are so many times
+	                     CALL_DEPTH_MAX */
+	uint32_t trace_threads; /* of them the trace's; 0: nobody knows */
+	uint64_t pages;		/* budget */
 	uint64_t reserve_system, reserve_interrupt;
 	uint32_t debug; /* KA_DEBUG_ bits of all types */
 	uint64_t
@@ -78,6 +81,24 @@ void model_reset(struct model *, const struct model_config *);
  * run never gets its return. Contents are filled and verified in here. */
 void model_invoke(struct model *, const struct call *);
 void model_return(struct model *, const struct call *);
+
+/*
+
+ * Callbacks, between the invocation and the return of their call, or in a
+ * support thread: one begins, does nested calls (which have frames of their
+ * own and are told as any call), and is done with its result. Contents are
+ * filled and verified in here.
+ */
+void model_callback(struct model *, const struct callback *);
+void model_callback_done(struct model *, const struct callback *);
+
+/* What the subject says of a cache, pipe or zone that was just made: its
+ * geometry, which the contract leaves to it. */
+void model_describe(struct model *, enum trace_class, uint32_t handle,
+    const struct owner_stats *);
+/* At quiescence: what it reports must be what was computed. */
+void model_check_owner(struct model *, enum trace_class, uint32_t handle,
+    const struct owner_stats *);
 
 /*
  * The page layer's observable point (VM-6), in the order of its commits.
@@ -118,6 +139,10 @@ void model_check_empty(struct model *);
 /* The address of some page that nobody holds, or 0: for misuse. */
 uint64_t model_free_page(struct model *);
 
+/* Is it the address of memory of kmalloc that a cache or a pipe has? A free of
+ * it by the trace is misuse that nobody can tell. */
+bool model_is_owned(const struct model *, uint64_t addr);
+
 /* The live objects and runs, for the run's end and for pictures. Order is by
  * address. Stops when fn returns false. */
 struct model_object {
@@ -126,6 +151,11 @@ struct model_object {
 	uint32_t thread; /* that allocated */
 	uint64_t line;
 	bool run; /* a run of pages of vm_page_alloc */
+	/* Who it is to be given back to: TRACE_OBJ is kmalloc; TRACE_CACHE,
+	 * TRACE_PIPE, TRACE_ZONE, TRACE_VMZONE with the register. Objects that
+	 * a cache or pipe keeps for itself are left out. */
+	enum trace_class owner;
+	uint32_t handle;
 };
 void model_each_live(
     struct model *, bool (*fn)(void *, const struct model_object *), void *arg);
@@ -136,6 +166,13 @@ struct model_counts {
 	    page_failures, live, live_bytes, live_max, live_bytes_max;
 };
 void model_counts(const struct model *, struct model_counts *ret_c);
+
+/*
+ * The state that things are in, for counting how many were seen: the calls in
+ * flight, each with whether it sleeps and what failed in it, and the orders of
+ * magnitude of what is held. Equal states have equal numbers.
+ */
+uint64_t model_state(const struct model *);
 
 /* NULL while every clause held. */
 const struct finding *model_finding(const struct model *);

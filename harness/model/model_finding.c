@@ -19,7 +19,8 @@
 #define NEAR (INT64_C(1) << 30) /* offsets beyond are not deterministic */
 
 const char *const model__op_name[TRACE_OP_COUNT] = {
-#define OP(id, name, group, out, a0, a1, a2, a3, help) [TRACE_OP_##id] = (name),
+#define OP(id, name, group, out, a0, a1, a2, a3, a4, a5, help)                 \
+	[TRACE_OP_##id] = (name),
 #include "trace/ops.def"
 #undef OP
 };
@@ -51,6 +52,14 @@ allocator_of(
 		return ("malloc");
 	if (strncmp(clause, "VM-", 3) == 0)
 		return ("vm_page");
+	if (strncmp(clause, "OC-", 3) == 0)
+		return ("objcache");
+	if (strncmp(clause, "MP-", 3) == 0)
+		return ("mpipe");
+	if (strncmp(clause, "ZN-", 3) == 0)
+		return ("zone");
+	if (th != NULL && th->busy && trace_ops[th->code].group >= TRACE_G_OC)
+		return (trace_group_name(trace_ops[th->code].group));
 	if (th != NULL && th->busy &&
 	    (th->code == TRACE_OP_VM_PAGE_ALLOC ||
 		th->code == TRACE_OP_VM_PAGE_FREE) &&
@@ -73,7 +82,7 @@ fail_named(struct model *m, const struct mthread *th, const char *clause,
 	(void)snprintf(f->clause, sizeof(f->clause), "%s", clause);
 	(void)snprintf(f->operation, sizeof(f->operation), "%s", operation);
 	f->line = th != NULL ? th->line : 0;
-	f->thread = th != NULL ? th->id : 0;
+	f->thread = th != NULL ? th->id % m->config.threads : 0;
 	f->expected[0] = f->found[0] = '\0';
 	(void)snprintf(f->signature, sizeof(f->signature), "%s/%s/%s/%s",
 	    allocator_of(m, th, clause), clause, operation, state);
@@ -87,6 +96,13 @@ model__fail(struct model *m, const struct mthread *th, const char *clause,
 		th = NULL;
 	fail_named(m, th, clause,
 	    th != NULL ? model__op_name[th->code] : "end of run", state);
+}
+
+void
+model__fail_outside(struct model *m, const char *clause, const char *operation,
+    const char *state)
+{
+	fail_named(m, NULL, clause, operation, state);
 }
 
 void
@@ -158,10 +174,45 @@ model__object_text(const struct model *m, const struct mobject *o)
 	return (t);
 }
 
+/* The same for caches and pipes; NULL: as for all others. */
+static const char *
+clause_of_owner(const struct mthread *th)
+{
+	uint32_t stale = WHY_STALE | WHY(NULL_FREE);
+
+	if ((th->expect & WHY(BAD_HANDLE)) != 0)
+		return ("G-3");
+	switch (th->code) {
+	case TRACE_OP_OBJCACHE_GET:
+		return ("OC-5");
+	case TRACE_OP_OBJCACHE_PUT:
+	case TRACE_OP_OBJCACHE_DTOR:
+		return ((th->expect & stale) != 0 ? "OC-12" : "G-3");
+	case TRACE_OP_OBJCACHE_DESTROY:
+		return ("OC-10");
+	case TRACE_OP_MPIPE_INIT:
+		return ((th->expect & WHY(BAD_FLAGS)) != 0 ? "MP-5" : "G-3");
+	case TRACE_OP_MPIPE_ALLOC_CALLBACK:
+		return ("MP-4");
+	case TRACE_OP_MPIPE_DONE:
+		return ("MP-9");
+	case TRACE_OP_MPIPE_FREE:
+		return ("MP-7");
+	default:
+		return (NULL);
+	}
+}
+
 /* The clause that demands one of a set of panics. */
 static const char *
 clause_of(const struct mthread *th)
 {
+	const char *clause = clause_of_owner(th);
+
+	if (clause != NULL)
+		return (clause);
+	if (trace_ops[th->code].group == TRACE_G_ZN)
+		return (model__zn_clause(th, 0));
 	if (th->code == TRACE_OP_VM_PAGE_ALLOC ||
 	    th->code == TRACE_OP_VM_PAGE_FREE)
 		return ("G-3");
@@ -205,6 +256,16 @@ call_text(const struct model *m, const struct mthread *th, const struct call *c)
 	struct mtext t;
 	uint32_t o;
 
+	if (trace_ops[c->code].group == TRACE_G_OC ||
+	    trace_ops[c->code].group == TRACE_G_MP) {
+		(void)snprintf(t.s, sizeof(t.s), "%.60s%s%c%" PRId32,
+		    th->addr != 0 ? at.s : "", th->addr != 0 ? ", " : "",
+		    trace_ops[c->code].group == TRACE_G_OC ? 'c' : 'q',
+		    (int32_t)c->handle);
+		return (t);
+	}
+	if (trace_ops[c->code].group == TRACE_G_ZN)
+		return (model__zn_call_text(m, th, c));
 	if (c->type != TRACE_NOREG)
 		(void)snprintf(type, sizeof(type), "m%" PRIu32, c->type);
 	switch (c->code) {
@@ -258,7 +319,15 @@ model__wrong_panic(
 {
 	const char *clause = "G-3";
 
-	if (c->why == MODEL_WHY_LIMIT)
+	if (c->code == TRACE_OP_OBJCACHE_PUT)
+		clause = "OC-9";
+	else if (c->code == TRACE_OP_OBJCACHE_DESTROY)
+		clause = "OC-10";
+	else if (c->code == TRACE_OP_MPIPE_DONE)
+		clause = "MP-9";
+	if (trace_ops[c->code].group == TRACE_G_ZN)
+		clause = model__zn_clause(th, c->why);
+	else if (c->why == MODEL_WHY_LIMIT)
 		clause = "KM-6";
 	else if (c->why == MODEL_WHY_OVERFLOW)
 		clause = "KM-15";

@@ -32,6 +32,9 @@ address_expect(struct model *m, uint64_t addr, bool plain)
 	if (addr == ZERO_PTR)
 		return (WHY(NONE));
 	o = model__object_find(m, addr);
+	if (model__is_zone_page(m, addr))
+		return (
+		    WHY(FOREIGN) | (o == 0 && plain ? WHY(DOUBLE_FREE) : 0));
 	if (o != 0)
 		return (model__object(m, o)->run ? WHY(FOREIGN) : WHY(NONE));
 	if (!model__is_kmalloc_page(m, addr))
@@ -80,7 +83,7 @@ model__has_rival(const struct model *m, const struct mthread *th, uint64_t addr)
 {
 	uint32_t t;
 
-	for (t = 0; t < m->config.threads; t++)
+	for (t = 0; t < m->frames; t++)
 		if (is_rival(m, th, &m->thread[t], addr))
 			return (true);
 	return (false);
@@ -92,7 +95,7 @@ contest(struct model *m, struct mthread *th, uint64_t addr)
 {
 	uint32_t t;
 
-	for (t = 0; t < m->config.threads; t++) {
+	for (t = 0; t < m->frames; t++) {
 		struct mthread *u = &m->thread[t];
 
 		if (!is_rival(m, th, u, addr))
@@ -114,7 +117,7 @@ model__stale_begin(struct model *m, struct mthread *th)
 	m->nstale++;
 	if (m->inflight < 2)
 		return;
-	for (t = 0; t < m->config.threads; t++)
+	for (t = 0; t < m->frames; t++)
 		m->thread[t].lower_min = 0;
 	contest(m, th, th->addr);
 }
@@ -179,7 +182,7 @@ contents_open(struct model *m)
 {
 	uint32_t t;
 
-	for (t = 0; t < m->config.threads; t++)
+	for (t = 0; t < m->frames; t++)
 		m->thread[t].contested = true;
 }
 
@@ -213,7 +216,7 @@ model__stale_took(struct model *m, uint64_t lo, uint64_t hi)
 	bool took = false;
 	uint32_t t, o;
 
-	for (t = 0; t < m->config.threads; t++) {
+	for (t = 0; t < m->frames; t++) {
 		struct mthread *u = &m->thread[t];
 
 		if (!u->busy || !u->stale || u->addr < lo || u->addr >= hi)
@@ -239,7 +242,7 @@ model__stale_takes(struct model *m, const struct mthread *th, uint32_t object)
 	struct mobject *o = model__object(m, object);
 	uint32_t t;
 
-	for (t = 0; t < m->config.threads; t++) {
+	for (t = 0; t < m->frames; t++) {
 		struct mthread *u = &m->thread[t];
 
 		if (!u->busy || !u->stale || u->addr != o->addr ||
@@ -279,7 +282,7 @@ steal(struct model *m, const struct mthread *th)
 {
 	uint32_t t;
 
-	for (t = 0; t < m->config.threads; t++) {
+	for (t = 0; t < m->frames; t++) {
 		const struct mthread *u = &m->thread[t];
 
 		if (u == th || !u->busy || u->type != th->type ||
@@ -304,7 +307,7 @@ owner_in_flight(struct model *m, const struct mthread *th)
 {
 	uint32_t t;
 
-	for (t = 0; t < m->config.threads; t++) {
+	for (t = 0; t < m->frames; t++) {
 		struct mthread *u = &m->thread[t];
 
 		if (u != th && u->busy && u->object != 0 &&
@@ -349,7 +352,7 @@ hand_over(struct model *m, struct mthread *th)
 {
 	uint32_t t;
 
-	for (t = 0; t < m->config.threads; t++) {
+	for (t = 0; t < m->frames; t++) {
 		struct mthread *u = &m->thread[t];
 
 		if (u == th || !u->busy || !u->stale || u->addr != th->addr ||
@@ -384,6 +387,11 @@ model__kfree_begin(struct model *m, struct mthread *th, const struct call *c)
 		th->skip = o == 0;
 		if (o != 0)
 			model__take(m, th, o);
+		return;
+	}
+	if (MODEL_UNLIKELY(
+		o != 0 && !model__object_is_loose(model__object(m, o)))) {
+		m->judging = false;
 		return;
 	}
 	if (MODEL_LIKELY(o != 0 && model__object(m, o)->type == th->type &&
@@ -483,7 +491,8 @@ model__usable_begin(struct model *m, struct mthread *th, const struct call *c)
 	if (c->addr == 0 || c->addr == ZERO_PTR)
 		return;
 	o = model__object_find(m, c->addr);
-	if (o != 0 && !model__object(m, o)->run) {
+	if (o != 0 && !model__object(m, o)->run &&
+	    !model__is_zone_page(m, c->addr)) {
 		th->seed = model__object(m, o)->seed;
 		return;
 	}

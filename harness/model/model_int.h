@@ -11,6 +11,9 @@
  *   model_type.c      malloc types, statistics, limits
  *   model_kmalloc.c   calls that allocate: kmalloc and its kin, krealloc
  *   model_free.c      calls that free or name an address, and their misuse
+ *   model_objcache.c  objcaches
+ *   model_mpipe.c     mpipes
+ *   model_zone.c      zones of both interfaces; see model_zone.h
  *   model_finding.c   what is said when a clause is broken
  *   model.c           life cycle, dispatch, sleepers, end of run, clauses
  *
@@ -92,6 +95,28 @@ struct mobject {
 	uint16_t thread;
 	uint8_t state; /* enum mobject_state */
 	uint8_t run;
+	uint8_t bytes;	 /* enum mbytes: what is in it */
+	uint8_t owner;	 /* enum trace_class: see model_object */
+	bool kept;	 /* a cache or pipe has it, and nobody holds it */
+	uint8_t stage;	 /* enum mstage: of an object of a cache or pipe */
+	uint32_t handle; /* of the owner */
+	uint8_t inside;	 /* enum mbytes, of a pipe's: in the bytes asked for */
+};
+enum mbytes {
+	MBYTES_PATTERN, /* of the seed */
+	MBYTES_ZERO,
+	MBYTES_OPEN /* nobody knows */
+};
+/* What the cache or pipe has done with its object. */
+enum mstage {
+	MSTAGE_NONE,	/* of no cache or pipe */
+	MSTAGE_RAW,	/* came from the backend or kmalloc */
+	MSTAGE_REFUSED, /* its constructor refused */
+	MSTAGE_READY,	/* constructed; anybody may get it */
+	MSTAGE_HELD,
+	MSTAGE_ENDING, /* objcache_dtor() has it */
+	MSTAGE_ENDED,  /* its destructor ran */
+	MSTAGE_FREEING /* on its way back to kmalloc */
 };
 enum mobject_state {
 	MOBJECT_FREE,
@@ -103,6 +128,7 @@ enum mobject_state {
 enum mowner {
 	MOWNER_KMALLOC,
 	MOWNER_TRACE, /* vm_page_alloc of the trace */
+	MOWNER_ZONE,  /* a zone's slabs: class and handle tell whose */
 	MOWNER_TYPE,  /* taken while a type was declared: may hold anything */
 	MOWNER_BOOT   /* taken outside of calls */
 };
@@ -116,6 +142,8 @@ struct mrun {
 	uint32_t next;	 /* free list */
 	uint8_t owner;
 	uint8_t used;
+	uint8_t class;	 /* ZONE: TRACE_ZONE or TRACE_VMZONE */
+	uint32_t handle; /* ZONE: its register */
 };
 
 /* 64 KiB of addresses, aligned. Masks have a bit a page. */
@@ -180,7 +208,12 @@ struct mthread {
 	uint32_t type;	     /* index; 0: none */
 	uint32_t next, prev; /* thread + 1, in the type's list */
 	uint32_t fail_flags;
-	bool quiet; /* nobody else was active then */
+	bool quiet;	/* nobody else was active then */
+	bool suspended; /* its thread is in a call of a frame above */
+	uint8_t class;	/* of handle, in a call of the other allocators */
+	bool slept;	/* the call itself, not one of a frame above */
+	uint32_t handle;
+	uint32_t nested_why; /* panics that calls of the frame above ended in */
 	uint64_t line;
 	uint64_t activity; /* of the model when the call began */
 	/* set where they mean something */
@@ -212,6 +245,7 @@ struct model {
 	uint64_t base;	   /* addresses are shown relative to it */
 	uint64_t activity; /* moves when a call begins or a sleeper wakes */
 	uint32_t inflight, sleeping, nstale;
+	uint32_t frames; /* one past the last that was used */
 	uint32_t object_free, run_free;
 	uint32_t nstolen;
 	uint32_t types_used;   /* alive, or ended with objects */
@@ -223,7 +257,11 @@ struct model {
 	struct mstolen stolen[STOLEN_MAX];
 	struct model_counts counts;
 	struct finding finding;
-	struct mthread thread[TRACE_THREADS_MAX];
+	struct mthread thread[CALL_FRAMES_MAX];
+	/* The other allocators, each behind the functions of its file. */
+	struct moc *oc; /* model_objcache.c */
+	struct mmp *mp; /* model_mpipe.c */
+	struct mzn *zn; /* model_zone.c */
 };
 
 /* Text that is returned by value, for arguments of printf. */
@@ -238,6 +276,9 @@ bool model__was_alone(const struct model *, const struct mthread *);
 /* model_finding.c */
 extern const char *const model__op_name[TRACE_OP_COUNT];
 const char *model__why_name(unsigned why);
+/* A finding outside of calls, with a name for what was going on. */
+void model__fail_outside(struct model *, const char *clause,
+    const char *operation, const char *state);
 /* Starts the finding; then say what was expected and what was found. th may
  * be NULL: the end of the run. */
 void model__fail(struct model *, const struct mthread *th, const char *clause,
@@ -267,6 +308,7 @@ void model__hash_fini(struct mhash *);
 bool model__hash_grow(struct mhash *, uint32_t epoch);
 void model__hash_clear(struct mhash *);
 
+#define MODEL_SEED_STEP UINT64_C(0xd1342543de82ef95)
 #define MODEL_FIBONACCI UINT64_C(0x9e3779b97f4a7c15) /* 2^64 / golden ratio */
 
 static inline size_t
@@ -430,6 +472,8 @@ void model__run_leave(struct model *, uint32_t object);
 bool model__granule_is_live(struct model *, uint64_t addr);
 bool model__was_freed(struct model *, uint64_t addr);
 bool model__is_kmalloc_page(struct model *, uint64_t addr);
+/* Memory of a zone, of which kmalloc knows nothing. */
+bool model__is_zone_page(const struct model *, uint64_t addr);
 bool model__contents_kept(struct model *, const struct mthread *, uint32_t);
 void model__live_reset(struct model *);
 
@@ -456,8 +500,32 @@ model__object_new(struct model *m)
 		}
 		model__object(m, i)->state = MOBJECT_FREE;
 	}
-	model__object(m, i)->seed = ++m->allocs * UINT64_C(0xd1342543de82ef95);
+	model__object(m, i)->seed = ++m->allocs * MODEL_SEED_STEP;
+	model__object(m, i)->bytes = MBYTES_PATTERN;
+	model__object(m, i)->owner = TRACE_OBJ;
+	model__object(m, i)->kept = false;
+	model__object(m, i)->stage = MSTAGE_NONE;
 	return (i);
+}
+
+/*
+ * May a call of kmalloc end or move the object? Not one that a cache or pipe
+ * has: a trace that does that anyhow breaks the cache or pipe, and nothing
+ * that follows can be judged.
+ */
+static inline bool
+model__object_is_loose(const struct mobject *o)
+{
+	return (o->stage == MSTAGE_NONE || o->stage == MSTAGE_FREEING);
+}
+
+/* The object is one of kmalloc again, and nothing more. */
+static inline void
+model__object_disown(struct mobject *o)
+{
+	o->owner = TRACE_OBJ;
+	o->kept = false;
+	o->stage = MSTAGE_NONE;
 }
 
 static inline void
@@ -520,6 +588,11 @@ model__run_loses(struct model *m, uint32_t i, uint64_t granules)
 /* Could the page layer satisfy this now? */
 bool model__pages_can(
     struct model *, uint64_t npages, uint64_t align, uint32_t flags);
+/* Memory outside of the budget, as a run of the call's zone that is not
+ * counted; 0: finding. It ends. */
+uint32_t model__run_static(
+    struct model *, struct mthread *, uint64_t addr, uint64_t npages);
+void model__run_static_end(struct model *, uint32_t run);
 /* A run of kmalloc that holds nothing, or 0; for VM-7 and KM-14. */
 uint32_t model__run_hoarded(struct model *);
 void model__page_alloc_begin(
@@ -662,6 +735,65 @@ void model__kmalloc_end(struct model *, struct mthread *, const struct call *);
 void model__krealloc_begin(
     struct model *, struct mthread *, const struct call *);
 void model__krealloc_end(struct model *, struct mthread *, const struct call *);
+
+/*
+ * The other allocators. Each of the files has the same set of functions:
+ *
+ *   init, fini, reset   of its tables; init false: no memory
+ *   begin, end          of a call of its group; th->class and th->handle are
+ *                       set, th is otherwise as for any call
+ *   callback, callback_done   see model.h; th is the frame's call, or is not
+ *                       busy (a support thread)
+ *   sleeper             the call sleeps and nothing else is in flight: a
+ *                       finding if it need not. Called for its own calls.
+ *   describe, check     see model.h
+ *   at_end              the end of the run, before all is drained
+ */
+#define MODEL_ALLOCATOR(p)                                                     \
+	bool model__##p##_init(struct model *);                                \
+	void model__##p##_fini(struct model *);                                \
+	void model__##p##_reset(struct model *);                               \
+	void model__##p##_begin(                                               \
+	    struct model *, struct mthread *, const struct call *);            \
+	void model__##p##_end(                                                 \
+	    struct model *, struct mthread *, const struct call *);            \
+	void model__##p##_callback(                                            \
+	    struct model *, struct mthread *, const struct callback *);        \
+	void model__##p##_callback_done(                                       \
+	    struct model *, struct mthread *, const struct callback *);        \
+	void model__##p##_sleeper(struct model *, struct mthread *);           \
+	void model__##p##_describe(struct model *, enum trace_class,           \
+	    uint32_t handle, const struct owner_stats *);                      \
+	void model__##p##_check(struct model *, enum trace_class,              \
+	    uint32_t handle, const struct owner_stats *);                      \
+	void model__##p##_at_end(struct model *)
+MODEL_ALLOCATOR(oc);
+MODEL_ALLOCATOR(mp);
+MODEL_ALLOCATOR(zn);
+/* A call begins, or has ended, in the frame above a call of a pipe; it may be
+ * the pipe's own kmalloc or kfree. */
+void model__mp_nested_begin(
+    struct model *, struct mthread *pipe_call, const struct call *);
+void model__mp_nested_end(struct model *, struct mthread *pipe_call,
+    const struct mthread *, const struct call *);
+/* Pages of a zone came, or pages of anybody go: before they do. */
+void model__zn_pages(
+    struct model *, struct mthread *, uint32_t run, uint32_t flags);
+void model__zn_pages_go(
+    struct model *, const struct mthread *, uint64_t addr, uint64_t npages);
+/* A zone keeps a slab in which nothing is held, while somebody sleeps for
+ * pages (VM-7): finding. */
+void model__zn_hoarded(struct model *, struct mthread *sleeper);
+/* Pages of zones that cannot be ended. */
+uint64_t model__zn_kept(const struct model *);
+/* The call in words; the clause that demands its end, or forbids this one. */
+struct mtext model__zn_call_text(
+    const struct model *, const struct mthread *, const struct call *);
+const char *model__zn_clause(const struct mthread *, int why);
+
+/* The object has new contents: a pattern of its own, written now; or what it
+ * is said to be. */
+void model__object_fill(struct model *, struct mobject *);
 
 /* model_free.c */
 void model__kfree_begin(struct model *, struct mthread *, const struct call *);

@@ -410,6 +410,17 @@ alloc_born(struct model *m, struct mthread *th, const struct call *c)
 	return (i);
 }
 
+/* Its holder writes; a cache or pipe that asked for zero bytes does not. */
+static void
+alloc_written(struct model *m, const struct mthread *th, struct mobject *o)
+{
+	if (MODEL_UNLIKELY(th->id >= m->config.threads) &&
+	    (th->flags & M_ZERO) != 0)
+		o->bytes = MBYTES_ZERO;
+	else
+		model__fill(m, (void *)(uintptr_t)o->addr, o->usable, o->seed);
+}
+
 static void
 alloc_fill(struct model *m, const struct mobject *o)
 {
@@ -420,7 +431,7 @@ alloc_fill(struct model *m, const struct mobject *o)
 void
 model__kmalloc_end(struct model *m, struct mthread *th, const struct call *c)
 {
-	const struct mobject *o;
+	struct mobject *o;
 	uint32_t i;
 
 	alloc_parts(m, th);
@@ -443,7 +454,7 @@ model__kmalloc_end(struct model *m, struct mthread *th, const struct call *c)
 		return;
 	o = model__object(m, i);
 	if (is_zero(m, th, o) && is_copy(m, th, c, o))
-		alloc_fill(m, o);
+		alloc_written(m, th, o);
 }
 
 /* --- krealloc --- */
@@ -457,6 +468,10 @@ model__krealloc_begin(struct model *m, struct mthread *th, const struct call *c)
 	th->flags = flags_of(c);
 	th->addr = c->addr;
 	th->requested = c->size;
+	if (o != 0 && !model__object_is_loose(model__object(m, o))) {
+		m->judging = false;
+		return;
+	}
 	if (!model__is_kalloc(m)) {
 		th->skip = !fresh && o == 0;
 	} else {

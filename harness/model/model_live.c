@@ -466,20 +466,42 @@ model__is_kmalloc_page(struct model *m, uint64_t addr)
 	    r != NULL && (r->kmalloc >> addr / PAGE % REGION_PAGES & 1) != 0);
 }
 
+bool
+model__is_zone_page(const struct model *m, uint64_t addr)
+{
+	struct mregion *r = model__region(m, addr >> REGION_SHIFT);
+	unsigned page = (unsigned)(addr / PAGE % REGION_PAGES);
+
+	return (r != NULL && (r->kmalloc >> page & 1) != 0 &&
+	    model__run(m, r->run[page])->owner == MOWNER_ZONE);
+}
+
 /* The object's bytes are what was written. False: finding. */
 bool
 model__contents_kept(struct model *m, const struct mthread *th, uint32_t object)
 {
 	const struct mobject *o = model__object(m, object);
 	const uint8_t *p = (const uint8_t *)(uintptr_t)o->addr;
-	uint64_t at = model__verify(m, p, o->usable, o->seed, UINT64_MAX);
+	uint64_t at = UINT64_MAX;
 
+	if (MODEL_LIKELY(o->bytes == MBYTES_PATTERN))
+		at = model__verify(m, p, o->usable, o->seed, UINT64_MAX);
+	else if (o->bytes == MBYTES_ZERO)
+		at = model__nonzero(m, p, o->usable, o->seed);
 	if (MODEL_LIKELY(at == UINT64_MAX))
 		return (true);
 	model__fail(m, th, "G-2", "contents");
 	model__expected(m, "the bytes of %s as its owner wrote them",
 	    model__object_text(m, o).s);
 	model__found(m, "byte %" PRIu64 " is 0x%02x, not 0x%02x", at, p[at],
-	    model__pattern_byte(o->seed, at));
+	    o->bytes == MBYTES_ZERO ? 0 : model__pattern_byte(o->seed, at));
 	return (false);
+}
+
+void
+model__object_fill(struct model *m, struct mobject *o)
+{
+	o->seed = ++m->allocs * MODEL_SEED_STEP;
+	o->bytes = MBYTES_PATTERN;
+	model__fill(m, (void *)(uintptr_t)o->addr, o->usable, o->seed);
 }

@@ -165,7 +165,7 @@ run_has_transit(struct model *m, uint32_t i)
 {
 	uint32_t t;
 
-	for (t = 0; t < m->config.threads; t++) {
+	for (t = 0; t < m->frames; t++) {
 		const struct mthread *th = &m->thread[t];
 		struct mregion *r;
 		uint64_t at;
@@ -211,14 +211,16 @@ owner_of(const struct mthread *th)
 	case TRACE_OP_MALLOC_INIT:
 		return (MOWNER_TYPE);
 	default:
-		return (MOWNER_KMALLOC);
+		return (trace_ops[th->code].group == TRACE_G_ZN ?
+			MOWNER_ZONE :
+			MOWNER_KMALLOC);
 	}
 }
 
 static struct mthread *
 event_thread(struct model *m, uint32_t thread)
 {
-	return (thread < m->config.threads ? &m->thread[thread] : NULL);
+	return (thread < CALL_FRAMES_MAX ? &m->thread[thread] : NULL);
 }
 
 /* A failure without a cause (VM-3), or one that is remembered. */
@@ -354,16 +356,54 @@ model_vm_alloc(struct model *m, uint32_t thread, uint64_t addr, uint64_t npages,
 	if (!alloc_arguments_hold(m, th, addr, npages, align, flags))
 		return;
 	run = run_new(m, addr, npages, owner);
-	if (run == 0 || !pages_hold(m, th, addr, run))
+	if (run == 0)
+		return;
+	if (owner == MOWNER_ZONE) {
+		model__run(m, run)->class = th->class;
+		model__run(m, run)->handle = th->handle;
+	}
+	if (!pages_hold(m, th, addr, run))
 		return;
 	m->held += npages;
-	if (owner == MOWNER_KMALLOC || owner == MOWNER_TYPE)
+	if (owner != MOWNER_TRACE && owner != MOWNER_BOOT)
 		m->held_kmalloc += npages;
+	if (owner == MOWNER_ZONE)
+		model__zn_pages(m, th, run, flags);
 	if (owner != MOWNER_TRACE)
 		return;
 	th->got_addr = addr;
 	th->got_pages = npages;
 	th->got_lost = false;
+}
+
+uint32_t
+model__run_static(
+    struct model *m, struct mthread *th, uint64_t addr, uint64_t npages)
+{
+	uint32_t run = run_new(m, addr, npages, MOWNER_ZONE);
+
+	if (run == 0)
+		return (0);
+	model__run(m, run)->class = th->class;
+	model__run(m, run)->handle = th->handle;
+	return (pages_hold(m, th, addr, run) ? run : 0);
+}
+
+void
+model__run_static_end(struct model *m, uint32_t i)
+{
+	struct mrun *run = model__run(m, i);
+	uint64_t at = run->addr, end = run->addr + run->span * PAGE;
+
+	while (at < end) {
+		struct mregion *r = model__region(m, at >> REGION_SHIFT);
+		unsigned mask = region_mask(&at, end), dirty;
+
+		for (dirty = mask & r->dirty; dirty != 0; dirty &= dirty - 1)
+			model__page_forget(r, (unsigned)__builtin_ctz(dirty));
+		r->kmalloc = (uint16_t)(r->kmalloc & ~mask);
+	}
+	model__page_run_release(m, i);
 }
 
 static void
@@ -440,8 +480,8 @@ pages_go(struct model *m, uint64_t addr, uint64_t npages)
 			unsigned page = (unsigned)__builtin_ctz(rest);
 			struct mrun *run = model__run(m, r->run[page]);
 
-			if (run->owner == MOWNER_KMALLOC ||
-			    run->owner == MOWNER_TYPE)
+			if (run->owner != MOWNER_TRACE &&
+			    run->owner != MOWNER_BOOT)
 				m->held_kmalloc--;
 			if ((r->dirty >> page & 1) != 0)
 				model__page_forget(r, page);
@@ -467,7 +507,7 @@ trace_run_goes(struct model *m, struct mthread *th, uint64_t addr)
 		model__object_release(m, o);
 		return;
 	}
-	for (t = 0; t < m->config.threads; t++)
+	for (t = 0; t < m->frames; t++)
 		if (m->thread[t].busy && m->thread[t].got_addr == addr)
 			m->thread[t].got_lost = true;
 }
@@ -485,6 +525,7 @@ model_vm_free(struct model *m, uint32_t thread, uint64_t addr, uint64_t npages)
 	}
 	if (!pages_may_go(m, th, addr, npages))
 		return;
+	model__zn_pages_go(m, th, addr, npages);
 	pages_go(m, addr, npages);
 	if (th != NULL && th->busy && th->code == TRACE_OP_VM_PAGE_FREE)
 		trace_run_goes(m, th, addr);
@@ -636,7 +677,7 @@ page_free_lost(struct model *m, const struct mthread *th, const struct call *c)
 		return (false);
 	if (o == 0 || model__object(m, o)->seed != th->seed)
 		return (true);
-	for (t = 0; t < m->config.threads; t++)
+	for (t = 0; t < m->frames; t++)
 		if (&m->thread[t] != th && m->thread[t].busy &&
 		    m->thread[t].code == TRACE_OP_VM_PAGE_FREE &&
 		    m->thread[t].addr == c->addr)

@@ -9,7 +9,8 @@
 static bool
 is_mine(const char *clause)
 {
-	return (strncmp(clause, "KM-", 3) != 0);
+	return (
+	    strncmp(clause, "G-", 2) == 0 || strncmp(clause, "VM-", 3) == 0);
 }
 
 /* --- G --- */
