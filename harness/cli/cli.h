@@ -27,6 +27,7 @@ int cli_replay(int argc, char **argv);
 int cli_import(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_list(int argc, char **argv);
+int cli_stats(int argc, char **argv);
 
 /* "kalab VERB: message" and a hint; returns CLI_USAGE. */
 int cli_usage(const char *verb, const char *fmt, ...)

@@ -15,6 +15,10 @@ usage(FILE *f)
 	    "standard input\n"
 	    "  --cpus N          virtual CPUs; default: as many as were seen\n"
 	    "  --from FORMAT     ftrace\n"
+	    "  --map PATTERN=KIND  what caches of such names become: uma "
+	    "(default),\n"
+	    "                    objcache, mpipe, zinit or kmalloc; may be "
+	    "repeated\n"
 	    "  -o, --output FILE where the trace goes; default: standard "
 	    "output, as text\n"
 	    "  --pages N         page budget; default: enough\n"
@@ -37,6 +41,7 @@ static const struct option options[] = {
 	{ "cpus", required_argument, NULL, 'c' },
 	{ "from", required_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
+	{ "map", required_argument, NULL, 'm' },
 	{ "output", required_argument, NULL, 'o' },
 	{ "pages", required_argument, NULL, 'p' },
 	{ "text", no_argument, NULL, 't' },
@@ -46,9 +51,29 @@ static const struct option options[] = {
 
 struct import_cli {
 	struct import_options options;
+	struct import_map map[IMPORT_MAPS_MAX];
 	const char *output;
 	enum trace_form form;
 };
+
+static bool
+add_map(struct import_cli *cli, const char *text)
+{
+	const uint32_t n = cli->options.nmaps;
+	const char *why;
+
+	if (n == IMPORT_MAPS_MAX)
+		why = "too many maps, expected at most 64";
+	else
+		why = import_map_parse(text, &cli->map[n]);
+	if (why != NULL) {
+		(void)cli_usage("import", "--map: \"%s\": %s", text, why);
+		return (false);
+	}
+	cli->options.map = cli->map;
+	cli->options.nmaps = n + 1;
+	return (true);
+}
 
 /* 0, or the status to exit with plus one. */
 static int
@@ -71,6 +96,9 @@ parse(struct import_cli *cli, int argc, char **argv)
 		case 'h':
 			usage(stdout);
 			return (CLI_CLEAN + 1);
+		case 'm':
+			ok = add_map(cli, optarg);
+			break;
 		case 'n':
 			ok = cli_number("import", "--threads", optarg, 1,
 			    TRACE_THREADS_MAX, &n);

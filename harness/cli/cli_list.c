@@ -11,12 +11,11 @@ list_operations(void)
 
 	for (i = 0; i < TRACE_OP_COUNT; i++) {
 		const struct trace_opdef *def = &trace_ops[i];
-		static const char letters[] = { 'p', 'm', 'g' };
 
 		(void)printf(
 		    "%s\t%s\t", def->name, trace_group_name(def->group));
 		if (def->out >= 0)
-			(void)printf("%c = ", letters[def->out]);
+			(void)printf("%c = ", trace_class_letter(def->out));
 		(void)printf("%s", def->name);
 		for (j = 0; j < def->nargs; j++)
 			(void)printf(" %s", trace_kind_name(def->arg[j]));

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,13 +18,15 @@
 
 #include "gen/gen.h"
 
-#define JOBS_MAX 64u
+#define JOBS_MAX  64u
+#define SEEN_BITS (UINT64_C(1) << 26) /* of each kind of what is counted */
 
 /* One a job, in memory that parent and jobs share. */
 struct job {
 	uint64_t seed; /* being run */
 	uint64_t runs, ops, points, blocked, skipped;
 	uint64_t found; /* seed of a finding, plus one */
+	struct finding finding;
 	double until;
 	int failed; /* errno */
 };
@@ -35,6 +38,9 @@ struct campaign {
 	bool twice, quiet;
 	const char *keep;
 	struct job *job;
+	/* Bitmaps by hash, shared by the jobs: how many different ones were
+	 * seen follows from how many bits are clear (linear counting). */
+	uint8_t *states, *schedules;
 	pid_t pid[JOBS_MAX];
 };
 
@@ -56,6 +62,39 @@ usage(FILE *f)
 	    "  --threads N       1..256; default: drawn\n"
 	    "  --time SECONDS    stop after so long\n"
 	    "  --twice           run each twice and compare\n");
+}
+
+static void
+seen(uint8_t *bitmap, uint64_t hash)
+{
+	uint64_t bit = (hash * UINT64_C(0x9e3779b97f4a7c15)) >> 38;
+	uint8_t mask = (uint8_t)(1u << bit % 8);
+
+	if ((__atomic_load_n(&bitmap[bit / 8], __ATOMIC_RELAXED) & mask) == 0)
+		(void)__atomic_fetch_or(
+		    &bitmap[bit / 8], mask, __ATOMIC_RELAXED);
+}
+
+static void
+on_state(void *arg, uint64_t state)
+{
+	seen(arg, state);
+}
+
+/* About how many different hashes set the bits (Whang and others, A linear-time
+ * probabilistic counting algorithm, 1990). */
+static uint64_t
+count_seen(const uint8_t *bitmap)
+{
+	uint64_t i, clear = 0;
+
+	for (i = 0; i < SEEN_BITS / 8; i++)
+		clear += 8u - (unsigned)__builtin_popcount(bitmap[i]);
+	if (clear == 0)
+		clear = 1;
+	return ((uint64_t)((double)SEEN_BITS *
+		log((double)SEEN_BITS / (double)clear) +
+	    0.5));
 }
 
 /* One seed. */
@@ -113,11 +152,13 @@ job_loop(const struct campaign *c, uint64_t index)
 		run_seed(c, c->gen.seed + i, &t, &r);
 		trace_fini(&t);
 		if (r.status == RUN_FINDING || r.status == RUN_FAILED) {
+			j->finding = r.finding;
 			j->found = c->gen.seed + i + 1;
 			return;
 		}
 		if (r.status != RUN_CLEAN)
 			return;
+		seen(c->schedules, r.schedule);
 		j->ops += r.ops;
 		j->points += r.points;
 		j->blocked += r.blocked;
@@ -141,8 +182,10 @@ sum(const struct campaign *c, struct job *ret_j)
 		ret_j->blocked += j->blocked;
 		ret_j->skipped += j->skipped;
 		if (j->found != 0 &&
-		    (ret_j->found == 0 || j->found < ret_j->found))
+		    (ret_j->found == 0 || j->found < ret_j->found)) {
 			ret_j->found = j->found;
+			ret_j->finding = j->finding;
+		}
 	}
 }
 
@@ -163,12 +206,13 @@ seed_command(const struct campaign *c, uint64_t seed, struct cli_command *cmd)
 
 /* A job had a finding that does not come again. */
 static void
-not_again(struct finding *f)
+not_again(struct finding *f, const struct finding *first)
 {
 	(void)snprintf(f->clause, sizeof(f->clause), "G-10");
 	(void)snprintf(f->operation, sizeof(f->operation), "run");
 	(void)snprintf(f->expected, sizeof(f->expected),
-	    "the same finding when the seed is run again");
+	    "the same finding when the seed is run again: %.100s",
+	    first->signature);
 	(void)snprintf(f->found, sizeof(f->found), "a clean run");
 	(void)snprintf(
 	    f->signature, sizeof(f->signature), "run/G-10/run/not-again");
@@ -176,7 +220,8 @@ not_again(struct finding *f)
 
 /* Prints the finding of a seed and keeps its trace. */
 static int
-report_finding(const struct campaign *c, uint64_t seed)
+report_finding(
+    const struct campaign *c, uint64_t seed, const struct finding *first)
 {
 	struct cli_command command = { .n = 0 };
 	struct campaign again = *c;
@@ -193,7 +238,7 @@ report_finding(const struct campaign *c, uint64_t seed)
 		return (cli_input_error(&r.error));
 	}
 	if (r.status != RUN_FINDING)
-		not_again(&r.finding);
+		not_again(&r.finding, first);
 	(void)snprintf(
 	    name, sizeof(name), "%s/seed-%" PRIu64 ".trace", c->keep, seed);
 	if (trace_save(&t, name, TRACE_TEXT, &e) == 0) {
@@ -216,8 +261,23 @@ static int
 report_death(const struct campaign *c, uint64_t job, int status)
 {
 	struct cli_command command = { .n = 0 };
+	struct gen_options g = c->gen;
+	struct trace_error e;
+	struct trace t;
+	char name[4096];
 
-	seed_command(c, c->job[job].seed, &command);
+	g.seed = c->job[job].seed;
+	(void)snprintf(
+	    name, sizeof(name), "%s/seed-%" PRIu64 ".trace", c->keep, g.seed);
+	if (gen_trace(&g, &t) == 0 &&
+	    trace_save(&t, name, TRACE_TEXT, &e) == 0) {
+		cli_command_add(&command, "kalab replay");
+		cli_command_options(&command, &c->run);
+		cli_command_file(&command, name);
+	} else {
+		seed_command(c, g.seed, &command);
+	}
+	trace_fini(&t);
 	(void)printf("seed %" PRIu64 ": finding: the run %s %d\n"
 		     "  replay     %s\n",
 	    c->job[job].seed,
@@ -314,14 +374,15 @@ conclude(const struct campaign *c, double began)
 	cli_progress_end();
 	sum(c, &j);
 	if (j.found != 0)
-		return (report_finding(c, j.found - 1));
+		return (report_finding(c, j.found - 1, &j.finding));
 	(void)printf(
 	    "%s: %" PRIu64 " runs from seed %" PRIu64 ", %" PRIu64
-	    " operations, %" PRIu64 " schedule points, %" PRIu64
+	    " operations, about %" PRIu64 " schedules and %" PRIu64
+	    " states, %" PRIu64 " schedule points, %" PRIu64
 	    " threads rightly blocked at an end, %.1f s, %.0f runs/s\n",
 	    cli_stop ? "interrupted, clean so far" : "clean", j.runs,
-	    c->gen.seed, j.ops, j.points, j.blocked, s,
-	    s > 0 ? (double)j.runs / s : 0.0);
+	    c->gen.seed, j.ops, count_seen(c->schedules), count_seen(c->states),
+	    j.points, j.blocked, s, s > 0 ? (double)j.runs / s : 0.0);
 	return (cli_stop ? CLI_USAGE : CLI_CLEAN);
 }
 
@@ -334,15 +395,16 @@ campaign(struct campaign *c)
 
 	c->job = mmap(NULL, JOBS_MAX * sizeof(*c->job), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (c->job == MAP_FAILED)
+	c->states = mmap(NULL, SEEN_BITS / 4, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (c->job == MAP_FAILED || c->states == MAP_FAILED)
 		return (cli_usage("run", "out of memory"));
+	c->schedules = c->states + SEEN_BITS / 8;
+	c->run.state = on_state;
+	c->run.arg = c->states;
 	for (i = 0; i < c->jobs; i++)
 		c->job[i].until =
 		    c->seconds != 0 ? began + (double)c->seconds : 0;
-	if (c->jobs == 1 && c->seconds == 0) {
-		job_loop(c, 0);
-		return (conclude(c, began));
-	}
 	status = start_jobs(c);
 	if (status != 0)
 		return (status);

@@ -38,19 +38,26 @@ show_result(const struct show *s, const struct trace_op *op,
 		    buf, size, "panic %s", ka_why_name((enum ka_why)c->why));
 	else if (op->code == TRACE_OP_KMALLOC_USABLE_SIZE ||
 	    op->code == TRACE_OP_KMALLOC_LIMIT ||
-	    op->code == TRACE_OP_KMALLOC_TRIM)
+	    op->code == TRACE_OP_KMALLOC_TRIM ||
+	    op->code == TRACE_OP_UMA_ZONE_GET_MAX ||
+	    op->code == TRACE_OP_UMA_ZONE_GET_CUR ||
+	    op->code == TRACE_OP_OBJCACHE_RECLAIMLIST)
 		(void)snprintf(buf, size, "%llu", (unsigned long long)c->ret);
 	else if (trace_ops[op->code].out == TRACE_TYPE)
 		(void)snprintf(buf, size, "declared");
+	else if (trace_ops[op->code].out > TRACE_RUN)
+		(void)snprintf(buf, size, c->ret != 0 ? "made" : "NULL");
 	else if (trace_ops[op->code].out < 0 && op->code != TRACE_OP_KREALLOC)
 		(void)snprintf(buf, size, "done");
 	else if (c->ret == 0)
 		(void)snprintf(buf, size, "NULL");
 	else if (c->ret == (uint64_t)(uintptr_t)ZERO_LENGTH_PTR)
 		(void)snprintf(buf, size, "ZERO_LENGTH_PTR");
-	else
+	else if (c->ret - arena < (uint64_t)TRACE_PAGES_MAX * KA_PAGE_SIZE)
 		(void)snprintf(buf, size, "arena+0x%llx",
 		    (unsigned long long)(c->ret - arena));
+	else
+		(void)snprintf(buf, size, "an address outside of the budget");
 }
 
 static void

@@ -18,6 +18,8 @@ static const struct verb {
 	    "make a trace of a kernel's" },
 	{ "show", cli_show, "[OPTION...] FILE",
 	    "print a trace with results and a map of the memory" },
+	{ "stats", cli_stats, "[OPTION...] FILE",
+	    "print the statistics of all allocators at the end of a trace" },
 	{ "list", cli_list, "[operations|clauses|subjects]",
 	    "print what there is, and who checks it" },
 };
@@ -79,8 +81,8 @@ dispatch(int argc, char **argv)
 			return (verbs[i].fn(argc - 1, argv + 1));
 		}
 	(void)fprintf(stderr,
-	    "kalab: unknown verb \"%s\", expected run, replay, import, show "
-	    "or list\n",
+	    "kalab: unknown verb \"%s\", expected run, replay, import, show, "
+	    "stats or list\n",
 	    argv[1]);
 	return (CLI_USAGE);
 }

@@ -33,6 +33,47 @@ static const uint8_t base_weight[TRACE_OP_COUNT] = {
 	[TRACE_OP_KFREE_WILD] = 1,
 	[TRACE_OP_VM_PAGE_ALLOC] = 6,
 	[TRACE_OP_VM_PAGE_FREE] = 6,
+	[TRACE_OP_OBJCACHE_CREATE] = 1,
+	[TRACE_OP_OBJCACHE_GET] = 40,
+	[TRACE_OP_OBJCACHE_PUT] = 40,
+	[TRACE_OP_OBJCACHE_DTOR] = 3,
+	[TRACE_OP_OBJCACHE_DESTROY] = 1,
+	[TRACE_OP_OBJCACHE_RECLAIMLIST] = 2,
+	[TRACE_OP_OBJCACHE_SET_CLUSTER_LIMIT] = 1,
+	[TRACE_OP_OBJCACHE_HOOK] = 1,
+	[TRACE_OP_MPIPE_INIT] = 1,
+	[TRACE_OP_MPIPE_DONE] = 1,
+	[TRACE_OP_MPIPE_ALLOC_NOWAIT] = 24,
+	[TRACE_OP_MPIPE_ALLOC_WAITOK] = 8,
+	[TRACE_OP_MPIPE_ALLOC_CALLBACK] = 4,
+	[TRACE_OP_MPIPE_WAIT] = 1,
+	[TRACE_OP_MPIPE_FREE] = 34,
+	[TRACE_OP_MPIPE_HOOK] = 1,
+	[TRACE_OP_UMA_ZCREATE] = 1,
+	[TRACE_OP_UMA_ZSECOND_CREATE] = 1,
+	[TRACE_OP_UMA_ZCACHE_CREATE] = 1,
+	[TRACE_OP_UMA_ZDESTROY] = 1,
+	[TRACE_OP_UMA_ZALLOC] = 40,
+	[TRACE_OP_UMA_ZALLOC_ARG] = 6,
+	[TRACE_OP_UMA_ZFREE] = 40,
+	[TRACE_OP_UMA_ZFREE_ARG] = 6,
+	[TRACE_OP_UMA_ZFREE_INTERIOR] = 1,
+	[TRACE_OP_UMA_ZFREE_WILD] = 1,
+	[TRACE_OP_UMA_ZONE_SET_MAX] = 2,
+	[TRACE_OP_UMA_ZONE_GET_MAX] = 1,
+	[TRACE_OP_UMA_ZONE_GET_CUR] = 1,
+	[TRACE_OP_UMA_ZONE_SET_MAXCACHE] = 1,
+	[TRACE_OP_UMA_PREALLOC] = 1,
+	[TRACE_OP_UMA_ZONE_RESERVE] = 1,
+	[TRACE_OP_UMA_ZONE_RECLAIM] = 2,
+	[TRACE_OP_UMA_RECLAIM] = 1,
+	[TRACE_OP_UMA_HOOK] = 1,
+	[TRACE_OP_ZBOOTINIT] = 1,
+	[TRACE_OP_ZINIT] = 1,
+	[TRACE_OP_ZINITNA] = 1,
+	[TRACE_OP_ZDESTROY] = 1,
+	[TRACE_OP_ZALLOC] = 16,
+	[TRACE_OP_ZFREE] = 16,
 	[TRACE_OP_MIGRATE] = 3,
 	[TRACE_OP_QUIESCE] = 1,
 };
@@ -49,7 +90,10 @@ struct gen {
 	uint32_t misuse;       /* 1 of so many is misuse; 0: none */
 	uint32_t live_target;  /* above it, allocations turn into frees */
 	uint8_t live[TRACE_CLASS_COUNT][LIVE_MAX];
-	uint32_t type_of[LIVE_MAX]; /* of an object's register */
+	uint32_t type_of[LIVE_MAX];    /* of an object's register: of kmalloc */
+	uint8_t class_of[LIVE_MAX];    /* TRACE_OBJ, or of who made it */
+	uint32_t owner_of[LIVE_MAX];   /* and its register */
+	bool group[TRACE_GROUP_COUNT]; /* the run has the allocator */
 	uint32_t nregs[TRACE_CLASS_COUNT], nlive[TRACE_CLASS_COUNT];
 };
 
@@ -178,14 +222,157 @@ draw_str(struct gen *g)
 	return (trace_str_intern(&g->t->header, name, strlen(name)));
 }
 
+/* Sizes of what caches, pipes and zones have: mostly small. */
+static uint64_t
+draw_item_size(struct gen *g)
+{
+	if (one_in(g, g->misuse))
+		return (draw_size(g));
+	switch (below(g, 8)) {
+	case 0:
+		return (1 + below(g, 3 * KA_PAGE_SIZE));
+	case 1:
+		return ((uint64_t)8 << below(g, 10));
+	default:
+		return (1 + below(g, 600));
+	}
+}
+
+/* Limits, numbers to keep, of a pipe's buffers, of a zone's items. */
+static uint64_t
+draw_int(struct gen *g, enum trace_opcode code, unsigned i)
+{
+	int32_t value;
+
+	if (one_in(g, g->misuse))
+		return ((uint32_t)(int32_t)(below(g, 64) - 32));
+	switch (code) {
+	case TRACE_OP_MPIPE_INIT:
+		value =
+		    i == 2 ? (int32_t)below(g, 12) : (int32_t)below(g, 24) - 4;
+		break;
+	case TRACE_OP_UMA_ZONE_RESERVE:
+		value = (int32_t)below(g, 20);
+		break;
+	case TRACE_OP_ZINIT:
+	case TRACE_OP_ZINITNA:
+	case TRACE_OP_ZBOOTINIT:
+		value = 1 + (int32_t)below(g, 40);
+		break;
+	default:
+		value = one_in(g, 4) ?
+		    0 :
+		    (int32_t)below(g, 1u << (1 + below(g, 8)));
+		break;
+	}
+	return ((uint32_t)value);
+}
+
+static uint64_t
+draw_hooks(struct gen *g, enum trace_opcode code)
+{
+	uint32_t both = 1u << TRACE_HOOK_CTOR | 1u << TRACE_HOOK_DTOR;
+	uint64_t hooks = one_in(g, 2) ? both : below(g, 4);
+
+	if (code >= TRACE_OP_UMA_ZCREATE) {
+		if (one_in(g, 3))
+			hooks |= 1u << TRACE_HOOK_INIT | 1u << TRACE_HOOK_FINI;
+		if (one_in(g, 8))
+			hooks |= 1u << TRACE_HOOK_MAXACTION;
+		return (hooks);
+	}
+	if (code == TRACE_OP_OBJCACHE_CREATE && one_in(g, 6))
+		hooks |= 1u << TRACE_HOOK_ZERO;
+	if (code == TRACE_OP_OBJCACHE_CREATE && one_in(g, 16))
+		hooks |= 1u << TRACE_HOOK_EMPTY;
+	return (hooks);
+}
+
+static uint64_t
+draw_hook(struct gen *g, enum trace_opcode code)
+{
+	static const uint8_t cache[] = { TRACE_HOOK_CTOR, TRACE_HOOK_DTOR,
+		TRACE_HOOK_ALLOC, TRACE_HOOK_FREE };
+	static const uint8_t pipe[] = { TRACE_HOOK_CTOR, TRACE_HOOK_DTOR,
+		TRACE_HOOK_CALLBACK, TRACE_HOOK_CALLBACK };
+	static const uint8_t zone[] = { TRACE_HOOK_CTOR, TRACE_HOOK_DTOR,
+		TRACE_HOOK_INIT, TRACE_HOOK_FINI, TRACE_HOOK_IMPORT,
+		TRACE_HOOK_RELEASE, TRACE_HOOK_MAXACTION, TRACE_HOOK_CTOR };
+
+	if (code == TRACE_OP_OBJCACHE_HOOK)
+		return (cache[below(g, 4)]);
+	if (code == TRACE_OP_MPIPE_HOOK)
+		return (pipe[below(g, 4)]);
+	return (zone[below(g, 8)]);
+}
+
+/* A pipe with a constructor keeps what it constructed. */
+static uint64_t
+draw_mpflags(struct gen *g, uint64_t hooks)
+{
+	static const uint32_t keep[] = { MPF_NOZERO, MPF_CACHEDATA };
+	uint64_t flags = 0;
+
+	if (one_in(g, g->misuse))
+		return (below(g, 32));
+	if (hooks != 0 || one_in(g, 2))
+		flags = keep[below(g, 2)];
+	if (one_in(g, 4))
+		flags |= MPF_INT;
+	if (one_in(g, 3))
+		flags |= MPF_CALLBACK;
+	return (flags);
+}
+
+static uint64_t
+draw_umaflags(struct gen *g)
+{
+	if (one_in(g, g->misuse))
+		return (below(g, 0x10000));
+	return (one_in(g, 12) ? UMA_ZONE_NOFREE :
+		one_in(g, 8)  ? UMA_ZONE_NOBUCKET :
+				0);
+}
+
+static uint64_t
+draw_zoneflags(struct gen *g)
+{
+	uint64_t flags = one_in(g, 8) ? 0 : ZONE_DESTROYABLE;
+
+	if (one_in(g, g->misuse))
+		return (below(g, 0x80));
+	if (one_in(g, 3))
+		flags |= ZONE_INTERRUPT;
+	if (one_in(g, 8))
+		flags |= ZONE_PANICFAIL;
+	if (one_in(g, 4))
+		flags |= ZONE_USE_RESERVE;
+	return (flags);
+}
+
 static uint64_t
 draw_num(struct gen *g, enum trace_opcode code, unsigned i)
 {
+	if (code == TRACE_OP_UMA_ZCREATE) /* the alignment's mask */
+		return (one_in(g, 3) ? ((uint64_t)1 << below(g, 13)) - 1 : 7);
+	if (code == TRACE_OP_UMA_ZCACHE_CREATE)
+		return (below(g, 200));
+	if (trace_ops[code].group >= TRACE_G_OC)
+		return (1 + below(g, 8));
 	if (code == TRACE_OP_KSTRNDUP)
 		return (below(g, 40));
 	if (i == 0)
 		return (one_in(g, g->misuse) ? 0 : 1 + below(g, 20));
 	return (one_in(g, 2) ? 0 : UINT64_C(1) << below(g, 17));
+}
+
+/* Flags that an allocator does not take. */
+static uint32_t
+draw_strip(enum trace_opcode code)
+{
+	uint32_t align = M_POWEROF2 | M_CACHEALIGN;
+
+	return (trace_ops[code].group == TRACE_G_ZN ? align : align | M_ZERO);
 }
 
 static uint64_t
@@ -195,11 +382,31 @@ draw_arg(struct gen *g, enum trace_opcode code, unsigned i)
 
 	switch (kind) {
 	case TRACE_K_SIZE:
-		return (draw_size(g));
+		return (trace_ops[code].out > TRACE_RUN ? draw_item_size(g) :
+							  draw_size(g));
 	case TRACE_K_NUM:
 		return (draw_num(g, code, i));
 	case TRACE_K_FLAGS:
-		return (draw_flags(g, code));
+		return (trace_ops[code].group == TRACE_G_KM ?
+			draw_flags(g, code) :
+			draw_flags(g, code) & ~(uint64_t)draw_strip(code));
+	case TRACE_K_INT:
+		return (draw_int(g, code, i));
+	case TRACE_K_HOOKS:
+		return (draw_hooks(g, code));
+	case TRACE_K_HOOK:
+		return (draw_hook(g, code));
+	case TRACE_K_ACTION:
+		return (below(g, TRACE_ACTION_COUNT));
+	case TRACE_K_RECLAIM:
+		return (one_in(g, g->misuse) ? TRACE_RECLAIM_NONE :
+					       1 + below(g, 3));
+	case TRACE_K_MPFLAGS:
+		return (0); /* by the hooks: match_owner() */
+	case TRACE_K_UMAFLAGS:
+		return (draw_umaflags(g));
+	case TRACE_K_ZONEFLAGS:
+		return (draw_zoneflags(g));
 	case TRACE_K_VMFLAGS:
 		return (draw_vmflags(g));
 	case TRACE_K_STR:
@@ -232,6 +439,55 @@ match_type(struct gen *g, struct trace_op *op)
 	}
 }
 
+/* The object of a give-back is one of a cache's, pipe's or zone's, which is
+ * named with it; flags of a pipe are such that its hooks are legal. */
+static void
+match_owner(struct gen *g, struct trace_op *op)
+{
+	const struct trace_opdef *def = &trace_ops[op->code];
+	int class = trace_kind_class(def->arg[0]);
+	uint32_t i, at;
+
+	if (op->code == TRACE_OP_MPIPE_INIT)
+		op->arg[4] = draw_mpflags(g, op->arg[5]);
+	if (class <= TRACE_RUN || def->nargs < 2 ||
+	    trace_kind_class(def->arg[1]) != TRACE_OBJ || one_in(g, g->misuse))
+		return;
+	op->arg[1] = TRACE_NOREG;
+	at = g->nregs[TRACE_OBJ] == 0 ? 0 : below(g, g->nregs[TRACE_OBJ]);
+	for (i = 0; i < g->nregs[TRACE_OBJ]; i++, at++) {
+		uint32_t p = at % g->nregs[TRACE_OBJ];
+
+		if (!g->live[TRACE_OBJ][p] || g->class_of[p] != class)
+			continue;
+		op->arg[0] = g->owner_of[p];
+		op->arg[1] = p;
+		return;
+	}
+}
+
+/* An operation of kmalloc works on objects of kmalloc. */
+static void
+match_kmalloc(struct gen *g, struct trace_op *op)
+{
+	const struct trace_opdef *def = &trace_ops[op->code];
+	uint32_t i, at, p;
+
+	if (def->group != TRACE_G_KM || def->nargs == 0 ||
+	    trace_kind_class(def->arg[0]) != TRACE_OBJ ||
+	    op->arg[0] == TRACE_NOREG || g->class_of[op->arg[0]] == TRACE_OBJ)
+		return;
+	at = (uint32_t)op->arg[0];
+	op->arg[0] = TRACE_NOREG;
+	for (i = 0; i < g->nregs[TRACE_OBJ]; i++, at++) {
+		p = at % g->nregs[TRACE_OBJ];
+		if (g->live[TRACE_OBJ][p] && g->class_of[p] == TRACE_OBJ) {
+			op->arg[0] = p;
+			return;
+		}
+	}
+}
+
 /* Is there anything that the operation could work on? */
 static bool
 has_operands(const struct trace_op *op)
@@ -241,7 +497,9 @@ has_operands(const struct trace_op *op)
 
 	for (i = 0; i < def->nargs; i++)
 		if (trace_kind_class(def->arg[i]) >= 0 &&
-		    op->arg[i] == TRACE_NOREG && def->arg[i] != TRACE_K_OBJ_MOD)
+		    op->arg[i] == TRACE_NOREG &&
+		    def->arg[i] != TRACE_K_OBJ_MOD &&
+		    !(op->code == TRACE_OP_OBJCACHE_RECLAIMLIST && i == 1))
 			return (false);
 	return (true);
 }
@@ -262,6 +520,14 @@ note(struct gen *g, const struct trace_op *op)
 	}
 	if (def->out < 0)
 		return;
+	if (def->out == TRACE_OBJ) {
+		int class = def->nargs > 0 ? trace_kind_class(def->arg[0]) : -1;
+
+		g->class_of[op->out] =
+		    class > TRACE_RUN ? (uint8_t) class : TRACE_OBJ;
+		g->owner_of[op->out] =
+		    class > TRACE_RUN ? (uint32_t)op->arg[0] : 0;
+	}
 	if (op->out == g->nregs[def->out])
 		g->nregs[def->out]++;
 	set_live(g, def->out, op->out, true);
@@ -277,7 +543,9 @@ emit(struct gen *g, enum trace_opcode code)
 	op.thread = (uint16_t)below(g, g->t->header.threads);
 	for (i = 0; i < def->nargs; i++)
 		op.arg[i] = draw_arg(g, code, i);
+	match_kmalloc(g, &op);
 	match_type(g, &op);
+	match_owner(g, &op);
 	if (!has_operands(&op) && !one_in(g, g->misuse))
 		return (0);
 	if (def->out >= 0)
@@ -285,6 +553,22 @@ emit(struct gen *g, enum trace_opcode code)
 	op.line = g->t->nops + 1;
 	note(g, &op);
 	return (trace_append(g->t, &op));
+}
+
+/* How some live object is given back. */
+static enum trace_opcode
+draw_give(struct gen *g)
+{
+	static const enum trace_opcode give[TRACE_CLASS_COUNT] = {
+		[TRACE_OBJ] = TRACE_OP_KFREE,
+		[TRACE_CACHE] = TRACE_OP_OBJCACHE_PUT,
+		[TRACE_PIPE] = TRACE_OP_MPIPE_FREE,
+		[TRACE_ZONE] = TRACE_OP_UMA_ZFREE,
+		[TRACE_VMZONE] = TRACE_OP_ZFREE,
+	};
+	uint64_t p = draw_reg(g, TRACE_OBJ);
+
+	return (give[p == TRACE_NOREG ? TRACE_OBJ : g->class_of[p]]);
 }
 
 static enum trace_opcode
@@ -297,20 +581,41 @@ draw_code(struct gen *g)
 	/* What lives stays near the run's target. */
 	if (trace_ops[code].out == TRACE_OBJ &&
 	    g->nlive[TRACE_OBJ] > g->live_target)
-		return (TRACE_OP_KFREE);
+		return (draw_give(g));
 	if (trace_ops[code].out == TRACE_RUN && g->nlive[TRACE_RUN] > 24)
 		return (TRACE_OP_VM_PAGE_FREE);
 	return ((enum trace_opcode)code);
 }
 
+/* Which allocators take part: now all of them, now one alone. */
 static void
-draw_weights(struct gen *g)
+draw_groups(struct gen *g, bool kmalloc_only)
+{
+	uint32_t which = one_in(g, 4) ? 15 : 1 + below(g, 15);
+
+	if (kmalloc_only)
+		which = 1;
+
+	g->group[TRACE_G_TH] = true;
+	g->group[TRACE_G_VM] = one_in(g, 2);
+	g->group[TRACE_G_KM] = (which & 1) != 0;
+	g->group[TRACE_G_OC] = (which & 2) != 0;
+	g->group[TRACE_G_MP] = (which & 4) != 0;
+	g->group[TRACE_G_ZN] = (which & 8) != 0;
+}
+
+static void
+draw_weights(struct gen *g, bool kmalloc_only)
 {
 	unsigned i;
+
+	draw_groups(g, kmalloc_only);
 
 	for (i = 0; i < TRACE_OP_COUNT; i++) {
 		uint32_t w = base_weight[i];
 
+		if (!g->group[trace_ops[i].group])
+			w = 0;
 		if (i != TRACE_OP_KMALLOC && i != TRACE_OP_KFREE &&
 		    one_in(g, 3))
 			w = 0;
@@ -370,11 +675,11 @@ int
 gen_trace(const struct gen_options *o, struct trace *ret_t)
 {
 	struct gen g = { .rng = o->seed, .t = ret_t };
-	uint32_t i, ntypes;
+	uint32_t i, n, ntypes;
 
 	trace_init(ret_t);
 	draw_header(&g, o);
-	draw_weights(&g);
+	draw_weights(&g, o->kmalloc_only);
 	ntypes = 1 + below(&g, 4);
 	for (i = 0; i < ntypes; i++) {
 		if (emit(&g, TRACE_OP_KMALLOC_CREATE) != 0)
@@ -383,6 +688,12 @@ gen_trace(const struct gen_options *o, struct trace *ret_t)
 		    emit(&g, TRACE_OP_KMALLOC_SET_UNLIMITED) != 0)
 			return (ENOMEM);
 	}
+	for (i = 0; i < TRACE_OP_COUNT; i++)
+		for (n = 0; trace_ops[i].out > TRACE_RUN &&
+		     g.group[trace_ops[i].group] && n < 2;
+		     n++)
+			if (emit(&g, (enum trace_opcode)i) != 0)
+				return (ENOMEM);
 	/* Bounded: an operation without operands is drawn again. */
 	for (i = 0; ret_t->nops < o->ops && i < o->ops * 8; i++)
 		if (emit(&g, draw_code(&g)) != 0)

@@ -18,6 +18,7 @@ struct gen_options {
 	uint64_t seed;
 	uint32_t ops;
 	uint32_t cpus, threads; /* 0: drawn */
+	bool kmalloc_only;	/* and pages: no other allocator */
 };
 
 /* Initialises and fills *ret_t. 0 or ENOMEM. */

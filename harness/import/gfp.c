@@ -11,6 +11,8 @@
  *	neither             M_NOWAIT
  *	ZERO                |M_ZERO
  *
+ * In an interrupt nobody waits, whatever the flags say: M_INTNOWAIT.
+ *
  * The bits of numbers are those of Linux 4.4 and later.
  */
 #include <kalloc/flags.h>
@@ -172,6 +174,14 @@ import__gfp_flags(const char *gfp, size_t size, bool *ret_known)
 	if ((all & G_ZERO) != 0)
 		flags |= M_ZERO;
 	return ((uint16_t)flags);
+}
+
+uint16_t
+import__nowait_flags(uint16_t m_flags)
+{
+	if ((m_flags & M_WAITOK) == 0)
+		return (m_flags);
+	return ((uint16_t)(M_INTNOWAIT | (m_flags & M_ZERO)));
 }
 
 uint16_t

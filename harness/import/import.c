@@ -2,18 +2,21 @@
 /*
  * The importer.
  *
- * 1. Nouns. An *event* is what one line says. A *record* is what remains of it
- * once addresses have become registers and names types: it becomes an
+ * 1. Nouns. An *event* is what one line says. An *owner* is who gives objects
+ * out: a malloc type, zone, objcache or mpipe. A *record* is what remains of an
+ * event once addresses have become registers and names owners: it becomes an
  * operation when its thread is known. The *footprint* is an estimate from
  * above of the memory that the live objects need.
  *
  * 2. Passes. The first reads all lines, makes records and measures: CPUs,
- * contexts, the largest footprint. The second, import_next(), makes operations
- * of the records. Between them the header is decided on.
+ * contexts, the largest footprint, and for each owner size and number of its
+ * objects. The second, import_next(), makes operations of the records. Between
+ * them the header is decided on, and what owners are made with.
  *
  * 3. Pages. An import must not be short of pages anywhere, since the kernel
  * was not. Twice the largest footprint, for what fragmentation costs; a slab
- * for every size class and CPU; some slack; and the next power of two.
+ * for every size class and CPU; what zones, objcaches and pipes may have that
+ * nobody holds; some slack; and the next power of two.
  *
  * 4. Failure. Lines that are not understood are counted, as traces are cut,
  * and other events have lines of their own. Only an input in which no
@@ -33,6 +36,8 @@
 
 #define PAGES_LEAST   4096u
 #define SLACK_BYTES   ((uint64_t)4 << 20)
+#define BUCKET_BYTES  ((uint64_t)16 << 10) /* of items in a bucket */
+#define CACHED_MOST   512u /* objects that an objcache keeps, nearly */
 #define OBJECT_MAX    ((uint64_t)1 << 38) /* more is counted as this much */
 #define POINTERS_NULL 16u /* ZERO_SIZE_PTR, the kernel's object of no bytes */
 #define POLL_MASK     0xfffu /* lines between looks at the stop flag */
@@ -109,6 +114,13 @@ is_page(const struct import__event *ev)
 	return (ev->what == IMPORT_PAGE_ALLOC || ev->what == IMPORT_PAGE_FREE);
 }
 
+static bool
+is_interrupt(const struct import__event *ev)
+{
+	return (ev->context == IMPORT_SOFTIRQ ||
+	    ev->context == IMPORT_HARDIRQ || ev->context == IMPORT_NMI);
+}
+
 static struct import__record
 record_of(const struct import *im, const struct import__event *ev)
 {
@@ -132,7 +144,9 @@ end_object(struct import *im, const struct import__event *ev)
 	live_remove(im, object.size);
 	r.what = is_page(ev) ? IMPORT_PAGE_FREE : IMPORT_FREE;
 	r.reg = object.reg;
-	r.type = (uint16_t)object.type;
+	r.owner = (uint16_t)object.owner;
+	if (!is_page(ev))
+		import__owner_remove(&im->types.owner[object.owner]);
 	errno = import__spool_put(&im->spool, &r);
 	return (errno != 0 ? -1 : 1);
 }
@@ -143,6 +157,7 @@ begin_object(struct import *im, const struct import__event *ev)
 {
 	struct import__record r = record_of(im, ev);
 	struct import__object object = { .key = ev->ptr, .size = ev->size };
+	struct import__owner *owner = NULL;
 	bool known;
 	int error;
 
@@ -150,16 +165,19 @@ begin_object(struct import *im, const struct import__event *ev)
 	r.size = ev->size;
 	r.flags = import__gfp_flags(ev->gfp.at, ev->gfp.size, &known);
 	im->report.gfp_unknown += !known;
+	if (is_interrupt(ev))
+		r.flags = import__nowait_flags(r.flags);
 	if (is_page(ev)) {
 		r.flags = import__vm_flags(r.flags);
 		object.size = (uint64_t)KA_PAGE_SIZE << ev->size;
 		im->report.page_allocs++;
 	} else {
-		error = import__types_find(
-		    &im->types, &im->header, ev, &object.type);
+		error = import__types_find(im, ev, &object.owner);
 		if (error != 0)
 			return (error);
-		if (ev->size > 0 && ev->size <= KA_KMALLOC_MAX)
+		owner = &im->types.owner[object.owner];
+		if (owner->kind != IMPORT_UMA && owner->kind != IMPORT_ZINIT &&
+		    ev->size > 0 && ev->size <= KA_KMALLOC_MAX)
 			im->size_classes |= (uint64_t)1 << size_class(ev->size);
 		im->report.allocs++;
 	}
@@ -168,8 +186,10 @@ begin_object(struct import *im, const struct import__event *ev)
 	if (error != 0)
 		return (error);
 	live_add(im, object.size);
+	if (owner != NULL)
+		import__owner_add(owner, ev->size, r.flags);
 	r.reg = object.reg;
-	r.type = (uint16_t)object.type;
+	r.owner = (uint16_t)object.owner;
 	return (import__spool_put(&im->spool, &r));
 }
 
@@ -365,16 +385,44 @@ read_lines(struct import *im, struct trace_error *err)
 
 /* Between the passes */
 
+/*
+ * What an owner may have beyond what is live, from above: full caches and the
+ * slab that fills them.
+ */
+static uint64_t
+hoard(const struct import *im, const struct import__owner *o)
+{
+	const uint64_t cpus = im->header.cpus, each = footprint(o->size);
+	uint64_t n = 0;
+
+	switch ((enum import_kind)o->kind) {
+	case IMPORT_UMA:
+	case IMPORT_ZINIT:
+		return ((3 * cpus + 1) *
+			(o->size > BUCKET_BYTES ? each : BUCKET_BYTES) +
+		    each + KA_SLAB_SIZE);
+	case IMPORT_OBJCACHE:
+		n = o->live_peak * cpus;
+		return (each * (n < CACHED_MOST ? n : CACHED_MOST));
+	case IMPORT_MPIPE:
+		return (each * import__pipe_nnom(o));
+	default:
+		return (0);
+	}
+}
+
 static uint32_t
 choose_pages(const struct import *im)
 {
-	const uint64_t bytes = 2 * im->footprint_peak +
+	uint64_t bytes = 2 * im->footprint_peak +
 	    im->report.size_classes * im->header.cpus * KA_SLAB_SIZE +
 	    SLACK_BYTES;
 	uint32_t pages = PAGES_LEAST;
 
 	if (im->options.pages != 0)
 		return (im->options.pages);
+	for (uint32_t i = 0; i < im->types.nowners; i++)
+		bytes += hoard(im, &im->types.owner[i]);
 	while (
 	    pages < TRACE_PAGES_MAX && (uint64_t)pages * KA_PAGE_SIZE < bytes)
 		pages *= 2;
@@ -405,10 +453,10 @@ conclude(struct import *im, struct trace_error *err)
 	rep->live = im->objects.count + im->runs.count;
 	rep->call_sites = im->types.sites;
 	rep->caches = im->types.caches;
-	rep->types = im->types.ntypes;
 	rep->types_folded = im->types.folded;
 	rep->size_classes = (uint64_t)__builtin_popcountll(im->size_classes);
 	rep->cpus = im->header.cpus;
+	import__types_conclude(im);
 	rep->pages = im->header.pages = choose_pages(im);
 	trace__header_reserves(&im->header);
 	import__live_fini(&im->objects);
@@ -438,6 +486,12 @@ options_check(struct import *im, struct trace_error *err)
 	if (o->pages != 0 &&
 	    (o->pages < TRACE_PAGES_MIN || o->pages > TRACE_PAGES_MAX))
 		what = "pages out of range, expected 32 to 1048576";
+	if (o->nmaps > IMPORT_MAPS_MAX)
+		what = "maps out of range, expected 0 to 64";
+	for (uint32_t i = 0; what == NULL && i < o->nmaps; i++) {
+		if ((unsigned)o->map[i].kind >= IMPORT_KIND_COUNT)
+			what = "unknown kind of a map";
+	}
 	if (what != NULL) {
 		trace_error_set(err, im->name, 0, TRACE__NOPOS, "%s", what);
 		return (-1);

@@ -7,7 +7,8 @@
  * one by one, as a trace_reader does:
  *
  *	allocations of a call site     a malloc type named after the function
- *	objects of a kmem_cache        a malloc type named after the cache
+ *	objects of a kmem_cache        items of a UMA zone named after the cache,
+ *	                               or what a map says: see enum import_kind
  *	pages                          runs of pages
  *	tasks, and the interrupt       threads; a task on another CPU than
  *	contexts of each CPU           before is a migrate
@@ -30,8 +31,28 @@
 #include "trace/trace.h"
 
 #define IMPORT_THREADS_DEFAULT 64u   /* threads for tasks */
-#define IMPORT_TYPES_MAX       900u  /* malloc types, "other" among them */
+#define IMPORT_TYPES_MAX       900u  /* names, "other" among them */
 #define IMPORT_LINE_MAX	       8192u /* longer lines are not parsed */
+#define IMPORT_MAPS_MAX	       64u
+#define IMPORT_PATTERN_MAX     63u /* characters of a pattern */
+
+/* What a cache of the kernel becomes. */
+enum import_kind {
+	IMPORT_UMA,	 /* a zone of the UMA interface */
+	IMPORT_OBJCACHE, /* an objcache without limit, over kmalloc */
+	IMPORT_MPIPE,	 /* an mpipe that guarantees a quarter of the peak */
+	IMPORT_ZINIT,	 /* a zone of zinit: it never waits */
+	IMPORT_KMALLOC,	 /* a malloc type */
+	IMPORT_KIND_COUNT
+};
+/* Caches whose name matches, as fnmatch(3) without flags tells. */
+struct import_map {
+	char pattern[IMPORT_PATTERN_MAX + 1];
+	enum import_kind kind;
+};
+/* "PATTERN=KIND", split at the last '=': NULL, or what is wrong with it, a
+ * phrase that lives for ever. */
+const char *import_map_parse(const char *text, struct import_map *ret_map);
 
 /* Zeroed is: all defaults. */
 struct import_options {
@@ -41,6 +62,9 @@ struct import_options {
 	 * go to that number modulo the CPUs. */
 	uint32_t cpus;
 	uint32_t pages; /* budget of pages; 0: enough that none are short */
+	/* The first that matches counts; none: UMA. Must outlive the import. */
+	const struct import_map *map;
+	uint32_t nmaps; /* 0..IMPORT_MAPS_MAX */
 	/* Called now and then; total is 0 if it is not known. */
 	void (*progress)(void *cookie, uint64_t done, uint64_t total);
 	void *cookie;
@@ -71,6 +95,11 @@ struct import_options {
 	X(call_sites, "functions that called kmalloc")                         \
 	X(caches, "named caches")                                              \
 	X(types, "malloc types")                                               \
+	X(zones, "zones of UMA")                                               \
+	X(objcaches, "objcaches")                                              \
+	X(pipes, "mpipes")                                                     \
+	X(vmzones, "zones of zinit")                                           \
+	X(constructed, "caches with a constructor")                            \
 	X(types_folded, "names folded into the type \"other\"")                \
 	X(size_classes, "size classes used")                                   \
 	X(cpus, "CPUs")                                                        \

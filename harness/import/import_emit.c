@@ -8,6 +8,8 @@
  * that was not used for longest. A task's thread is where the task is: it
  * migrates when an event of it comes from another CPU.
  *
+ * An owner is made by the first who allocates from it.
+ *
  * Threads are numbered as they appear, and the header must say where each one
  * starts. So the assignment runs twice over the records, the first time only
  * for that.
@@ -144,7 +146,8 @@ import__emit_prepare(struct import *im)
 	im->report.threads_recycled = im->threads.recycled;
 	im->report.migrations = im->threads.migrations;
 	im->report.ops = im->nrecords + im->threads.migrations +
-	    2 * (uint64_t)im->types.ntypes;
+	    2 * im->report.types + im->report.objcaches + im->report.pipes +
+	    im->report.zones + im->report.vmzones;
 	error = import__spool_rewind(&im->spool);
 	threads_reset(im);
 	return (error);
@@ -167,14 +170,140 @@ push(struct import *im, enum trace_opcode code, uint16_t thread)
 
 /* The kernel limits no type: neither may the trace's. */
 static void
-push_type(struct import *im, uint16_t thread, uint32_t type)
+push_type(struct import *im, uint16_t thread, const struct import__owner *o)
 {
 	struct trace_op *op = push(im, TRACE_OP_KMALLOC_CREATE, thread);
 
-	op->out = type;
-	op->arg[0] = im->types.str[type];
+	op->out = o->type;
+	op->arg[0] = o->str;
 	op = push(im, TRACE_OP_KMALLOC_SET_UNLIMITED, thread);
-	op->arg[0] = type;
+	op->arg[0] = o->type;
+}
+
+/* Contents are kept, as the kernel's caches keep them: a buffer that is wiped
+ * when it is freed would have no constructor. */
+static uint32_t
+pipe_flags(const struct import__owner *o)
+{
+	uint32_t flags = (o->flags & M_ZERO) != 0 ? MPF_CACHEDATA : MPF_NOZERO;
+
+	if ((o->flags & M_USE_INTERRUPT_RESERVE) != 0)
+		flags |= MPF_INT;
+	return (flags);
+}
+
+static uint32_t
+vmzone_flags(const struct import__owner *o)
+{
+	uint32_t flags = ZONE_DESTROYABLE;
+
+	if ((o->flags & M_USE_RESERVE) != 0)
+		flags |= ZONE_USE_RESERVE;
+	return (flags);
+}
+
+/* Makes the owner of the objects that follow. */
+static void
+push_owner(struct import *im, uint16_t thread, const struct import__owner *o)
+{
+	struct trace_op *op;
+
+	switch ((enum import_kind)o->kind) {
+	case IMPORT_UMA:
+		op = push(im, TRACE_OP_UMA_ZCREATE, thread);
+		op->arg[0] = o->str;
+		op->arg[1] = o->size;
+		op->arg[2] = UMA_ALIGN_PTR;
+		op->arg[3] = o->hooks;
+		break;
+	case IMPORT_OBJCACHE:
+		push_type(im, thread, o);
+		op = push(im, TRACE_OP_OBJCACHE_CREATE, thread);
+		op->arg[0] = o->str;
+		op->arg[1] = o->type;
+		op->arg[2] = o->size;
+		op->arg[5] = o->hooks;
+		break;
+	case IMPORT_MPIPE:
+		push_type(im, thread, o);
+		op = push(im, TRACE_OP_MPIPE_INIT, thread);
+		op->arg[0] = o->type;
+		op->arg[1] = o->size;
+		op->arg[2] = import__pipe_nnom(o);
+		op->arg[3] = UINT32_MAX; /* -1: no maximum */
+		op->arg[4] = pipe_flags(o);
+		op->arg[5] = o->hooks;
+		break;
+	case IMPORT_ZINIT:
+		op = push(im, TRACE_OP_ZINIT, thread);
+		op->arg[0] = o->str;
+		op->arg[1] = o->size;
+		op->arg[2] = o->live_peak;
+		op->arg[3] = vmzone_flags(o);
+		break;
+	default:
+		push_type(im, thread, o);
+		return;
+	}
+	op->out = o->reg;
+}
+
+static void
+push_alloc(struct import *im, uint16_t thread, const struct import__record *r)
+{
+	static const enum trace_opcode code[IMPORT_KIND_COUNT] = {
+		[IMPORT_UMA] = TRACE_OP_UMA_ZALLOC,
+		[IMPORT_OBJCACHE] = TRACE_OP_OBJCACHE_GET,
+		[IMPORT_MPIPE] = TRACE_OP_MPIPE_ALLOC_NOWAIT,
+		[IMPORT_ZINIT] = TRACE_OP_ZALLOC,
+		[IMPORT_KMALLOC] = TRACE_OP_KMALLOC,
+	};
+	const struct import__owner *const o = &im->types.owner[r->owner];
+	struct trace_op *const op = push(im, code[o->kind], thread);
+
+	op->out = r->reg;
+	op->arg[0] = o->reg;
+	switch ((enum import_kind)o->kind) {
+	case IMPORT_UMA:
+		op->arg[1] = r->flags;
+		break;
+	case IMPORT_OBJCACHE:
+		op->arg[1] = r->flags & ~(unsigned)M_ZERO; /* is misuse */
+		break;
+	case IMPORT_MPIPE:
+		if ((r->flags & M_WAITOK) != 0)
+			op->code = TRACE_OP_MPIPE_ALLOC_WAITOK;
+		break;
+	case IMPORT_ZINIT:
+		break;
+	default:
+		op->arg[0] = r->size;
+		op->arg[1] = o->type;
+		op->arg[2] = r->flags;
+		break;
+	}
+}
+
+static void
+push_free(struct import *im, uint16_t thread, const struct import__record *r)
+{
+	static const enum trace_opcode code[IMPORT_KIND_COUNT] = {
+		[IMPORT_UMA] = TRACE_OP_UMA_ZFREE,
+		[IMPORT_OBJCACHE] = TRACE_OP_OBJCACHE_PUT,
+		[IMPORT_MPIPE] = TRACE_OP_MPIPE_FREE,
+		[IMPORT_ZINIT] = TRACE_OP_ZFREE,
+		[IMPORT_KMALLOC] = TRACE_OP_KFREE,
+	};
+	const struct import__owner *const o = &im->types.owner[r->owner];
+	struct trace_op *const op = push(im, code[o->kind], thread);
+
+	if (o->kind == IMPORT_KMALLOC) {
+		op->arg[0] = r->reg;
+		op->arg[1] = o->type;
+	} else {
+		op->arg[0] = o->reg;
+		op->arg[1] = r->reg;
+	}
 }
 
 static void
@@ -185,16 +314,10 @@ push_record(struct import *im, uint16_t thread, const struct import__record *r)
 
 	switch ((enum import__what)r->what) {
 	case IMPORT_ALLOC:
-		op = push(im, TRACE_OP_KMALLOC, thread);
-		op->out = r->reg;
-		op->arg[0] = r->size;
-		op->arg[1] = r->type;
-		op->arg[2] = r->flags;
+		push_alloc(im, thread, r);
 		break;
 	case IMPORT_FREE:
-		op = push(im, TRACE_OP_KFREE, thread);
-		op->arg[0] = r->reg;
-		op->arg[1] = r->type;
+		push_free(im, thread, r);
 		break;
 	case IMPORT_PAGE_ALLOC:
 		op = push(im, TRACE_OP_VM_PAGE_ALLOC, thread);
@@ -226,8 +349,8 @@ import__emit_fill(struct import *im)
 	const uint16_t thread = thread_of(im, r, &migrate);
 	if (migrate)
 		push(im, TRACE_OP_MIGRATE, thread)->arg[0] = r->cpu;
-	if (r->what == IMPORT_ALLOC && r->type == im->ntypes_made)
-		push_type(im, thread, im->ntypes_made++);
+	if (r->what == IMPORT_ALLOC && r->owner == im->nowners_made)
+		push_owner(im, thread, &im->types.owner[im->nowners_made++]);
 	push_record(im, thread, r);
 	return (1);
 }

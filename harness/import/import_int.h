@@ -5,7 +5,8 @@
  *   ftrace.c         one line of text -> one event
  *   gfp.c            GFP flags -> M_ flags
  *   import_live.c    address -> live object; registers
- *   import_types.c   names -> malloc types
+ *   import_map.c     names of caches -> allocators, constructors
+ *   import_types.c   names -> owners
  *   import_spool.c   the records between the two passes
  *   import_emit.c    records -> threads and operations
  *   import.c         the public functions, lines, events -> records
@@ -72,6 +73,8 @@ enum import__line import__ftrace_line(
 /* M_ flags; *ret_known is whether all was understood. */
 uint16_t import__gfp_flags(const char *gfp, size_t size, bool *ret_known);
 uint16_t import__vm_flags(uint16_t m_flags);
+/* The same request where nobody may wait: in an interrupt. */
+uint16_t import__nowait_flags(uint16_t m_flags);
 
 /* import_live.c */
 
@@ -79,7 +82,7 @@ struct import__object {
 	uint64_t key;  /* 0: a free slot */
 	uint64_t size; /* requested bytes */
 	uint32_t reg;
-	uint32_t type;
+	uint32_t owner;
 };
 
 /* What is live, and the registers of it: zeroed is empty. */
@@ -97,25 +100,51 @@ bool import__live_remove(
     struct import__live *, uint64_t key, struct import__object *ret_object);
 void import__live_fini(struct import__live *);
 
+/* import_map.c */
+
+enum import_kind import__map_kind(
+    const struct import_options *, const char *cache);
+/* Does Linux construct the objects of this cache when it makes a slab? */
+bool import__is_constructed(const char *cache);
+
 /* import_types.c */
 
+/* Who gives objects out: what a name of the recording becomes. */
+struct import__owner {
+	uint64_t size;		  /* the largest that was seen */
+	uint32_t live, live_peak; /* objects */
+	uint32_t str;		  /* its name in the header */
+	uint16_t flags;		  /* of all its allocations, joined */
+	uint8_t kind;		  /* enum import_kind */
+	bool constructed;
+	/* Set between the passes. */
+	uint32_t reg;  /* of the zone, cache or pipe */
+	uint32_t type; /* the malloc type, where it has one */
+	uint32_t hooks;
+};
 struct import__name {
 	char *name; /* NULL: a free slot */
 	uint32_t size, hash;
-	uint32_t type;
+	uint32_t owner;
 	bool cache;
 };
 struct import__types {
 	struct import__name *slot;
 	size_t cap, count;
-	uint32_t ntypes;
-	uint32_t str[IMPORT_TYPES_MAX]; /* names in the header */
+	uint32_t nowners;
+	struct import__owner owner[IMPORT_TYPES_MAX];
 	uint64_t caches, sites, folded;
 };
+struct import;
 /* 0 or ENOMEM. */
-int import__types_find(struct import__types *, struct trace_header *,
-    const struct import__event *, uint32_t *ret_type);
+int import__types_find(
+    struct import *, const struct import__event *, uint32_t *ret_owner);
 void import__types_fini(struct import__types *);
+/* Counts an object in or out. */
+void import__owner_add(struct import__owner *, uint64_t size, uint16_t flags);
+void import__owner_remove(struct import__owner *);
+/* When all is seen: kinds, registers and callbacks, and the report's part. */
+void import__types_conclude(struct import *);
 
 /* import_spool.c */
 
@@ -124,7 +153,7 @@ struct import__record {
 	uint64_t size; /* bytes; PAGE_ALLOC: order */
 	uint32_t pid;
 	uint32_t reg;
-	uint16_t type;
+	uint16_t owner;
 	uint16_t flags;
 	uint8_t what; /* enum import__what */
 	uint8_t cpu;
@@ -165,7 +194,7 @@ struct import__threads {
 	uint64_t clock, recycled, migrations;
 };
 
-#define IMPORT__PENDING_MAX 4u
+#define IMPORT__PENDING_MAX 5u
 
 struct import {
 	char name[256];
@@ -184,11 +213,14 @@ struct import {
 	/* Second pass. */
 	struct import__spool spool;
 	struct import__threads threads;
-	uint32_t ntypes_made;
+	uint32_t nowners_made;
 	struct trace_op pending[IMPORT__PENDING_MAX];
 	unsigned npending, pending_at;
 	uint64_t nops, nrecords;
 };
+/* Buffers that a pipe guarantees: a quarter of what was live, so that some
+ * come from kmalloc; at least 4, and what the laboratory bounds a pipe by. */
+uint32_t import__pipe_nnom(const struct import__owner *);
 /* Decides on the threads; completes the header and the report. 0 or errno. */
 int import__emit_prepare(struct import *);
 /* The operations of the next record into pending: 1, 0 at the end, -1 errno. */

@@ -201,13 +201,15 @@ ftrace_lines_become_operations(void **state)
 	    "gfp_flags=GFP_NOWAIT node=0\n" LINE
 	    "kfree: call_site=y+0x1/0x2 ptr=0000000000001234\n",
 	    NULL,
-	    HEADER1 TYPE("m0",
-		"names_cache") "0 p0 = kmalloc 4096 m0 WAITOK\n" TYPE("m1",
-		"lsm_blob_alloc") "0 p1 = kmalloc 11 m1 WAITOK|ZERO\n"
-				  "0 kfree p0 m0\n" TYPE("m2",
-				      "my cache") "0 p0 = kmalloc 32 m2 INTNOWAIT\n"
-						  "0 p2 = kmalloc 65537 m1 NOWAIT\n"
-						  "0 kfree p0 m2\n");
+	    HEADER1 "0 z0 = uma_zcreate \"names_cache\" 4096 7 0 0\n"
+		    "0 p0 = uma_zalloc z0 WAITOK\n" TYPE("m0",
+			"lsm_blob_alloc") "0 p1 = kmalloc 11 m0 WAITOK|ZERO\n"
+					  "0 uma_zfree z0 p0\n"
+					  "0 z1 = uma_zcreate \"my cache\" 32 "
+					  "7 0 0\n"
+					  "0 p0 = uma_zalloc z1 INTNOWAIT\n"
+					  "0 p2 = kmalloc 65537 m0 NOWAIT\n"
+					  "0 uma_zfree z1 p0\n");
 	assert_int_equal(report.lines, 10);
 	assert_int_equal(report.events, 6);
 	assert_int_equal(report.unparsed, 0);
@@ -468,13 +470,13 @@ contexts_have_threads_of_their_own(void **state)
 			     "thread 2 cpu 1\nthread 4 cpu 1\n" TYPE(
 				 "m0", "f") "0 p0 = kmalloc 8 m0 WAITOK\n"
 					    "1 p1 = kmalloc 8 m0 WAITOK\n"
-					    "2 p2 = kmalloc 8 m0 WAITOK\n"
-					    "3 p3 = kmalloc 8 m0 WAITOK\n"
-					    "3 p4 = kmalloc 8 m0 WAITOK\n"
-					    "4 p5 = kmalloc 8 m0 WAITOK\n"
+					    "2 p2 = kmalloc 8 m0 INTNOWAIT\n"
+					    "3 p3 = kmalloc 8 m0 INTNOWAIT\n"
+					    "3 p4 = kmalloc 8 m0 INTNOWAIT\n"
+					    "4 p5 = kmalloc 8 m0 INTNOWAIT\n"
 					    "5 p6 = kmalloc 8 m0 WAITOK\n"
-					    "2 p7 = kmalloc 8 m0 WAITOK\n"
-					    "2 p8 = kmalloc 8 m0 WAITOK\n");
+					    "2 p7 = kmalloc 8 m0 INTNOWAIT\n"
+					    "2 p8 = kmalloc 8 m0 INTNOWAIT\n");
 }
 
 static void
