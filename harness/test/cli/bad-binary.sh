@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A binary trace that is cut anywhere, or has a changed byte, is refused with
 # the place; so is what is packed.
-"$KALAB" import --from ftrace -o a.kt \
+"$KALAB" import --from ftrace --map '*=kmalloc' -o a.kt \
     "$ROOT/harness/test/data/import-excerpt.txt.xz" 2> report
 size=$(wc -c < a.kt)
 n=0

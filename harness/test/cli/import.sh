@@ -2,7 +2,7 @@
 # The importer, and its trace replayed.
 f=$ROOT/harness/test/data/import-excerpt.txt.xz
 t import --from ftrace --output a.kt "$f"
-t replay --twice a.kt
+"$KALAB" replay --twice a.kt | grep -o 'clean: [0-9]* operations'
 xz -dc "$f" > a.txt
 "$KALAB" import --from ftrace --output b.kt - < a.txt 2> report
 "$KALAB" import --from ftrace --output c.kt - < "$f" 2> report

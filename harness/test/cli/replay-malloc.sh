@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The malloc of the process as the subject: what it does not have is skipped.
-t replay --subject malloc --ops 1000 "$ROOT/corpus/traces/compile.kt"
+t replay --subject malloc --ops 1000 "$ROOT/corpus/traces/compile-kmalloc.kt"
 cat > misuse.trace <<'EOF'
 kalab-trace 1
 0 m0 = kmalloc_create "temp"

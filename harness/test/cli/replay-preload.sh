@@ -10,7 +10,7 @@ for name in libmimalloc.so.2 libjemalloc.so.2 libtcmalloc_minimal.so.4; do
 	[ "$(wc -l < version)" -eq 1 ] || continue
 	n=$((n + 1))
 	LD_PRELOAD=$so "$KALAB" replay --subject malloc \
-	    "$ROOT/corpus/traces/compile.kt" || exit 1
+	    "$ROOT/corpus/traces/compile-kmalloc.kt" || exit 1
 done > out
 [ $n -gt 0 ] || skip "no other malloc is installed"
 grep -v -e ': clean: ' -e 'operations skipped' out

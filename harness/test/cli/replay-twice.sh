@@ -5,4 +5,4 @@ for f in "$ROOT"/corpus/regressions/*.trace; do
 		status replay --twice --perturb $seed "$f"
 	done
 done | sort -u
-t replay --twice --ops 1000 "$ROOT/corpus/traces/git.kt"
+t replay --twice --ops 1000 "$ROOT/corpus/traces/compile-kmalloc.kt"

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The trace alone: the identity on a canonical text, and text of any form.
+# The trace alone: the identity on a canonical text but for comments, and text
+# of any form.
 for f in "$ROOT"/corpus/regressions/*.trace; do
-	"$KALAB" show --bare "$f" | cmp - "$f"
+	grep -v '^#' "$f" > plain.trace
+	"$KALAB" show --bare "$f" | cmp - plain.trace
 done
 cat > a.trace <<'EOF'
 kalab-trace 1   # a comment

@@ -24,8 +24,12 @@ t import --from perf file
 t import --from ftrace
 t import --from ftrace one two
 t import --from ftrace --pages 31 file
+t import --from ftrace --map file
 t show
 t show one two
 t show --ops none file
+t stats
+t stats one two
+t stats --perturb -1 file
 t list word
 t list clauses word
