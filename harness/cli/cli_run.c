@@ -218,6 +218,23 @@ not_again(struct finding *f, const struct finding *first)
 	    f->signature, sizeof(f->signature), "run/G-10/run/not-again");
 }
 
+/* The seed's trace goes to where findings are kept. */
+static void
+keep_seed(const struct campaign *c, uint64_t seed)
+{
+	struct gen_options g = c->gen;
+	struct trace_error e;
+	struct trace t;
+	char name[4096];
+
+	g.seed = seed;
+	(void)snprintf(
+	    name, sizeof(name), "%s/seed-%" PRIu64 ".trace", c->keep, seed);
+	if (gen_trace(&g, &t) == 0)
+		(void)trace_save(&t, name, TRACE_TEXT, &e);
+	trace_fini(&t);
+}
+
 /* Prints the finding of a seed and keeps its trace. */
 static int
 report_finding(
@@ -231,6 +248,7 @@ report_finding(
 	struct trace t;
 
 	again.run.stop = NULL;
+	keep_seed(c, seed); /* first: it may be what kills the run again */
 	run_seed(&again, seed, &t, &r);
 	(void)snprintf(title, sizeof(title), "seed %" PRIu64, seed);
 	if (r.status == RUN_FAILED) {

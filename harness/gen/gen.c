@@ -607,6 +607,7 @@ draw_groups(struct gen *g, bool kmalloc_only)
 static void
 draw_weights(struct gen *g, bool kmalloc_only)
 {
+	uint32_t total = 0;
 	unsigned i;
 
 	draw_groups(g, kmalloc_only);
@@ -622,6 +623,13 @@ draw_weights(struct gen *g, bool kmalloc_only)
 		g->weight[i] = w * (1 + below(g, 4));
 		g->weights += g->weight[i];
 	}
+	/* The swarm may leave nothing in of an allocator that is alone. */
+	for (i = 0; i < TRACE_OP_COUNT && g->weights == 0; i++)
+		g->weight[i] =
+		    g->group[trace_ops[i].group] ? base_weight[i] : 0;
+	for (i = 0; i < TRACE_OP_COUNT && g->weights == 0; i++)
+		total += g->weight[i];
+	g->weights += total;
 	g->nsizes = 1 + below(g, 8);
 	for (i = 0; i < g->nsizes; i++)
 		g->size_mix[i] = (uint8_t)below(g, 8);
