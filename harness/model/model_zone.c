@@ -581,6 +581,22 @@ zone_ended(struct model *m, struct mthread *th, struct mzone *z)
 	model__found(m, "%" PRIu64 " %s", left, what);
 }
 
+/* A call that ends a secondary zone of it may have done so already. */
+static bool
+second_is_ending(struct model *m, const struct mzone *z)
+{
+	uint32_t i;
+
+	for (i = 1; i < m->zn->zone.high; i++) {
+		const struct mzone *s = zn_zone(m, i);
+
+		if (s->kind == MZONE_SECOND && s->alive && s->ending > 0 &&
+		    zn_keg(m, s) == z)
+			return (true);
+	}
+	return (false);
+}
+
 static void
 destroy_end(struct model *m, struct mthread *th, const struct call *c)
 {
@@ -588,7 +604,7 @@ destroy_end(struct model *m, struct mthread *th, const struct call *c)
 	struct mzone *z = zn_zone(m, f->zone);
 	bool alive = f->op && z->alive;
 
-	if (alive && z->event != f->event)
+	if (alive && (z->event != f->event || second_is_ending(m, z)))
 		th->expect |= WHY(BUSY) | WHY(NONE);
 	zn__op_end(m, th);
 	if (f->zone != 0 && z->ending > 0)

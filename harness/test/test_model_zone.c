@@ -376,7 +376,7 @@ zn10_refusals(void **state)
 static void
 zn11_ends(void **state)
 {
-	struct call c;
+	struct call c, d;
 	uint64_t p;
 
 	(void)state;
@@ -398,6 +398,13 @@ zn11_ends(void **state)
 	panics(&c, W_BUSY);
 	op(TRACE_OP_UMA_ZDESTROY, 1, 0, 0);
 	op(TRACE_OP_UMA_ZDESTROY, 0, 0, 0);
+	/* The secondary's end is in flight, and may be done already. */
+	zcreate(0, ITEM, 0, 0, 0);
+	zsecond(1, 0, 0);
+	d = begin_op(TRACE_OP_UMA_ZDESTROY, 1, 1, 0);
+	op(TRACE_OP_UMA_ZDESTROY, 0, 0, 0);
+	returns(&d, 0);
+	CLEAN();
 	/* A free that ends during the call: both are right. */
 	zcreate(0, ITEM, 0, 0, 0);
 	p = zslab(0, 0);
@@ -409,6 +416,10 @@ zn11_ends(void **state)
 	BROKEN("ZN-11", "zone/ZN-11/uma_zdestroy/kept");
 	zcreate(0, ITEM, 0, 0, 0);
 	(void)zslab(0, 0);
+	op(TRACE_OP_UMA_ZDESTROY, 0, 0, 0);
+	BROKEN("ZN-11", "zone/ZN-11/uma_zdestroy/undetected");
+	zcreate(0, ITEM, 0, 0, 0);
+	zsecond(1, 0, 0);
 	op(TRACE_OP_UMA_ZDESTROY, 0, 0, 0);
 	BROKEN("ZN-11", "zone/ZN-11/uma_zdestroy/undetected");
 	zcreate(0, ITEM, 0, 0, 0);
