@@ -454,16 +454,31 @@ km__reclaim(struct ka_cpu *cpu, struct km_todo *todo)
 	return (n);
 }
 
+/*
+ * Of all CPUs. A chunk whose slab has moved to another CPU while it was being
+ * freed is sent on when the list is drained that it came to; that may be to a
+ * CPU that was visited before, and be the last chunk of its slab. Then once
+ * more: a slab moves when somebody looks for chunks, not of itself.
+ */
 static size_t
 slab_reclaim_all(void)
 {
 	struct km_todo todo = { 0 };
+	unsigned i, pass = 0;
 	size_t n = 0;
-	unsigned i;
+	bool moved;
 
-	for (i = 0; i <= cpu_count; i++)
-		n += km__reclaim(cpu_at(i), &todo);
-	km__todo(&todo);
+	do {
+		moved = false;
+		for (i = 0; i <= cpu_count; i++) {
+			todo.moved = false;
+			n += km__reclaim(cpu_at(i), &todo);
+			moved |= todo.moved;
+		}
+		todo.moved = moved;
+		km__todo(&todo);
+		todo = (struct km_todo) { 0 };
+	} while (moved && ++pass <= cpu_count);
 	return (n);
 }
 
