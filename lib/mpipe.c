@@ -740,7 +740,7 @@ static void
 mp_thread_main(void *arg)
 {
 	struct mpipe *p = arg;
-	struct mp_callback cb;
+	struct mp_callback cb = { 0 };
 	bool ending;
 
 	ka_mutex_lock(&p->mp_lock);

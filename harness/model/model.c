@@ -539,6 +539,19 @@ model_sleep(struct model *m, uint32_t thread)
 }
 
 void
+model_migrate(struct model *m, uint32_t thread, uint32_t cpu)
+{
+	struct mthread *th = &m->thread[thread];
+
+	for (; m->judging && th->busy; th -= m->config.threads) {
+		if (th->class == TRACE_ZONE || th->class == TRACE_VMZONE)
+			model__zn_migrate(m, th, cpu);
+		if (th < m->thread + m->config.threads)
+			break;
+	}
+}
+
+void
 model_wake(struct model *m, uint32_t thread)
 {
 	struct mthread *th = &m->thread[thread];

@@ -113,6 +113,8 @@ void model_vm_free(
 /* The thread is about to sleep in its call; it was woken. */
 void model_sleep(struct model *, uint32_t thread);
 void model_wake(struct model *, uint32_t thread);
+/* The thread has come to another CPU, in the middle of a call or not. */
+void model_migrate(struct model *, uint32_t thread, uint32_t cpu);
 
 /*
  * Nothing is in flight but the sleepers (if any): checks that each sleeper is

@@ -783,6 +783,7 @@ void model__zn_pages_go(
     struct model *, const struct mthread *, uint64_t addr, uint64_t npages);
 /* A zone keeps a slab in which nothing is held, while somebody sleeps for
  * pages (VM-7): finding. */
+void model__zn_migrate(struct model *, struct mthread *, uint32_t cpu);
 void model__zn_hoarded(struct model *, struct mthread *sleeper);
 /* Pages of zones that cannot be ended. */
 uint64_t model__zn_kept(const struct model *);

@@ -137,6 +137,7 @@ struct mzframe {
 	uint32_t zone;
 	uint32_t item; /* in its hands: OUT or DYING */
 	uint32_t cpu;
+	bool moved; /* it began on another */
 	uint64_t udata;
 	uint64_t event, take_event, max_event; /* of zone and keg at begin */
 	uint64_t max_new;

@@ -92,7 +92,8 @@ alloc_parts(struct model *m, struct mthread *th)
 static uint64_t
 stranded(const struct model *m, const struct mzone *z, const struct mzframe *f)
 {
-	uint64_t others = z->touched & ~(UINT64_C(1) << f->cpu % 64);
+	uint64_t own = f->moved ? 0 : UINT64_C(1) << f->cpu % 64;
+	uint64_t others = z->touched & ~own;
 	uint64_t n = (uint64_t)__builtin_popcountll(others);
 
 	/* Static items are all served (ZN-30); zalloc looks at all CPUs; small

@@ -244,6 +244,24 @@ zn__credit_spend(
 	f->credited = true;
 }
 
+/* --- migration --- */
+
+void
+model__zn_migrate(struct model *m, struct mthread *th, uint32_t cpu)
+{
+	struct mzframe *f = zn_frame(m, th);
+	struct mzone *z = zn_zone(m, f->zone);
+
+	if (f->zone == 0)
+		return;
+	/* What it has done may be on either CPU. */
+	z->touched |= UINT64_C(1) << f->cpu % 64 | UINT64_C(1) << cpu % 64;
+	f->cpu = cpu;
+	f->moved = true;
+	if (z->keg != 0)
+		zn_keg(m, z)->credit = 0;
+}
+
 /* --- reclaim --- */
 
 static void

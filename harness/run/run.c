@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW_FREE    256u   /* read ahead when the schedule is free */
 #define WINDOW_BLOCKED 65536u /* queued behind blocked threads at most */
 #define SPINS_MAX      1000000u
 #define POINTS_MAX     100000000u /* schedule points without an end */
@@ -188,6 +187,7 @@ begin(struct run_state *s, uint32_t thread)
 {
 	struct run_thread *t = &s->thread[thread];
 
+	t->ops++;
 	if (run_plan[t->first->op.code].own) {
 		memset(&t->call, 0, sizeof(t->call));
 		begin_own(s, thread);
@@ -207,10 +207,27 @@ begin(struct run_state *s, uint32_t thread)
 		s->solo = thread;
 	t->busy = true;
 	s->busy++;
-	sim_start(thread, run__call, t);
+	sim_start(thread, t->ops, run__call, t);
 }
 
 /* Gives a thread the word until it stops. */
+static enum sim_stop
+resume(struct run_state *s, uint32_t thread)
+{
+	enum sim_stop stop;
+
+	if (s->options->story != NULL)
+		run__tell(s, thread);
+	stop = sim_resume(thread);
+	s->last = thread;
+	s->why = stop == SIM_DONE	  ? RUN_WHY_DONE :
+	    stop == SIM_PREEMPTED	  ? RUN_WHY_PREEMPTED :
+	    stop == SIM_SPINNING	  ? RUN_WHY_SPINS :
+	    sim_state(thread) == SIM_LOCK ? RUN_WHY_LOCK :
+					    RUN_WHY_SLEEPS;
+	return (stop);
+}
+
 static void
 step(struct run_state *s, uint32_t thread)
 {
@@ -220,7 +237,7 @@ step(struct run_state *s, uint32_t thread)
 	    (s->result->schedule ^ thread ^ sim_points() << 16) *
 	    UINT64_C(0x9e3779b97f4a7c15);
 	if (thread >= s->nthreads) {
-		(void)sim_resume(thread);
+		(void)resume(s, thread);
 		judge_idle(s);
 		return;
 	}
@@ -229,7 +246,7 @@ step(struct run_state *s, uint32_t thread)
 		begin(s, thread);
 	if (!t->busy)
 		return;
-	if (sim_resume(thread) == SIM_DONE) {
+	if (resume(s, thread) == SIM_DONE) {
 		t->busy = false;
 		s->busy--;
 		op_ended(s, thread);
@@ -252,15 +269,17 @@ is_alone(const struct run_state *s)
 	return (!daemon_runs(s));
 }
 
-/* Could the thread go on? A barrier's own operation waits for all others. */
-static bool
-can_step(const struct run_state *s, uint32_t thread, bool spinning)
+/* A barrier's own operation waits for all others. */
+bool
+run__can_step(const struct run_state *s, uint32_t thread, bool spinning)
 {
 	const struct run_thread *t = &s->thread[thread];
 
 	if (t->first == NULL || !sim_may_run(thread))
 		return (false);
 	if (s->solo != SIM_NONE && s->solo != thread)
+		return (false);
+	if (sim_solo() != SIM_NONE && sim_solo() != thread)
 		return (false);
 	if (t->busy)
 		return ((sim_state(thread) == SIM_SPIN) == spinning);
@@ -278,10 +297,11 @@ candidates(const struct run_state *s, uint32_t *list, bool spinning)
 	uint32_t i, n = 0;
 
 	for (i = 0; i < s->nthreads; i++)
-		if (can_step(s, i, spinning))
+		if (run__can_step(s, i, spinning))
 			list[n++] = i;
 	for (; i < sim_threads() && s->solo == SIM_NONE; i++)
-		if (sim_state(i) != SIM_IDLE && sim_may_run(i) &&
+		if ((sim_solo() == SIM_NONE || sim_solo() == i) &&
+		    sim_state(i) != SIM_IDLE && sim_may_run(i) &&
 		    (sim_state(i) == SIM_SPIN) == spinning)
 			list[n++] = i;
 	return (n);
@@ -306,44 +326,35 @@ pick_recorded(const struct run_state *s, const uint32_t *list, uint32_t n)
 	return (best);
 }
 
-/* The choice that a deviation forces: among all but who was preempted. */
+/*
+ * SIM_NONE: nobody can go on. Whoever only spins is let go on in turn, when
+ * nobody else can.
+ */
 static uint32_t
-pick_forced(const uint32_t *list, uint32_t n, uint32_t last, uint32_t choice)
+pick(struct run_state *s, uint32_t *spins)
 {
-	uint32_t i, others = 0;
+	uint32_t list[CALL_THREADS_MAX], n, thread = sim_next();
 
-	for (i = 0; i < n; i++)
-		others += list[i] != last;
-	if (others == 0)
-		return (last);
-	choice = (choice - 1) % others;
-	for (i = 0; i < n; i++)
-		if (list[i] != last && choice-- == 0)
-			return (list[i]);
-	return (last);
-}
-
-/* SIM_NONE: nobody can go on. */
-static uint32_t
-pick(struct run_state *s, bool recorded, uint32_t last, uint32_t *spins)
-{
-	uint32_t list[CALL_THREADS_MAX], n, forced = sim_forced();
-
-	while (s->queued < s->window && pull(s))
-		continue;
-	n = candidates(s, list, false);
-	while (n == 0 && s->queued < WINDOW_BLOCKED && pull(s))
+	if (thread != SIM_NONE) {
+		*spins = 0;
+		return (thread);
+	}
+	for (;;) {
+		while (s->queued < s->window && pull(s))
+			continue;
 		n = candidates(s, list, false);
-	*spins = n == 0 ? *spins + 1 : 0;
-	if (n == 0)
-		n = candidates(s, list, true);
-	if (n == 0)
-		return (SIM_NONE);
-	if (forced != 0)
-		return (pick_forced(list, n, last, forced));
-	if (recorded && *spins == 0)
-		return (pick_recorded(s, list, n));
-	return (list[recorded ? *spins % n : sim_choose(SIM_CHOOSE_THREAD, n)]);
+		while (n == 0 && s->queued < WINDOW_BLOCKED && pull(s))
+			n = candidates(s, list, false);
+		if (n == 0)
+			break;
+		*spins = 0;
+		thread = sim_pick(list, n, pick_recorded(s, list, n));
+		if (thread != SIM_NONE || sim_pruned())
+			return (thread);
+	}
+	(void)sim_settle();
+	n = candidates(s, list, true);
+	return (n == 0 ? SIM_NONE : list[++*spins % n]);
 }
 
 static bool
@@ -353,11 +364,18 @@ go_on(struct run_state *s, uint32_t spins, uint64_t since)
 	    s->result->status == RUN_BAD_INPUT ||
 	    s->result->status == RUN_FAILED)
 		return (false);
+	if (sim_pruned()) {
+		s->result->status = RUN_PRUNED;
+		return (false);
+	}
 	if (s->options->stop != NULL && *s->options->stop) {
 		s->result->status = RUN_INTERRUPTED;
 		return (false);
 	}
-	if (spins > SPINS_MAX || sim_points() - since > POINTS_MAX) {
+	if (spins > SPINS_MAX ||
+	    sim_points() - since > (s->options->points_max != 0 ?
+					   s->options->points_max :
+					   POINTS_MAX)) {
 		model_report(s->model, "G-4", "livelock", "some operation ends",
 		    "threads only spin and no operation ends");
 		return (false);
@@ -400,7 +418,7 @@ static void
 loop(struct run_state *s, bool recorded)
 {
 	uint64_t since = 0, ops = 0;
-	uint32_t spins = 0, thread = SIM_NONE;
+	uint32_t spins = 0, thread;
 
 	while (go_on(s, spins, since)) {
 		/* The ordinary case of recorded order, without a search. */
@@ -409,9 +427,12 @@ loop(struct run_state *s, bool recorded)
 				break;
 			continue;
 		}
-		thread = pick(s, recorded, thread, &spins);
-		if (thread == SIM_NONE)
+		thread = pick(s, &spins);
+		if (thread == SIM_NONE) {
+			if (sim_pruned())
+				s->result->status = RUN_PRUNED;
 			break;
+		}
 		step(s, thread);
 		if (s->result->ops != ops) {
 			ops = s->result->ops;
@@ -422,10 +443,31 @@ loop(struct run_state *s, bool recorded)
 
 /* ---- The end ----------------------------------------------------------- */
 
+/* A circle of threads that wait for each other's locks comes first. */
+static void
+describe_circle(struct run_state *s)
+{
+	uint32_t list[CALL_THREADS_MAX], i, n = sim_deadlock(list);
+	size_t used = 0, size = sizeof(s->result->waits);
+
+	for (i = 0; i <= n && n != 0; i++) {
+		int got = snprintf(s->result->waits + used, size - used,
+		    i == 0     ? "circle: thread %u" :
+			i == n ? " -> thread %u\n" :
+				 " -> thread %u",
+		    list[i % n]);
+
+		if (got < 0 || (size_t)got >= size - used)
+			return;
+		used += (size_t)got;
+	}
+}
+
 static void
 describe_waits(struct run_state *s)
 {
-	size_t used = 0, size = sizeof(s->result->waits);
+	size_t used = strlen(s->result->waits);
+	size_t size = sizeof(s->result->waits);
 	uint32_t i;
 
 	for (i = 0; i < sim_threads(); i++) {
@@ -462,6 +504,7 @@ judge_blocked(struct run_state *s)
 		s->result->blocked++;
 		locked += sim_state(i) != SIM_ASLEEP;
 	}
+	describe_circle(s);
 	describe_waits(s);
 	model_idle(s->model);
 	if (locked != 0)
@@ -491,6 +534,8 @@ finish(struct run_state *s)
 	if (s->result->status == RUN_CLEAN && s->busy == 0 &&
 	    !s->options->no_drain && model_finding(s->model) == NULL)
 		run__drain(s);
+	if (s->options->record)
+		run__schedule_end(s);
 	s->result->hash = s->hash;
 	s->result->points = sim_points();
 	s->result->switches = sim_switches();
@@ -504,68 +549,6 @@ finish(struct run_state *s)
 }
 
 /* ---- The beginning ----------------------------------------------------- */
-
-static void
-on_sleep(void *arg, uint32_t thread)
-{
-	struct run_state *s = arg;
-
-	model_sleep(s->model, run__frame(s, thread));
-}
-
-static void
-on_wake(void *arg, uint32_t thread)
-{
-	struct run_state *s = arg;
-
-	model_wake(s->model, run__frame(s, thread));
-}
-
-static enum sim_mode
-choose_mode(const struct run_state *s, struct sim_config *c)
-{
-	static const enum sim_mode modes[] = { SIM_NO_PREEMPTION, SIM_RANDOM,
-		SIM_STICKY };
-
-	c->seed = s->header->sched_seed;
-	c->sticky = s->header->sticky;
-	if (!s->options->perturb)
-		return (modes[s->header->sched]);
-	/* Stickiness is drawn too: no one value is best. */
-	c->seed = s->options->perturb_seed;
-	c->sticky = 2u << (c->seed * UINT64_C(0x9e3779b97f4a7c15) >> 62);
-	return (SIM_STICKY);
-}
-
-static bool
-begin_sim(struct run_state *s, bool *ret_recorded)
-{
-	const struct trace_header *h = s->header;
-	struct sim_config c = { .cpus = h->cpus,
-		.threads = h->threads,
-		.thread_cpu = h->thread_cpu,
-		.on_sleep = on_sleep,
-		.on_wake = on_wake,
-		.arg = s,
-		.ndeviations = h->ndeviations };
-	uint32_t i;
-
-	c.mode = choose_mode(s, &c);
-	*ret_recorded = c.mode == SIM_NO_PREEMPTION;
-	if (h->ndeviations != 0) {
-		s->deviation = calloc(h->ndeviations, sizeof(*s->deviation));
-		if (s->deviation == NULL)
-			return (false);
-	}
-	for (i = 0; i < h->ndeviations; i++) {
-		s->deviation[i].thread = h->deviation[i].thread;
-		s->deviation[i].point = h->deviation[i].point;
-		s->deviation[i].choice = h->deviation[i].choice;
-	}
-	c.deviation = s->deviation;
-	s->window = *ret_recorded && h->ndeviations == 0 ? 1 : WINDOW_FREE;
-	return (sim_reset(&c) == 0);
-}
 
 static bool
 begin_subject(struct run_state *s)
@@ -639,6 +622,7 @@ state_reset(struct run_state *s)
 			pool = p;
 		}
 	free(s->deviation);
+	free(s->recorded);
 	memset(s, 0, offsetof(struct run_state, thread));
 	memset(
 	    &s->nthreads, 0, sizeof(*s) - offsetof(struct run_state, nthreads));
@@ -666,15 +650,16 @@ run(const struct run_source *source, const struct run_options *options,
 	s->result = ret_r;
 	s->nthreads = s->header->threads;
 	s->total = s->nthreads + CALL_DAEMONS_MAX;
-	s->solo = SIM_NONE;
+	s->solo = s->last = SIM_NONE;
 	for (i = 0; i < s->nthreads; i++) {
 		s->thread[i].first = NULL;
 		s->thread[i].last = &s->thread[i].first;
 		s->thread[i].busy = false;
+		s->thread[i].ops = 0;
 	}
 	if (s->model == NULL)
 		s->model = model_create();
-	if (s->model == NULL || !begin_sim(s, &recorded)) {
+	if (s->model == NULL || !run__schedule(s, &recorded)) {
 		fail(s, "out of memory");
 		return;
 	}

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "model/model.h"
+#include "sim/sim.h"
 #include "subject/subject.h"
 #include "trace/call.h"
 #include "trace/trace.h"
@@ -30,6 +31,7 @@ enum run_status {
 	RUN_FINDING,
 	RUN_BAD_INPUT,	 /* run_result.error says where and what */
 	RUN_INTERRUPTED, /* by run_options.stop; counts are of the part done */
+	RUN_PRUNED,	 /* by the strategy: what follows is known */
 	RUN_FAILED	 /* the harness could not: run_result.error */
 };
 
@@ -41,6 +43,37 @@ struct run_source {
 	const struct trace_header *header;
 };
 
+/* A line of a run's story: a thread goes on, or something else is done. */
+enum run_step_kind {
+	RUN_STEP_RUNS,	    /* thread goes on, or begins an operation */
+	RUN_STEP_DEVIATION, /* at thread's place, deviation */
+};
+
+enum run_why {
+	RUN_WHY_FIRST,	   /* nobody ran before */
+	RUN_WHY_DONE,	   /* the one before has ended its operation */
+	RUN_WHY_PREEMPTED, /* was preempted */
+	RUN_WHY_SPINS,
+	RUN_WHY_LOCK,
+	RUN_WHY_SLEEPS
+};
+
+struct run_step {
+	enum run_step_kind kind;
+	enum run_why why;
+	uint32_t thread;
+	const struct trace_op *op; /* of the thread; NULL: the library's own */
+	const struct trace_header *header;
+	const char *file; /* where it stands; NULL: at the beginning */
+	const char *function;
+	uint32_t file_line;
+	struct trace_deviation deviation;
+	/* The one before: where it stopped. */
+	uint32_t before;
+	const char *before_file, *before_function;
+	uint32_t before_line;
+};
+
 struct run_options {
 	const struct subject *subject;
 	enum model_contents contents;
@@ -48,9 +81,20 @@ struct run_options {
 	/* Another schedule than the trace's. */
 	bool perturb;
 	uint64_t perturb_seed;
-	uint64_t ops_max; /* stop before operation ops_max + 1; 0: all */
+	/* A strategy instead of the trace's schedule and deviations, with its
+	 * memory model and choices (trace.h). */
+	struct sim_strategy *strategy;
+	enum trace_memory memory;
+	uint32_t may;
+	uint64_t points_max; /* without an operation's end; 0: very many */
+	bool record;	     /* run_result.deviation */
+	bool hash_events;    /* for strategies that ask for sim_hash() */
+	bool locks_stay;     /* order of locks: of all runs of the process */
+	uint64_t ops_max;    /* stop before operation ops_max + 1; 0: all */
 	bool no_audit; /* not even at quiescence: it costs the whole budget */
 	bool no_drain; /* leave what is live: for a picture at the end */
+	/* Told at every change of thread and at every deviation. */
+	void (*story)(void *arg, const struct run_step *);
 	/* Called when an operation has ended, and now and then. */
 	void (*result)(void *arg, const struct trace_op *, const struct call *);
 	void (*progress)(void *arg, uint64_t ops);
@@ -78,11 +122,19 @@ struct run_result {
 	uint64_t schedule; /* hash of who ran when */
 	struct model_counts counts;
 	char waits[1024]; /* who waited for what at the end, a line each */
+	/* What deviated from the default, if it was to be recorded: valid
+	 * until the next run. */
+	const struct trace_deviation *deviation;
+	uint32_t ndeviations;
 };
 
 /* Runs. The result is complete whatever the status. */
 void run(const struct run_source *, const struct run_options *,
     struct run_result *ret_r);
+
+/* For whoever catches a signal that a run dies of: the deviations so far, at
+ * most max; how many. */
+uint32_t run_recorded(struct trace_deviation *, uint32_t max);
 
 /* Sources: a reader, a trace in memory. The struct must outlive the run. */
 struct run_mem {

@@ -59,7 +59,7 @@ drain_call(struct run_state *s, const struct call *proto)
 
 	*c = *proto;
 	c->cpu = sim_cpu(0);
-	sim_start(0, run__call, t);
+	sim_start(0, 0, run__call, t);
 	for (;;) {
 		if (sim_may_run(0) && sim_resume(0) == SIM_DONE)
 			break;
@@ -192,6 +192,7 @@ run__drain(struct run_state *s)
 	size_t i;
 
 	s->drain = true;
+	sim_calm();
 	model_each_live(s->model, drain_collect, &l);
 	s->result->left = l.n;
 	/* Memory of kmalloc last: caches and pipes charge its types. */

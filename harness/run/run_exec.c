@@ -770,6 +770,8 @@ run__page_try(void *arg, uint64_t npages, uint64_t align, uint32_t flags)
 	s->page_calls++;
 	if (s->drain)
 		return (0);
+	if (sim_page_fails())
+		return (1);
 	for (i = 0; i < s->header->nfaults; i++) {
 		const struct trace_fault *f = &s->header->fault[i];
 

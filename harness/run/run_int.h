@@ -5,6 +5,7 @@
 
 #include "run/run.h"
 #include "sim/sim.h"
+#include "sim/strategy.h"
 
 #define RUN_REGS_MAX (TRACE_ARGS_MAX + 1) /* registers of an operation */
 
@@ -78,6 +79,7 @@ struct pending {
 struct run_thread {
 	struct pending *first, **last; /* its queue; the first may be running */
 	bool busy;		       /* in the middle of the first */
+	uint32_t ops;		       /* begun so far */
 	struct call call;
 };
 
@@ -113,6 +115,10 @@ struct run_state {
 	uint64_t page_calls; /* allocations so far, for faults */
 	uint64_t fault_rng[TRACE_FAULTS_MAX];
 	struct sim_deviation *deviation;
+	struct strategy strategy;
+	uint32_t last; /* who was resumed last, and why it stopped */
+	enum run_why why;
+	struct trace_deviation *recorded;
 };
 
 extern struct run_state run_state; /* one run at a time in a process */
@@ -140,6 +146,14 @@ uint64_t run__relative(const struct run_state *, uint64_t addr);
 void run__quiesce(struct run_state *);
 void run__audit(struct run_state *);
 
+/* run_schedule.c */
+/* Sets the simulation up. False: out of memory. */
+bool run__schedule(struct run_state *, bool *ret_recorded);
+/* What deviated, for the result. */
+void run__schedule_end(struct run_state *);
+/* Could the thread go on? */
+bool run__can_step(const struct run_state *, uint32_t thread, bool spinning);
+void run__tell(struct run_state *, uint32_t thread);
 /* run_callback.c */
 /* The frame that the running thread is in; of a thread. */
 uint32_t run__frame(const struct run_state *, uint32_t thread);

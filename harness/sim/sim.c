@@ -1,111 +1,469 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The simulation, and the library's port to it (port_sim.h).
+ * Threads and choices.
  *
  * Control goes from the caller to a thread's fiber and back: a resumption is
- * two switches. Everything here is compiled without sanitizers: what the
- * library does is checked, what the simulation does is not part of it.
+ * two switches. A thread that goes on after a point has made none. Everything
+ * here is compiled without sanitizers: what the library does is checked, what
+ * the simulation does is not part of it.
  */
-#include "sim.h"
-
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "fiber.h"
-#include "port/port.h"
-#include "util/random.h"
+#include "sim_int.h"
+#include "sim_sync.h"
 
-struct sim_thread {
-	struct fiber *fiber;
-	void (*fn)(void *);
-	void *arg;
-	enum sim_state state;
-	uint32_t cpu;
-	uint8_t in_section;
-	uint16_t start;	    /* of a started thread: how many had the number */
-	uint32_t points;    /* passed in this run */
-	uint32_t deviation; /* index of its next one */
-	const struct ka_mutex *lock; /* LOCK: waits for it */
-	const struct ka_chan *chan;  /* ASLEEP: on it */
-};
+#define SOLO_POINTS_MAX 10000u /* of a call that runs alone */
 
-int ka_sim_armed;
+int ka_sim_armed, ka_sim_weak;
 struct ka_cpu *ka_sim_cpu;
 uint8_t ka_sim_in_section;
 uint32_t ka_sim_self = SIM_NONE;
+uint64_t ka_sim_value;
 
-static struct sim_config sim_config;
-#define SIM_ALL_MAX (SIM_THREADS_MAX + SIM_DAEMONS_MAX)
+struct sim sim;
+const char sim__world;
 
-static struct sim_thread sim_thread[SIM_ALL_MAX];
-static uint32_t sim_total; /* threads of the run, started ones too */
-static uint32_t
-    sim_holder[SIM_THREADS_MAX + 1]; /* by CPU: who is in its section */
 static struct fiber *sim_main;
-static enum sim_stop sim_reason;
-static uint32_t sim_forced_choice;
-static bool sim_held;
-static uint64_t sim_rng, sim_npoints, sim_nswitches;
 static char *sim_cpu_base;
 static size_t sim_cpu_stride;
 
 /* ---- Choices ----------------------------------------------------------- */
 
-uint32_t
-sim_choose(enum sim_choice kind, uint32_t n)
+/* The deviation that is due at the thread's place, if any. */
+static const struct sim_deviation *
+due(struct sim_thread *t)
 {
-	if (n <= 1)
-		return (0);
-	if (sim_config.mode == SIM_NO_PREEMPTION)
-		return (0);
-	if (kind == SIM_CHOOSE_STAY && sim_config.mode == SIM_STICKY)
-		return (random_below(&sim_rng, sim_config.sticky) == 0);
-	if (kind == SIM_CHOOSE_STAY)
-		return (1);
-	return (random_below(&sim_rng, n));
+	const struct sim_config *c = &sim.config;
+	uint32_t self = (uint32_t)(t - sim.thread);
+
+	for (; t->deviation < c->ndeviations; t->deviation++) {
+		const struct sim_deviation *d = &c->deviation[t->deviation];
+
+		if (d->thread != self || d->op > t->op ||
+		    (d->op == t->op && d->point > t->point))
+			return (NULL);
+		if (d->op == t->op && d->point == t->point)
+			return (d);
+	}
+	return (NULL);
+}
+
+static void
+record(const struct sim_thread *t, struct sim_alternative to)
+{
+	struct sim_deviation *d;
+
+	if (sim.nrecord == sim.record_cap) {
+		uint32_t cap = sim.record_cap == 0 ? 64 : sim.record_cap * 2;
+
+		d = realloc(sim.record, cap * sizeof(*d));
+		if (d == NULL)
+			abort(); /* a few bytes: nothing works any more */
+		sim.record = d;
+		sim.record_cap = cap;
+	}
+	d = &sim.record[sim.nrecord++];
+	d->thread = (uint32_t)(t - sim.thread);
+	d->op = t->op;
+	d->point = t->point;
+	d->to = to;
+}
+
+void
+sim__alternative(enum sim_do what, uint32_t n)
+{
+	struct sim_alternative *a = &sim.alternative[sim.nalternatives++];
+
+	a->what = (uint16_t)what;
+	a->n = (uint16_t)n;
+}
+
+static uint32_t
+find(struct sim_alternative to)
+{
+	uint32_t i;
+
+	for (i = 1; i < sim.nalternatives; i++)
+		if (sim.alternative[i].what == to.what &&
+		    sim.alternative[i].n == to.n)
+			return (i);
+	return (0);
+}
+
+uint32_t
+sim__ask(struct sim_thread *t, uint32_t running, bool stopped)
+{
+	const struct sim_deviation *d = due(t);
+	struct sim_strategy *s = sim.config.strategy;
+	uint32_t chosen = 0;
+
+	if (d != NULL) {
+		chosen = find(d->to);
+	} else if (s != NULL && sim.nalternatives > 1) {
+		struct sim_question q = { (uint32_t)(t - sim.thread), t->op,
+			t->point, running, stopped, sim.nalternatives,
+			sim.alternative };
+
+		chosen = s->choose(s, &q);
+	}
+	if (chosen == SIM_PRUNE) {
+		sim.pruned = true;
+		return (chosen);
+	}
+	if (chosen != 0 && sim.config.record)
+		record(t, sim.alternative[chosen]);
+	if (chosen != 0 && sim.config.on_deviation != NULL)
+		sim.config.on_deviation(sim.config.arg,
+		    (uint32_t)(t - sim.thread), sim.alternative[chosen]);
+	return (chosen);
+}
+
+bool
+sim__ask_one(enum sim_do what, uint32_t n)
+{
+	struct sim_thread *t = &sim.thread[ka_sim_self];
+	uint32_t chosen;
+
+	t->point++;
+	sim.nalternatives = 0;
+	sim__alternative(SIM_GO, 0);
+	sim__alternative(what, n);
+	chosen = sim__ask(t, ka_sim_self, false);
+	if (chosen == SIM_PRUNE)
+		sim__stop_with(SIM_PREEMPTED);
+	return (chosen == 1);
+}
+
+/* What may be done at any time, whoever runs. */
+static void
+common_alternatives(void)
+{
+	uint32_t i;
+
+	if (ka_sim_weak && sim.config.memory == SIM_TSO)
+		for (i = 0; i < sim.config.cpus; i++)
+			if (sim__buffered(i) != 0)
+				sim__alternative(SIM_FLUSH, i);
+	if ((sim.config.may & SIM_MAY_WAKE) != 0)
+		for (i = 0; i < sim.total; i++)
+			if (sim.thread[i].state == SIM_ASLEEP &&
+			    sim.thread[i].chan->sleepers != 0)
+				sim__alternative(SIM_WAKE, i);
+}
+
+static void wake_one(uint32_t thread);
+
+/* Does what was chosen, if it is not about who runs. */
+static bool
+do_common(struct sim_alternative a)
+{
+	switch (a.what) {
+	case SIM_FLUSH:
+		sim__flush_one(a.n);
+		return (true);
+	case SIM_WAKE:
+		wake_one(a.n);
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+static void
+wake_one(uint32_t thread)
+{
+	struct sim_thread *t = &sim.thread[thread];
+
+	/* As a wake-up with nothing behind it: the channel no longer counts
+	 * it, and it will look for itself. */
+	((struct ka_chan *)(uintptr_t)t->chan)->sleepers--;
+	t->state = SIM_READY;
+	if (sim.config.hash)
+		sim__event(t, SIM_CHANGES, t->chan);
+	if (sim.config.on_wake != NULL)
+		sim.config.on_wake(sim.config.arg, thread);
+}
+
+static void
+point_alternatives(struct sim_thread *t, enum ka_sim_point kind)
+{
+	const struct sim_config *c = &sim.config;
+	uint32_t i, n;
+
+	sim.nalternatives = 0;
+	sim__alternative(SIM_GO, 0);
+	n = c->others(c->arg, sim.list);
+	for (i = 0; i < n; i++)
+		sim__alternative(SIM_RUN, sim.list[i]);
+	common_alternatives();
+	if ((c->may & SIM_MAY_MIGRATE) != 0 && kind == KA_SIM_SECTION &&
+	    !ka_sim_in_section)
+		for (i = 0; i < c->cpus; i++)
+			if (i != t->cpu && sim.holder[i] == SIM_NONE)
+				sim__alternative(SIM_MIGRATE, i);
+	if ((c->may & SIM_MAY_SOLO) != 0 && c->nonblocking != NULL &&
+	    c->nonblocking(c->arg, ka_sim_self))
+		sim__alternative(SIM_SOLO, 0);
+}
+
+/* False: ask again, something was done that changes who may run. */
+static bool
+do_at_point(struct sim_alternative a)
+{
+	switch (a.what) {
+	case SIM_GO:
+		return (true);
+	case SIM_RUN:
+		sim.next = a.n;
+		sim__stop_with(SIM_PREEMPTED);
+		return (true);
+	case SIM_MIGRATE:
+		sim_migrate(ka_sim_self, a.n);
+		return (false);
+	case SIM_SOLO:
+		sim.solo = ka_sim_self;
+		sim.solo_points = 0;
+		return (true);
+	default:
+		(void)do_common(a);
+		return (false);
+	}
+}
+
+/* A call that runs alone is at one more point. */
+static void
+solo_point(void)
+{
+	if (++sim.solo_points > SOLO_POINTS_MAX)
+		sim__wrong("G-4", "not-alone",
+		    "a call that does not block ends when it runs alone",
+		    "it passed 10000 schedule points and goes on");
+}
+
+void
+ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
+    const struct ka_site *site)
+{
+	struct sim_strategy *s = sim.config.strategy;
+	struct sim_thread *t;
+
+	if (ka_sim_self == SIM_NONE || sim.held)
+		return;
+	t = &sim.thread[ka_sim_self];
+	t->site = site;
+	sim.points++;
+	for (;;) {
+		uint32_t chosen;
+
+		t->point++;
+		if (sim.solo == ka_sim_self) {
+			solo_point();
+			break;
+		}
+		if (due(t) == NULL &&
+		    (s == NULL || (s->stays != NULL && s->stays(s))))
+			break;
+		point_alternatives(t, kind);
+		chosen = sim__ask(t, ka_sim_self, false);
+		if (chosen == SIM_PRUNE)
+			sim__stop_with(SIM_PREEMPTED);
+		else if (do_at_point(sim.alternative[chosen]))
+			break;
+	}
+	if (sim.config.hash)
+		sim__event(t, kind == KA_SIM_LOAD ? SIM_SEES : SIM_CHANGES,
+		    kind == KA_SIM_SECTION  ? ka_sim_cpu :
+			kind == KA_SIM_PAGE ? &sim__world :
+					      obj);
+}
+
+bool
+sim_page_fails(void)
+{
+	static const struct ka_site site = { "the page layer", "vm_page_alloc",
+		0 };
+
+	if (!ka_sim_armed || ka_sim_self == SIM_NONE || sim.held)
+		return (false);
+	sim.thread[ka_sim_self].site = &site;
+	if (sim.config.hash)
+		sim__event(&sim.thread[ka_sim_self], SIM_CHANGES, &sim__world);
+	return (
+	    (sim.config.may & SIM_MAY_FAIL) != 0 && sim__ask_one(SIM_FAIL, 0));
+}
+
+uint32_t
+sim_pick(const uint32_t *list, uint32_t n, uint32_t usual)
+{
+	struct sim_thread *t = &sim.thread[sim.last == SIM_NONE ? 0 : sim.last];
+	struct sim_strategy *s = sim.config.strategy;
+	uint32_t i, chosen;
+
+	if (!ka_sim_armed)
+		return (usual);
+	t->point++;
+	if (due(t) == NULL && s == NULL)
+		return (usual);
+	sim.nalternatives = 0;
+	sim__alternative(SIM_GO, 0);
+	for (i = 0; i < n; i++)
+		if (list[i] != usual)
+			sim__alternative(SIM_RUN, list[i]);
+	common_alternatives();
+	chosen = sim__ask(t, usual, true);
+	if (chosen == 0)
+		return (usual);
+	if (chosen == SIM_PRUNE)
+		return (SIM_NONE);
+	if (do_common(sim.alternative[chosen]))
+		return (SIM_NONE);
+	return (sim.alternative[chosen].n);
+}
+
+void
+sim_calm(void)
+{
+	(void)sim_settle();
+	sim.config.strategy = NULL;
+	sim.config.ndeviations = 0;
+	sim.solo = SIM_NONE;
+	ka_sim_armed = SIM_ALWAYS_ARMED;
+	ka_sim_weak = 0;
+}
+
+uint32_t
+sim_next(void)
+{
+	uint32_t next = sim.next;
+
+	sim.next = SIM_NONE;
+	return (next);
+}
+
+bool
+sim_pruned(void)
+{
+	return (sim.pruned);
+}
+
+bool
+sim_settle(void)
+{
+	bool any = false;
+	uint32_t i;
+
+	if (!ka_sim_weak || sim.config.memory != SIM_TSO)
+		return (false);
+	for (i = 0; i < sim.config.cpus; i++) {
+		any |= sim__buffered(i) != 0;
+		sim__flush_cpu(i);
+	}
+	return (any);
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	const struct sim_deviation *x = a, *y = b;
+
+	if (x->thread != y->thread)
+		return (x->thread < y->thread ? -1 : 1);
+	if (x->op != y->op)
+		return (x->op < y->op ? -1 : 1);
+	return (x->point < y->point ? -1 : x->point > y->point);
+}
+
+const struct sim_deviation *
+sim_record(uint32_t *ret_n)
+{
+	if (sim.nrecord > 1)
+		qsort(sim.record, sim.nrecord, sizeof(*sim.record), by_place);
+	*ret_n = sim.nrecord;
+	return (sim.record);
+}
+
+void
+sim__wrong(const char *clause, const char *state, const char *expected,
+    const char *found)
+{
+	if (sim.wrong || sim.config.on_wrong == NULL)
+		return;
+	sim.wrong = true;
+	sim.config.on_wrong(sim.config.arg, clause, state, expected, found);
 }
 
 /* ---- Threads ----------------------------------------------------------- */
 
+/* A CPU that changes to another thread orders what they do; and operations
+ * are in the order in which the laboratory sees them. */
 static void
-sim_stop_with(enum sim_stop reason)
+gives_up(const struct sim_thread *t, enum sim_stop reason)
 {
-	struct sim_thread *t = &sim_thread[ka_sim_self];
+	sim_sync_release(&sim.holder[t->cpu]);
+	if (reason == SIM_DONE)
+		sim_sync_release(&sim__world);
+	if (!ka_sim_weak || sim.config.memory != SIM_C11)
+		return;
+	sim__c11_release(&sim.holder[t->cpu]);
+	if (reason == SIM_DONE)
+		sim__c11_release(&sim__world);
+}
+
+static void
+takes_up(const struct sim_thread *t)
+{
+	sim_sync_acquire(&sim.holder[t->cpu]);
+	if (t->point == 0) /* it begins */
+		sim_sync_acquire(&sim__world);
+	if (!ka_sim_weak || sim.config.memory != SIM_C11)
+		return;
+	sim__c11_acquire(ka_sim_self, &sim.holder[t->cpu]);
+}
+
+void
+sim__stop_with(enum sim_stop reason)
+{
+	struct sim_thread *t = &sim.thread[ka_sim_self];
 
 	t->in_section = ka_sim_in_section;
 	if (t->in_section)
-		sim_holder[t->cpu] = ka_sim_self;
-	sim_reason = reason;
+		sim.holder[t->cpu] = ka_sim_self;
+	sim.reason = reason;
+	gives_up(t, reason);
+	if (ka_sim_weak)
+		sim__memory_unapply();
 	fiber_switch(t->fiber, sim_main);
+	takes_up(t);
 }
 
 static void
 sim_body(void *arg)
 {
+	static const struct ka_site end = { "the operation's end", "", 0 };
 	struct sim_thread *t = arg;
 
+	takes_up(t);
 	for (;;) {
 		t->fn(t->arg);
+		/* What it stored is seen when it has ended; until then others
+		 * may go on without having seen it. */
+		if (ka_sim_weak && sim__buffered(t->cpu) != 0)
+			ka_sim_point(KA_SIM_FENCE, NULL, &end);
 		t->state = SIM_IDLE;
-		sim_stop_with(SIM_DONE);
+		sim__stop_with(SIM_DONE);
 	}
 }
 
-int
-sim_reset(const struct sim_config *config)
+static int
+threads_reset(const struct sim_config *config)
 {
 	uint32_t i;
 
-	if (sim_main == NULL)
-		sim_main = fiber_main();
-	if (sim_main == NULL)
-		return (ENOMEM);
 	for (i = 0; i < config->threads; i++) {
-		struct sim_thread *t = &sim_thread[i];
+		struct sim_thread *t = &sim.thread[i];
 
 		if (t->fiber == NULL) {
 			t->fiber = fiber_create(sim_body, t);
@@ -117,77 +475,136 @@ sim_reset(const struct sim_config *config)
 		t->state = SIM_IDLE;
 		t->in_section = 0;
 		t->cpu = config->thread_cpu[i];
-		t->points = 0;
-		t->deviation = 0;
+		t->op = t->point = 0;
+		t->deviation = config->ndeviations;
+		t->hash = 0;
+		t->nheld = 0;
+		t->site = NULL;
 	}
 	/* Threads of a larger run before must not come back to life. */
 	for (; i < SIM_ALL_MAX; i++) {
-		if (sim_thread[i].fiber != NULL &&
-		    sim_thread[i].state != SIM_IDLE)
-			fiber_restart(
-			    sim_thread[i].fiber, sim_body, &sim_thread[i]);
-		sim_thread[i].state = SIM_IDLE;
+		struct sim_thread *t = &sim.thread[i];
+
+		if (t->fiber == NULL)
+			continue;
+		if (t->state != SIM_IDLE)
+			fiber_restart(t->fiber, sim_body, t);
+		t->state = SIM_IDLE;
+		t->nheld = 0;
 	}
+	return (0);
+}
+
+int
+sim_reset(const struct sim_config *config)
+{
+	uint32_t i;
+
+	if (sim_main == NULL)
+		sim_main = fiber_main();
+	if (sim_main == NULL || threads_reset(config) != 0)
+		return (ENOMEM);
 	for (i = 0; i < config->cpus; i++)
-		sim_holder[i] = SIM_NONE;
+		sim.holder[i] = SIM_NONE;
 	for (i = config->ndeviations; i-- > 0;)
-		if (config->deviation[i].thread < config->threads)
-			sim_thread[config->deviation[i].thread].deviation = i;
-	sim_forced_choice = 0;
-	sim_held = false;
-	sim_config = *config;
-	sim_total = config->threads;
-	sim_rng = config->seed;
-	sim_npoints = 0;
-	sim_nswitches = 0;
-	ka_sim_armed =
-	    config->mode != SIM_NO_PREEMPTION || config->ndeviations != 0;
+		sim.thread[config->deviation[i].thread].deviation = i;
+	sim.held = sim.pruned = sim.wrong = false;
+	sim.config = *config;
+	sim.total = config->threads;
+	sim.next = sim.last = sim.solo = SIM_NONE;
+	sim.points = sim.switches = 0;
+	sim.nrecord = 0;
+	ka_sim_armed = SIM_ALWAYS_ARMED || config->strategy != NULL ||
+	    config->ndeviations != 0;
+	ka_sim_weak = ka_sim_armed && config->memory != SIM_SC;
 	ka_sim_self = SIM_NONE;
 	ka_sim_in_section = 0;
+	sim__locks_reset();
+	if (ka_sim_weak)
+		sim__memory_reset();
+	if (config->hash)
+		sim__hash_reset();
 	return (0);
 }
 
 void
-sim_start(uint32_t thread, void (*fn)(void *), void *arg)
+sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg)
 {
-	struct sim_thread *t = &sim_thread[thread];
+	struct sim_thread *t = &sim.thread[thread];
 
 	t->fn = fn;
 	t->arg = arg;
 	t->state = SIM_READY;
+	t->op = op;
+	t->point = 0;
+	t->site = NULL;
+	if (ka_sim_weak && sim.config.memory == SIM_C11)
+		sim__c11_acquire(thread, &sim__world);
+	if (sim.config.hash)
+		sim__event(t, SIM_CHANGES, &sim__world);
+}
+
+static void
+set_cpu(const struct sim_thread *t)
+{
+	ka_sim_cpu =
+	    (struct ka_cpu *)(void *)(sim_cpu_base + t->cpu * sim_cpu_stride);
+}
+
+/* A thread's operation has ended: whoever is told of it sees what it did. */
+static void
+done(struct sim_thread *t)
+{
+	if (ka_sim_weak && sim.config.memory == SIM_TSO)
+		sim__flush_cpu(t->cpu);
+	if (sim.config.hash)
+		sim__event(t, SIM_CHANGES, &sim__world);
+	if (sim.solo == (uint32_t)(t - sim.thread))
+		sim.solo = SIM_NONE;
 }
 
 enum sim_stop
 sim_resume(uint32_t thread)
 {
-	struct sim_thread *t = &sim_thread[thread];
+	struct sim_thread *t = &sim.thread[thread];
 
 	ka_sim_self = thread;
-	ka_sim_cpu =
-	    (struct ka_cpu *)(void *)(sim_cpu_base + t->cpu * sim_cpu_stride);
+	set_cpu(t);
 	ka_sim_in_section = t->in_section;
-	sim_holder[t->cpu] = SIM_NONE;
+	sim.holder[t->cpu] = SIM_NONE;
 	t->state = SIM_READY;
-	sim_nswitches++;
+	sim.switches++;
+	sim.next = SIM_NONE;
+	sim.last = thread;
+	if (ka_sim_weak)
+		sim__memory_apply(t->cpu);
 	fiber_switch(sim_main, t->fiber);
 	ka_sim_self = SIM_NONE;
 	ka_sim_in_section = 0;
-	return (sim_reason);
+	if (sim.reason == SIM_DONE)
+		done(t);
+	else if (sim.reason == SIM_BLOCKED && sim.solo == thread)
+		sim.solo = SIM_NONE; /* others must go on for it to */
+	return (sim.reason);
 }
 
 enum sim_state
 sim_state(uint32_t thread)
 {
-	return (sim_thread[thread].state);
+	return (sim.thread[thread].state);
 }
 
 bool
 sim_may_run(uint32_t thread)
 {
-	const struct sim_thread *t = &sim_thread[thread];
-	uint32_t holder = sim_holder[t->cpu];
+	const struct sim_thread *t = &sim.thread[thread];
+	uint32_t holder = sim.holder[t->cpu];
 
 	if (t->state == SIM_LOCK || t->state == SIM_ASLEEP)
+		return (false);
+	/* Whoever runs is in its CPU's section by the port's word. */
+	if (ka_sim_self != SIM_NONE && ka_sim_in_section &&
+	    thread != ka_sim_self && t->cpu == sim.thread[ka_sim_self].cpu)
 		return (false);
 	return (holder == SIM_NONE || holder == thread);
 }
@@ -195,18 +612,27 @@ sim_may_run(uint32_t thread)
 uint32_t
 sim_cpu(uint32_t thread)
 {
-	return (sim_thread[thread].cpu);
+	return (sim.thread[thread].cpu);
 }
 
 void
 sim_migrate(uint32_t thread, uint32_t cpu)
 {
-	struct sim_thread *t = &sim_thread[thread];
+	struct sim_thread *t = &sim.thread[thread];
 
+	if (ka_sim_weak && sim.config.memory == SIM_TSO)
+		sim__flush_cpu(t->cpu); /* a CPU's switch is a fence */
+	if (ka_sim_self == thread)
+		gives_up(t, SIM_PREEMPTED);
 	t->cpu = cpu;
 	if (ka_sim_self == thread)
-		ka_sim_cpu = (struct ka_cpu *)(void *)(sim_cpu_base +
-		    cpu * sim_cpu_stride);
+		takes_up(t);
+	if (ka_sim_weak && ka_sim_self == thread)
+		sim__memory_apply(cpu); /* the other's buffer is empty now */
+	if (ka_sim_self == thread)
+		set_cpu(t);
+	if (sim.config.on_migrate != NULL)
+		sim.config.on_migrate(sim.config.arg, thread, cpu);
 }
 
 uint32_t
@@ -215,16 +641,46 @@ sim_current(void)
 	return (ka_sim_self);
 }
 
+uint32_t
+sim_solo(void)
+{
+	return (sim.solo);
+}
+
 uint64_t
 sim_points(void)
 {
-	return (sim_npoints);
+	return (sim.points);
 }
 
 uint64_t
 sim_switches(void)
 {
-	return (sim_nswitches);
+	return (sim.switches);
+}
+
+uint32_t
+sim_threads(void)
+{
+	return (sim.total);
+}
+
+void
+sim_hold(bool held)
+{
+	sim.held = held;
+}
+
+void
+sim_abandon(void)
+{
+	static const struct ka_chan nothing = { 0, "nothing any more" };
+
+	for (;;) {
+		sim.thread[ka_sim_self].state = SIM_ASLEEP;
+		sim.thread[ka_sim_self].chan = &nothing;
+		sim__stop_with(SIM_BLOCKED);
+	}
 }
 
 /* ---- The port ---------------------------------------------------------- */
@@ -238,148 +694,48 @@ ka_sim_cpus(struct ka_cpu *first, size_t stride, unsigned n)
 	ka_sim_cpu = first; /* for what boot and halt do */
 }
 
-/* Is a deviation due at the running thread's point? */
+/* Has anybody else a lock, or a CPU's section? It is left after a few steps:
+ * waiting for it is not waiting for ever. */
 static bool
-sim_deviates(struct sim_thread *t)
+others_inside(void)
 {
-	const struct sim_deviation *d;
+	uint32_t i;
 
-	t->points++;
-	if (t->deviation >= sim_config.ndeviations)
-		return (false);
-	d = &sim_config.deviation[t->deviation];
-	if (d->thread != ka_sim_self || d->point != t->points)
-		return (false);
-	t->deviation++;
-	sim_forced_choice = d->choice;
-	return (d->choice != 0);
-}
-
-uint32_t
-sim_forced(void)
-{
-	uint32_t choice = sim_forced_choice;
-
-	sim_forced_choice = 0;
-	return (choice);
+	for (i = 0; i < sim.total; i++)
+		if (i != ka_sim_self &&
+		    (sim.thread[i].nheld != 0 ||
+			(sim.thread[i].state != SIM_IDLE &&
+			    sim.thread[i].in_section)))
+			return (true);
+	return (false);
 }
 
 void
-sim_hold(bool held)
+ka_sim_pause(const struct ka_site *site)
 {
-	sim_held = held;
-}
+	struct sim_thread *t;
 
-void
-sim_abandon(void)
-{
-	static const struct ka_chan nothing = { 0, "nothing any more" };
-
-	for (;;) {
-		sim_thread[ka_sim_self].state = SIM_ASLEEP;
-		sim_thread[ka_sim_self].chan = &nothing;
-		sim_stop_with(SIM_BLOCKED);
-	}
-}
-
-void
-ka_sim_point(enum ka_sim_point kind, const volatile void *obj)
-{
-	(void)kind;
-	(void)obj;
-	if (ka_sim_self == SIM_NONE || sim_held)
-		return;
-	sim_npoints++;
-	if (sim_deviates(&sim_thread[ka_sim_self]) ||
-	    sim_choose(SIM_CHOOSE_STAY, 2) != 0)
-		sim_stop_with(SIM_PREEMPTED);
-}
-
-void
-ka_sim_pause(void)
-{
 	if (ka_sim_self == SIM_NONE)
 		abort(); /* nobody else can run: it would wait for ever */
-	sim_npoints++;
-	sim_thread[ka_sim_self].state = SIM_SPIN;
-	sim_stop_with(SIM_SPINNING);
-}
-
-void
-ka_sim_lock_slow(struct ka_mutex *m)
-{
-	struct sim_thread *t = &sim_thread[ka_sim_self];
-
-	if (ka_sim_self == SIM_NONE)
-		return; /* halt: whoever has it will never run again */
-	if (ka_sim_in_section)
-		abort(); /* no lock is taken in a section: cpu.h */
-	m->waiters++;
-	while (m->owner != 0) {
-		t->state = SIM_LOCK;
-		t->lock = m;
-		sim_stop_with(SIM_BLOCKED);
+	t = &sim.thread[ka_sim_self];
+	t->site = site;
+	sim.points++;
+	if (ka_sim_weak && sim.config.memory == SIM_TSO)
+		sim__flush_cpu(t->cpu);
+	if (sim.solo == ka_sim_self) {
+		sim.solo = SIM_NONE;
+		if (!others_inside())
+			sim__wrong("G-4", "not-alone",
+			    "a call that does not block ends when it runs "
+			    "alone",
+			    "it waits in a loop, and no other thread has a "
+			    "lock or is in a section");
 	}
-	m->waiters--;
-}
-
-/* All who wait become runnable; the schedule says who is first. */
-void
-ka_sim_unlock_slow(struct ka_mutex *m)
-{
-	uint32_t i;
-
-	for (i = 0; i < sim_total; i++) {
-		struct sim_thread *t = &sim_thread[i];
-
-		if (t->state == SIM_LOCK && t->lock == m)
-			t->state = SIM_READY;
-	}
-}
-
-void
-ka_chan_sleep(struct ka_chan *c, struct ka_mutex *m)
-{
-	struct sim_thread *t = &sim_thread[ka_sim_self];
-
-	if (ka_sim_self == SIM_NONE || ka_sim_in_section)
-		abort();
-	if (sim_config.on_sleep != NULL)
-		sim_config.on_sleep(sim_config.arg, ka_sim_self);
-	c->sleepers++;
-	t->state = SIM_ASLEEP;
-	t->chan = c;
-	m->owner = 0;
-	if (m->waiters != 0)
-		ka_sim_unlock_slow(m);
-	sim_stop_with(SIM_BLOCKED);
-	ka_mutex_lock(m);
-}
-
-void
-ka_chan_wake_all(struct ka_chan *c)
-{
-	uint32_t i;
-
-	KA_SIM_AT(KA_SIM_WAKE, c);
-	if (c->sleepers == 0)
-		return;
-	for (i = 0; i < sim_total; i++) {
-		struct sim_thread *t = &sim_thread[i];
-
-		if (t->state != SIM_ASLEEP || t->chan != c)
-			continue;
-		t->state = SIM_READY;
-		if (sim_config.on_wake != NULL)
-			sim_config.on_wake(sim_config.arg, i);
-	}
-	c->sleepers = 0;
-}
-
-uint32_t
-sim_threads(void)
-{
-	return (sim_total);
+	t->state = SIM_SPIN;
+	sim__stop_with(SIM_SPINNING);
+	/* What it waits for it looks at again. */
+	if (sim.config.hash)
+		sim__event(t, SIM_CHANGES, t);
 }
 
 /* On the first number whose thread has ended; it runs when the schedule lets
@@ -388,29 +744,34 @@ int
 ka_thread_start(
     struct ka_thread *kt, const char *name, void (*fn)(void *), void *arg)
 {
-	uint32_t i = sim_config.threads;
+	uint32_t i = sim.config.threads;
 	struct sim_thread *t;
 
 	(void)name;
-	while (i < sim_total && sim_thread[i].state != SIM_IDLE)
+	while (i < sim.total && sim.thread[i].state != SIM_IDLE)
 		i++;
-	if (i == sim_config.threads + SIM_DAEMONS_MAX)
+	if (i == sim.config.threads + SIM_DAEMONS_MAX)
 		return (EAGAIN);
-	t = &sim_thread[i];
+	t = &sim.thread[i];
 	if (t->fiber == NULL)
 		t->fiber = fiber_create(sim_body, t);
 	if (t->fiber == NULL)
 		return (ENOMEM);
 	t->in_section = 0;
-	t->cpu = i % sim_config.cpus;
-	if (i == sim_total) {
-		sim_total++;
-		t->points = 0;
-		t->deviation = sim_config.ndeviations;
+	t->cpu = i % sim.config.cpus;
+	if (i == sim.total) {
+		sim.total++;
+		t->op = 0;
+		t->deviation = 0;
+		while (t->deviation < sim.config.ndeviations &&
+		    sim.config.deviation[t->deviation].thread != i)
+			t->deviation++;
+		t->hash = 0;
+		t->nheld = 0;
 	}
 	t->start++;
 	kt->id = i << 16 | t->start;
-	sim_start(i, fn, arg);
+	sim_start(i, t->op + 1, fn, arg);
 	return (0);
 }
 
@@ -418,7 +779,7 @@ ka_thread_start(
 void
 ka_thread_join(struct ka_thread *kt)
 {
-	struct sim_thread *t = &sim_thread[kt->id >> 16];
+	struct sim_thread *t = &sim.thread[kt->id >> 16];
 
 	if (ka_sim_self == SIM_NONE && t->state != SIM_IDLE) {
 		fiber_restart(t->fiber, sim_body, t); /* halt */
@@ -426,151 +787,5 @@ ka_thread_join(struct ka_thread *kt)
 	}
 	/* Its number may be another's by now. */
 	while (t->state != SIM_IDLE && t->start == (uint16_t)kt->id)
-		ka_sim_pause();
-}
-
-uint32_t
-sim_waits_for(uint32_t thread)
-{
-	const struct sim_thread *t = &sim_thread[thread];
-
-	if (t->state != SIM_LOCK || t->lock->owner == 0)
-		return (SIM_NONE);
-	return (t->lock->owner - 1);
-}
-
-bool
-sim_describe(uint32_t thread, char *buf, size_t size)
-{
-	const struct sim_thread *t = &sim_thread[thread];
-
-	switch (t->state) {
-	case SIM_LOCK:
-		(void)snprintf(buf, size,
-		    "thread %u waits for lock \"%s\", held by thread %u",
-		    thread, t->lock->name, t->lock->owner - 1);
-		return (true);
-	case SIM_ASLEEP:
-		(void)snprintf(buf, size, "thread %u sleeps on \"%s\"", thread,
-		    t->chan->name);
-		return (true);
-	case SIM_SPIN:
-		(void)snprintf(buf, size, "thread %u spins", thread);
-		return (true);
-	default:
-		return (false);
-	}
-}
-
-/* ---- Memory: kept from run to run -------------------------------------- */
-
-static struct {
-	void *p;
-	size_t bytes;
-} sim_kept[KA_OS_USE_COUNT];
-
-#define SIM_ARENA_ALIGN ((size_t)1 << 32)
-
-static void *
-sim_map(size_t bytes, size_t align)
-{
-	char *p = mmap(NULL, bytes + align, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	size_t head;
-
-	if (p == MAP_FAILED)
-		return (NULL);
-	head = (align - ((uintptr_t)p & (align - 1))) & (align - 1);
-	if (head != 0)
-		(void)munmap(p, head);
-	if (head != align)
-		(void)munmap(p + head + bytes, align - head);
-	return (p + head);
-}
-
-void *
-ka_os_reserve(enum ka_os_use use, size_t bytes, size_t align, bool *ret_fresh)
-{
-	*ret_fresh = false;
-	if (sim_kept[use].bytes >= bytes)
-		return (sim_kept[use].p);
-	if (sim_kept[use].p != NULL)
-		(void)munmap(sim_kept[use].p, sim_kept[use].bytes);
-	/* Addresses in the budget are alike in their low halves in every
-	 * process: the library hashes them (ptr_map.h). */
-	if (use == KA_OS_ARENA && align < SIM_ARENA_ALIGN)
-		align = SIM_ARENA_ALIGN;
-	sim_kept[use].p = sim_map(bytes, align);
-	sim_kept[use].bytes = sim_kept[use].p == NULL ? 0 : bytes;
-	*ret_fresh = true;
-	return (sim_kept[use].p);
-}
-
-void
-ka_os_release(enum ka_os_use use, void *p, size_t bytes)
-{
-	(void)use;
-	(void)p;
-	(void)bytes;
-}
-
-/*
- * Small mappings are kept by their number of pages and given out again: to ask
- * the system for each would be most of a short run. A block's first word links
- * it; what is given out is zero.
- */
-#define SIM_BLOCK_PAGES 64u
-static void *sim_block[SIM_BLOCK_PAGES + 1];
-
-void *
-ka_os_map(size_t bytes)
-{
-	size_t pages = (bytes + 4095) / 4096;
-	void *p;
-
-	if (pages > SIM_BLOCK_PAGES || sim_block[pages] == NULL)
-		return (sim_map(pages * 4096, 4096));
-	p = sim_block[pages];
-	sim_block[pages] = *(void **)p;
-	memset(p, 0, pages * 4096);
-	return (p);
-}
-
-void
-ka_os_unmap(void *p, size_t bytes)
-{
-	size_t pages = (bytes + 4095) / 4096;
-
-	if (pages > SIM_BLOCK_PAGES) {
-		(void)munmap(p, pages * 4096);
-		return;
-	}
-	*(void **)p = sim_block[pages];
-	sim_block[pages] = p;
-}
-
-unsigned
-ka_os_cpus(void)
-{
-	return (1);
-}
-
-/* A fiber's frames end at its entry; the harness's own are of no use. */
-unsigned
-ka_os_backtrace(void **frames, unsigned max)
-{
-	frames[0] = __builtin_return_address(0);
-	return (max > 0 ? 1 : 0);
-}
-
-void
-ka_os_write_error(const char *line)
-{
-	(void)!write(STDERR_FILENO, line, strlen(line));
-}
-
-void
-ka_os_abort(void)
-{
-	abort();
+		ka_pause();
 }

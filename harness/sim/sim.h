@@ -4,10 +4,19 @@
  *
  * Threads are fibers of one OS thread. A thread is given a function to do
  * (sim_start) and resumed until it *stops*: it has done it, it was preempted
- * at a schedule point, it spins, or it blocks. Who is resumed next is the
- * caller's choice; what the simulation decides by itself (to preempt or not at
- * a point) goes through sim_choose(), as does every other choice: one place
- * for every strategy to come.
+ * at a schedule point, it spins, or it blocks.
+ *
+ * Whatever could go one way or another is a *choice* among *alternatives*: who
+ * runs, on which CPU, when a store leaves its CPU's buffer, which of several
+ * stores a load sees, who wakes for no reason, whether a page allocation
+ * fails. Alternative 0 is the *default*: go on, or what the caller would do.
+ * All others are *deviations*. One place asks (sim_ask), a *strategy* answers,
+ * so that no strategy is blind to any of it.
+ *
+ * A deviation is named by its place, which is the thread, its operation and
+ * the so-manieth point in that operation, and by what is done there, never by
+ * an index: it means the same when other operations have gone, and one whose
+ * place or thing no longer exists is nothing.
  *
  * What a thread is on a virtual CPU: threads of one CPU share its per-CPU
  * data; while one of them is in the CPU's section the others do not run. A
@@ -27,35 +36,101 @@
 #define SIM_DAEMONS_MAX 8u /* threads that the library starts */
 #define SIM_NONE	UINT32_MAX
 
-enum sim_mode {
-	SIM_NO_PREEMPTION, /* a thread stops only when it must */
-	SIM_RANDOM,	   /* stops at every point */
-	SIM_STICKY	   /* stops at a point with probability 1/n */
+enum sim_do {
+	SIM_GO,	     /* the default */
+	SIM_RUN,     /* thread n runs */
+	SIM_FLUSH,   /* CPU n's oldest store reaches memory */
+	SIM_MIGRATE, /* the thread goes to CPU n */
+	SIM_WAKE,    /* thread n wakes for no reason */
+	SIM_DELAY,   /* the store stays in the CPU's buffer */
+	SIM_READ,    /* the load sees the n-th store before the newest */
+	SIM_INSERT,  /* the store is ordered before the n newest */
+	SIM_FAIL,    /* the page allocation fails */
+	SIM_SOLO,    /* the thread runs alone to its operation's end */
+	SIM_DO_COUNT
+};
+
+struct sim_alternative {
+	uint16_t what; /* enum sim_do */
+	uint16_t n;
+};
+
+/* Which kinds of deviations are offered, besides who runs. */
+#define SIM_MAY_MIGRATE 1u
+#define SIM_MAY_WAKE	2u
+#define SIM_MAY_FAIL	4u
+#define SIM_MAY_SOLO	8u
+
+enum sim_memory {
+	SIM_SC,	 /* sequentially consistent */
+	SIM_TSO, /* store buffers, as x86 and SPARC have them */
+	SIM_C11, /* store histories and views: C11 without load buffering */
+	SIM_MEMORY_COUNT
 };
 
 struct sim_deviation {
-	uint32_t thread, point, choice;
+	uint32_t thread;
+	uint32_t op;	/* of the thread, from 1; 0: before any */
+	uint32_t point; /* in the operation, from 1 */
+	struct sim_alternative to;
 };
+
+/* What is asked. */
+struct sim_question {
+	uint32_t thread, op, point; /* the place */
+	uint32_t running;	    /* who runs by default */
+	bool stopped;		    /* nobody runs; the place is the last's */
+	uint32_t n;		    /* alternatives, at least 2 */
+	const struct sim_alternative *alternative;
+};
+
+#define SIM_PRUNE UINT32_MAX /* an answer: this run is of no further use */
+
+/* Who answers. All state of a strategy is behind it. */
+struct sim_strategy {
+	uint32_t (*choose)(struct sim_strategy *, const struct sim_question *);
+	/* Before the alternatives of a schedule point are put together: is the
+	 * default taken anyhow? NULL: ask always. */
+	bool (*stays)(struct sim_strategy *);
+};
+
+/* Where a thread is in the library's source. */
+struct ka_site;
 
 struct sim_config {
 	uint32_t cpus, threads;
-	enum sim_mode mode;
-	uint64_t seed;
-	uint32_t sticky;
-	const uint16_t *thread_cpu; /* where threads begin */
-	/* Deviations from the default choice, sorted by thread and point: at
-	 * the thread's so-manieth point (from 1) others run, choice of them. */
+	enum sim_memory memory;
+	uint32_t may;		       /* SIM_MAY_ bits */
+	const uint16_t *thread_cpu;    /* where threads begin */
+	struct sim_strategy *strategy; /* NULL: the default, always */
+	/* Obeyed before the strategy is asked; sorted by place. */
 	const struct sim_deviation *deviation;
 	uint32_t ndeviations;
+	bool record;	 /* keep the deviations: sim_record() */
+	bool hash;	 /* keep the hash of what has happened */
+	bool locks_stay; /* the order of locks is that of all runs so far */
+	/* Who could run instead of the running thread; returns how many. */
+	uint32_t (*others)(void *arg, uint32_t *list);
+	/* Is the thread in a call that may not block? For SIM_SOLO. */
+	bool (*nonblocking)(void *arg, uint32_t thread);
 	/* Told before a thread sleeps on a channel, and when it is woken. */
 	void (*on_sleep)(void *arg, uint32_t thread);
 	void (*on_wake)(void *arg, uint32_t thread);
+	/* Told when a thread has come to another CPU. */
+	void (*on_migrate)(void *arg, uint32_t thread, uint32_t cpu);
+	/* Told of every deviation, before it is done. */
+	void (*on_deviation)(
+	    void *arg, uint32_t thread, struct sim_alternative);
+	/* Something of the schedule itself is wrong: a clause, a state class
+	 * and a sentence. */
+	void (*on_wrong)(void *arg, const char *clause, const char *state,
+	    const char *expected, const char *found);
 	void *arg;
 };
 
 enum sim_stop {
 	SIM_DONE,      /* the function returned */
-	SIM_PREEMPTED, /* at a schedule point */
+	SIM_PREEMPTED, /* at a schedule point: sim_next() says for whom */
 	SIM_SPINNING,  /* waits in a loop for others to do something */
 	SIM_BLOCKED    /* for a lock, or asleep */
 };
@@ -68,24 +143,37 @@ enum sim_state {
 	SIM_ASLEEP /* on a channel */
 };
 
-/* What a choice is about: for strategies, deviations and stories. */
-enum sim_choice {
-	SIM_CHOOSE_STAY,   /* at a point: 0 go on, 1 let others run */
-	SIM_CHOOSE_THREAD, /* which candidate runs */
-	SIM_CHOICE_COUNT
-};
-
 /*
  * Threads that the library starts (ka_thread_start) have the numbers
  * config.threads .. sim_threads() - 1; those that have ended are IDLE.
  */
 uint32_t sim_threads(void);
 
-/* Ends the run before, if any, and begins one. 0 or ENOMEM. */
+/* Ends the run before, if any, and begins one. 0 or ENOMEM. The strategy and
+ * the deviations must outlive the run. */
 int sim_reset(const struct sim_config *);
 
-void sim_start(uint32_t thread, void (*fn)(void *), void *arg);
+/* The thread's op-th operation (for the places of deviations). */
+void sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg);
 enum sim_stop sim_resume(uint32_t thread);
+
+/*
+ * Who runs next, when nobody does: one of the n threads of the list, of which
+ * `usual` is the default. SIM_NONE: something else was done (a store has left
+ * a buffer, somebody woke): look again who can run. Also when the run is
+ * pruned.
+ */
+uint32_t sim_pick(const uint32_t *list, uint32_t n, uint32_t usual);
+/* From here on nothing but defaults: the run is over but for cleaning up. */
+void sim_calm(void);
+/* Whom the thread that stopped last was preempted for; asking forgets it. */
+uint32_t sim_next(void);
+/* The strategy wants no more of this run. */
+bool sim_pruned(void);
+/* All buffered stores reach memory; false: there was none. */
+bool sim_settle(void);
+/* Is the page allocation that is being asked about to fail? */
+bool sim_page_fails(void);
 
 enum sim_state sim_state(uint32_t thread);
 /* May it be resumed now? READY or SPIN, and no other is in its CPU's section;
@@ -95,6 +183,8 @@ uint32_t sim_cpu(uint32_t thread);
 void sim_migrate(uint32_t thread, uint32_t cpu);
 /* The running thread, or SIM_NONE. */
 uint32_t sim_current(void);
+/* The thread that runs alone (SIM_SOLO), or SIM_NONE. */
+uint32_t sim_solo(void);
 
 /* While held, the running thread is not preempted at points: for questions of
  * the laboratory, whose answer is to be of one moment. It may still block. */
@@ -103,21 +193,30 @@ void sim_hold(bool);
 /* The running thread never goes on: its run is over. Does not return. */
 void sim_abandon(void) __attribute__((noreturn));
 
-/* A deviation preempted the thread that stopped last: the choice it asks for
- * among the others, from 1; 0 otherwise. Asking forgets it. */
-uint32_t sim_forced(void);
-
-/* The one choice point: a number in 0 .. n-1. */
-uint32_t sim_choose(enum sim_choice, uint32_t n);
-
 /* Schedule points passed so far in the run, and switches. */
 uint64_t sim_points(void);
 uint64_t sim_switches(void);
 
+/* What has happened so far, up to the order of what is independent (config.hash
+ * asked for it): equal for runs that differ in nothing else. */
+uint64_t sim_hash(void);
+
+/* The deviations of the run so far, sorted by place (config.record). Valid
+ * until the next reset. */
+const struct sim_deviation *sim_record(uint32_t *ret_n);
+
 /* Who waits for what, as text: "thread 2 waits for lock "vm" of thread 1".
  * One thread; false if it does not wait. */
 bool sim_describe(uint32_t thread, char *buf, size_t size);
-/* The owner of the lock that the thread waits for, or SIM_NONE. */
-uint32_t sim_waits_for(uint32_t thread);
+/* Threads that wait for each other's locks, in a circle; how many (0: none).
+ * The list has room for all. */
+uint32_t sim_deadlock(uint32_t *list);
+/* Where a thread stopped: a source line; false if it is not known. */
+struct sim_place {
+	const char *file, *function;
+	uint32_t line;
+	enum sim_state state;
+};
+bool sim_where(uint32_t thread, struct sim_place *ret_place);
 
 #endif

@@ -36,9 +36,12 @@ static const char all_ops_loose[] =
     "schedule sticky 8 17\n"
     "thread 1 cpu 1\n"
     "fault page prob 1/64 17#\n"
-    "deviate 0 5 1\n"
-    "deviate 0 0xffffffff 2\n"
-    "deviate 2 0 0xffffffff\n"
+    "memory tso\n"
+    "may wake|migrate\n"
+    "deviate 0 5 1 run 2\n"
+    "deviate 0 0xffffffff 0xffffffff delay\n"
+    "deviate 2 0 0xffffffff insert 0xffff\n"
+    "deviate 263 0 1 solo\n"
     "# The first operation ends the header.\n"
     "0 m7 = kmalloc_create \"temp\"# no blank needed\n"
     "0 m3=malloc_init\"a \\\"quoted\\\" \\\\ # name\"\n"
@@ -277,8 +280,8 @@ every_operation_in_every_form(void **state)
 	trace_test_assert_prints(&t, all_ops);
 	trace_test_assert_prints(&loose, all_ops);
 	assert_true(trace_test_equal(&t, &loose));
-	assert_int_equal(t.op[0].line, 17);
-	assert_int_equal(loose.op[0].line, 22);
+	assert_int_equal(t.op[0].line, 20);
+	assert_int_equal(loose.op[0].line, 25);
 	char *binary = trace_test_bytes(&t, TRACE_BINARY, &size);
 	assert_int_equal(trace_test_parse(binary, size, &again, &error), 0);
 	assert_true(trace_test_equal(&t, &again));
@@ -668,7 +671,7 @@ canonicalize_makes_edits_valid(void **state)
 
 	(void)state;
 	trace_test_must_parse("kalab-trace 1\nthreads 3\ncpus 3\n"
-			      "deviate 0 1 1\ndeviate 2 1 1\n"
+			      "deviate 0 1 1 run 1\ndeviate 2 1 1 delay\n"
 			      "0 m0 = malloc_init \"a\"\n"
 			      "0 m1 = malloc_init \"b\"\n"
 			      "2 p0 = kmalloc 1 m0 0\n"
@@ -688,7 +691,7 @@ canonicalize_makes_edits_valid(void **state)
 	trace_test_assert_valid(&t);
 	trace_test_assert_prints(&t,
 	    "kalab-trace 1\ncpus 2\nthreads 2\npages 4096\nreserve 32 8\n"
-	    "keep 2\ndebug 0\nschedule recorded\ndeviate 0 1 1\n"
+	    "keep 2\ndebug 0\nschedule recorded\ndeviate 0 1 1 run 1\n"
 	    "0 m0 = malloc_init \"b\"\n"
 	    "0 p0 = kmalloc 2 m0 0\n"
 	    "0 kfree p0 m0\n"
@@ -709,8 +712,8 @@ headers_are_repaired(void **state)
 
 	(void)state;
 	trace_test_must_parse(
-	    "kalab-trace 1\nthreads 2\ndeviate 0 1 1\ndeviate 0 2 1\n"
-	    "deviate 1 0 0\n",
+	    "kalab-trace 1\nthreads 2\ndeviate 0 1 1 run 1\ndeviate 0 2 1 fail\n"
+	    "deviate 1 0 0 wake 0\n",
 	    &t);
 	struct trace_header *const h = &t.header;
 	h->cpus = 1000;
@@ -730,9 +733,12 @@ headers_are_repaired(void **state)
 	h->fault[3] =
 	    (struct trace_fault) { TRACE_FAULT_MODE_COUNT, 1, 1, 1, 1 };
 	/* Unsorted and doubled. */
-	h->deviation[0] = (struct trace_deviation) { 1, 7, 3 };
-	h->deviation[1] = (struct trace_deviation) { 0, 7, 3 };
-	h->deviation[2] = (struct trace_deviation) { 1, 7, 3 };
+	h->deviation[0] =
+	    (struct trace_deviation) { 1, 7, 3, TRACE_DEVIATE_FAIL, 9 };
+	h->deviation[1] =
+	    (struct trace_deviation) { 0, 7, 3, TRACE_DEVIATE_RUN, 9 };
+	h->deviation[2] =
+	    (struct trace_deviation) { 1, 7, 3, TRACE_DEVIATE_FAIL, 9 };
 	assert_int_equal(trace_canonicalize(&t), 0);
 	trace_test_assert_valid(&t);
 	assert_int_equal(h->cpus, 64);

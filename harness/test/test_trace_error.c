@@ -131,14 +131,12 @@ static const struct bad_text {
 	    "test:3:1: \"cpus\" is late, expected before \"thread\"" },
 	{ "kalab-trace 1\nthread 0 cpu 0\nthreads 2\n",
 	    "test:3:1: \"threads\" is late, expected before \"thread\"" },
-	{ "kalab-trace 1\ndeviate 0 0 0\nthreads 2\n",
+	{ "kalab-trace 1\ndeviate 0 0 0 fail\nthreads 2\n",
 	    "test:3:1: \"threads\" is late, expected before \"deviate\"" },
 	{ "kalab-trace 1\nschedule\n",
-	    "test:2:9: missing schedule, expected recorded, random or sti"
-	    "cky" },
+	    "test:2:9: missing schedule, expected recorded, random, sticky or pct" },
 	{ "kalab-trace 1\nschedule fair\n",
-	    "test:2:10: unknown schedule \"fair\", expected recorded, ran"
-	    "dom or sticky" },
+	    "test:2:10: unknown schedule \"fair\", expected recorded, random, sticky or pct" },
 	{ "kalab-trace 1\nschedule random\n",
 	    "test:2:16: missing seed, expected 0..18446744073709551615" },
 	{ "kalab-trace 1\nschedule sticky 0 1\n",
@@ -178,18 +176,34 @@ static const struct bad_text {
 		FAULT,
 	    "test:10:7: too many faults, expected at most 8" },
 	{ "kalab-trace 1\ndeviate 1 0 0\n",
-	    "test:2:9: thread 1 is out of range, expected 0..0" },
+	    "test:2:9: thread 1 is out of range, expected 0..0, or 256..26"
+	    "3 for the library's" },
+	{ "kalab-trace 1\ndeviate 0 1 1 walk\n",
+	    "test:2:15: unknown deviation \"walk\", expected run, flush, m"
+	    "igrate, wake, delay, read, insert, fail or solo" },
+	{ "kalab-trace 1\ndeviate 0 1 1 run 65536\n",
+	    "test:2:19: number 65536 is out of range, expected 0..65535" },
+	{ "kalab-trace 1\ndeviate 0 1 1 solo 1\n",
+	    "test:2:20: unexpected \"1\" after \"deviate\", expected the"
+	    " end of the line" },
+	{ "kalab-trace 1\nmemory pso\n",
+	    "test:2:8: unknown memory model \"pso\", expected sc, tso or "
+	    "c11" },
+	{ "kalab-trace 1\nmay\n",
+	    "test:2:4: missing choices, expected migrate, wake, fail, solo "
+	    "joined by |, or 0" },
+	{ "kalab-trace 1\nmay sleep\n", "test:2:5: unknown flag \"sleep\"" },
 	{ "kalab-trace 1\ndeviate 0 4294967296 0\n",
 	    "test:2:11: number 4294967296 is out of range, expected 0..42"
 	    "94967295" },
 	{ "kalab-trace 1\ndeviate 0 1\n",
 	    "test:2:12: missing number, expected 0..4294967295" },
-	{ "kalab-trace 1\ndeviate 0 1 0\ndeviate 0 1 1\n",
+	{ "kalab-trace 1\ndeviate 0 1 0 fail\ndeviate 0 1 0 solo\n",
 	    "test:3:9: deviation out of order, expected one after thread "
-	    "0 point 1" },
-	{ "kalab-trace 1\nthreads 2\ndeviate 1 0 0\ndeviate 0 0 0\n",
+	    "0 operation 1 point 0" },
+	{ "kalab-trace 1\nthreads 2\ndeviate 1 0 0 fail\ndeviate 0 0 0 fail\n",
 	    "test:4:9: deviation out of order, expected one after thread "
-	    "1 point 0" },
+	    "1 operation 0 point 0" },
 	/* The line of an operation. */
 	{ FIVE "cpus 2\n",
 	    "test:5:1: header line \"cpus\" after an operation, expected "

@@ -130,8 +130,8 @@ make_long(struct trace *ret_t)
 	assert_non_null(ret_t->header.deviation);
 	for (uint32_t i = 0; i < 4096; i++)
 		ret_t->header.deviation[i] =
-		    (struct trace_deviation) { i / 1000, i * 1000000,
-			    UINT32_MAX - i };
+		    (struct trace_deviation) { i / 1000, i / 10, i * 1000000,
+			    TRACE_DEVIATE_RUN, UINT16_MAX - i };
 	op.arg[0] = trace_str_intern(&ret_t->header, "type", 4);
 	assert_int_equal(trace_append(ret_t, &op), 0);
 	for (uint32_t i = 0; i < 50000; i++) {

@@ -120,8 +120,10 @@ random_header(struct trace_header *h)
 	h->sched = (enum trace_sched_mode)below(TRACE_SCHED_MODE_COUNT);
 	if (h->sched != TRACE_SCHED_RECORDED)
 		h->sched_seed = any_number();
-	if (h->sched == TRACE_SCHED_STICKY)
+	if (h->sched == TRACE_SCHED_STICKY || h->sched == TRACE_SCHED_PCT)
 		h->sticky = 1 + (uint32_t)below(1024);
+	h->memory = (enum trace_memory)below(TRACE_MEMORY_COUNT);
+	h->may = (uint32_t)below(TRACE_MAY_ALL + 1);
 	for (uint32_t t = 0; t < TRACE_THREADS_MAX; t++)
 		h->thread_cpu[t] =
 		    (uint16_t)(below(3) == 0 ? below(h->cpus) : t % h->cpus);
@@ -146,7 +148,7 @@ random_deviations(struct trace_header *h)
 {
 	const uint32_t n = (uint32_t)below(below(2) == 0 ? 4 : 200);
 	uint32_t thread = 0, kept = 0;
-	uint64_t point = 0;
+	uint64_t op = 0, point = 0;
 
 	if (n == 0)
 		return;
@@ -155,13 +157,20 @@ random_deviations(struct trace_header *h)
 	for (; kept < n; kept++) {
 		if (below(8) == 0 && thread + 1 < h->threads) {
 			thread += 1 + (uint32_t)below(h->threads - thread - 1);
+			op = point = 0;
+		}
+		if (below(2) == 0) {
+			op += 1 + (any_number() >> (40 + below(24)));
 			point = 0;
 		}
 		point += any_number() >> (32 + below(24));
-		if (point > UINT32_MAX)
+		if (point > UINT32_MAX || op > UINT32_MAX)
 			break;
 		h->deviation[kept] = (struct trace_deviation) { thread,
-			(uint32_t)point, (uint32_t)any_number() };
+			(uint32_t)op, (uint32_t)point,
+			(enum trace_deviate)below(TRACE_DEVIATE_COUNT), 0 };
+		if (trace_deviate_has_number(h->deviation[kept].what))
+			h->deviation[kept].n = (uint32_t)any_number() & 0xffff;
 		point++;
 	}
 	h->ndeviations = kept;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "trace/trace.h"
+#include "trace/trace_int.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -24,14 +24,17 @@ static const char all_ops[] __attribute__((unused)) =
     "keep 5\n"
     "debug redzone|audit\n"
     "schedule sticky 8 17\n"
+    "memory tso\n"
+    "may migrate|wake\n"
     "fault page once 3\n"
     "fault page from 0xffffffffffffffff\n"
     "fault page prob 1/64 17\n"
     "thread 0 cpu 1\n"
     "thread 2 cpu 1\n"
-    "deviate 0 5 1\n"
-    "deviate 0 4294967295 2\n"
-    "deviate 2 0 4294967295\n"
+    "deviate 0 5 1 run 2\n"
+    "deviate 0 4294967295 4294967295 delay\n"
+    "deviate 2 0 4294967295 insert 65535\n"
+    "deviate 263 0 1 solo\n"
     "0 m0 = kmalloc_create \"temp\"\n"
     "0 m1 = malloc_init \"a \\\"quoted\\\" \\\\ # name\"\n"
     "1 p0 = kmalloc 0xffffffffffffffff m0 WAITOK|ZERO\n"
@@ -177,7 +180,7 @@ trace_test_headers_equal(
 		const struct trace_deviation *y = &b->deviation[i];
 
 		if (x->thread != y->thread || x->point != y->point ||
-		    x->choice != y->choice)
+		    x->op != y->op || x->what != y->what || x->n != y->n)
 			return (false);
 	}
 	for (uint32_t i = 0; i < a->nstrs; i++) {
@@ -268,9 +271,10 @@ trace_test_assert_valid(const struct trace *t)
 	for (uint32_t i = 0; i < h->ndeviations; i++) {
 		const struct trace_deviation *d = &h->deviation[i];
 
-		assert_in_range(d->thread, 0, h->threads - 1);
-		assert_true(i == 0 || d->thread > d[-1].thread ||
-		    (d->thread == d[-1].thread && d->point > d[-1].point));
+		assert_true(trace__deviation_thread(h, d->thread));
+		assert_true(i == 0 || trace__deviation_compare(d - 1, d) < 0);
+		assert_in_range(d->what, 0, TRACE_DEVIATE_COUNT - 1);
+		assert_in_range(d->n, 0, 65535);
 	}
 	for (uint32_t i = 0; i < h->nstrs; i++)
 		assert_in_range(strlen(trace_str(h, i)), 1, TRACE_STR_MAX);

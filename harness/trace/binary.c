@@ -153,15 +153,23 @@ more(struct trace__decoder *d)
 	return (d->p < d->end);
 }
 
+/* Schedule, memory model and what may be chosen, in one number. */
+#define SCHED_CODES                                                            \
+	(TRACE_SCHED_MODE_COUNT * TRACE_MEMORY_COUNT * (TRACE_MAY_ALL + 1))
+
 static void
 get_schedule(struct trace__decoder *d, struct trace_header *h)
 {
-	h->sched =
-	    (enum trace_sched_mode)header_below(d, TRACE_SCHED_MODE_COUNT);
+	uint64_t n = header_below(d, SCHED_CODES);
+
+	h->sched = (enum trace_sched_mode)(n % TRACE_SCHED_MODE_COUNT);
+	n /= TRACE_SCHED_MODE_COUNT;
+	h->memory = (enum trace_memory)(n % TRACE_MEMORY_COUNT);
+	h->may = (uint32_t)(n / TRACE_MEMORY_COUNT);
 	if (h->sched == TRACE_SCHED_RECORDED)
 		return;
 	h->sched_seed = header_get(d);
-	if (h->sched == TRACE_SCHED_STICKY)
+	if (trace__sched_has_n(h->sched))
 		h->sticky = 1 + (uint32_t)header_below(d, TRACE__STICKY_MAX);
 }
 
@@ -202,32 +210,55 @@ get_faults(struct trace__decoder *d, struct trace_header *h)
 	return (left < 0 ? -1 : 0);
 }
 
+/* Threads that deviate are coded without the gap before the library's. */
+static uint32_t
+dense(const struct trace_header *h, uint32_t thread)
+{
+	return (thread < h->threads ? thread :
+				      thread - TRACE_THREADS_MAX + h->threads);
+}
+
+static uint32_t
+sparse(const struct trace_header *h, uint32_t thread)
+{
+	return (thread < h->threads ? thread :
+				      thread - h->threads + TRACE_THREADS_MAX);
+}
+
 /*
  * Deviations are sorted by construction: a thread is coded as its distance
- * from the one before and, in the same thread, so is a point. Where a thread
- * has no point left the list ends.
+ * from the one before; in the same thread, so is an operation, and in the same
+ * operation a point. Where an operation has no point left the list ends.
  */
 static int
 get_deviations(struct trace__decoder *d, struct trace_header *h)
 {
 	const uint64_t n = header_below(d, TRACE__DEVIATIONS_MAX + 1);
-	struct trace_deviation v = { 0, 0, 0 };
+	struct trace_deviation v = { 0 };
+	uint32_t thread = 0;
 	int left = 1;
 
 	for (uint64_t i = 0; i < n && (left = more(d)) > 0; i++) {
-		const uint32_t step =
-		    (uint32_t)header_below(d, h->threads - v.thread);
+		const uint32_t step = (uint32_t)header_below(
+		    d, h->threads + TRACE_DAEMONS_MAX - thread);
+		const uint32_t op = step == 0 ? v.op : 0;
 		uint32_t least = 0;
 
-		if (i > 0 && step == 0) {
+		v.op = op + (uint32_t)header_below(d, (1ull << 32) - op);
+		if (i > 0 && step == 0 && v.op == op) {
 			if (v.point == UINT32_MAX)
 				break;
 			least = v.point + 1;
 		}
-		v.thread += step;
+		thread += step;
+		v.thread = sparse(h, thread);
 		v.point =
 		    least + (uint32_t)header_below(d, (1ull << 32) - least);
-		v.choice = (uint32_t)header_below(d, 1ull << 32);
+		v.what =
+		    (enum trace_deviate)header_below(d, TRACE_DEVIATE_COUNT);
+		v.n = 0;
+		if (trace_deviate_has_number(v.what))
+			v.n = (uint32_t)header_below(d, UINT16_MAX + 1);
 		if (trace__header_deviation(h, &v) != 0)
 			return (ENOMEM);
 	}
@@ -507,7 +538,8 @@ header_groups(const struct trace_header *h)
 		groups |= H_OPTIONS;
 	if (places_count(h) > 0)
 		groups |= H_PLACES;
-	if (h->sched != TRACE_SCHED_RECORDED)
+	if (h->sched != TRACE_SCHED_RECORDED || h->memory != TRACE_MEMORY_SC ||
+	    h->may != 0)
 		groups |= H_SCHEDULE;
 	if (h->nfaults > 0 || h->ndeviations > 0)
 		groups |= H_INJECTION;
@@ -533,8 +565,8 @@ put_fault(const struct trace_fault *f, struct trace__bytes *b)
 static int
 put_injection(const struct trace_header *h, struct trace__bytes *b)
 {
-	struct trace_deviation before = { 0, 0, 0 };
-	uint8_t buf[3 * VARINT_MAX];
+	struct trace_deviation before = { 0 };
+	uint8_t buf[5 * VARINT_MAX];
 	int error = trace__bytes_append(b, buf, put(buf, h->nfaults));
 
 	for (uint32_t i = 0; i < h->nfaults && error == 0; i++)
@@ -543,11 +575,17 @@ put_injection(const struct trace_header *h, struct trace__bytes *b)
 		error = trace__bytes_append(b, buf, put(buf, h->ndeviations));
 	for (uint32_t i = 0; i < h->ndeviations && error == 0; i++) {
 		const struct trace_deviation v = h->deviation[i];
-		const bool same = i > 0 && v.thread == before.thread;
-		size_t n = put(buf, v.thread - before.thread);
+		const uint32_t step =
+		    dense(h, v.thread) - dense(h, before.thread);
+		const uint32_t op = step == 0 ? before.op : 0;
+		const bool same = i > 0 && step == 0 && v.op == op;
+		size_t n = put(buf, step);
 
+		n += put(buf + n, v.op - op);
 		n += put(buf + n, same ? v.point - before.point - 1 : v.point);
-		n += put(buf + n, v.choice);
+		n += put(buf + n, v.what);
+		if (trace_deviate_has_number(v.what))
+			n += put(buf + n, v.n);
 		error = trace__bytes_append(b, buf, n);
 		before = v;
 	}
@@ -598,9 +636,13 @@ trace__encode_header(const struct trace_header *h, struct trace__bytes *b)
 	if (error == 0 && (groups & H_PLACES) != 0)
 		error = put_places(h, b);
 	if (error == 0 && (groups & H_SCHEDULE) != 0) {
-		n = put(buf, h->sched);
-		n += put(buf + n, h->sched_seed);
-		if (h->sched == TRACE_SCHED_STICKY)
+		n = put(buf,
+		    h->sched +
+			TRACE_SCHED_MODE_COUNT *
+			    (h->memory + TRACE_MEMORY_COUNT * h->may));
+		if (h->sched != TRACE_SCHED_RECORDED)
+			n += put(buf + n, h->sched_seed);
+		if (trace__sched_has_n(h->sched))
 			n += put(buf + n, h->sticky - 1);
 		error = trace__bytes_append(b, buf, n);
 	}

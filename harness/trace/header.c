@@ -216,16 +216,52 @@ trace__header_deviation(
 	return (0);
 }
 
-static int
-deviation_compare(const void *a, const void *b)
+int
+trace__deviation_compare(
+    const struct trace_deviation *x, const struct trace_deviation *y)
 {
-	const struct trace_deviation *x = a, *y = b;
-
 	if (x->thread != y->thread)
 		return (x->thread < y->thread ? -1 : 1);
+	if (x->op != y->op)
+		return (x->op < y->op ? -1 : 1);
 	if (x->point != y->point)
 		return (x->point < y->point ? -1 : 1);
 	return (0);
+}
+
+bool
+trace__deviation_thread(const struct trace_header *h, uint64_t thread)
+{
+	return (thread < h->threads ||
+	    (thread >= TRACE_THREADS_MAX &&
+		thread < TRACE_THREADS_MAX + TRACE_DAEMONS_MAX));
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	return (trace__deviation_compare(a, b));
+}
+
+static const char *
+deviations_check(const struct trace_header *h)
+{
+	if (h->ndeviations > TRACE__DEVIATIONS_MAX)
+		return ("more deviations than 4096");
+	for (uint32_t i = 0; i < h->ndeviations; i++) {
+		const struct trace_deviation *d = &h->deviation[i];
+
+		if (!trace__deviation_thread(h, d->thread))
+			return ("deviation of an unknown thread");
+		if (i > 0 && trace__deviation_compare(d - 1, d) >= 0)
+			return ("deviations are not sorted");
+		if ((unsigned)d->what >= TRACE_DEVIATE_COUNT)
+			return ("deviation is unknown");
+		if (d->n > UINT16_MAX ||
+		    (d->n != 0 && !trace_deviate_has_number(d->what)))
+			return ("number of a deviation is out of range");
+	}
+	return (NULL);
 }
 
 static const char *
@@ -246,17 +282,13 @@ lists_check(const struct trace_header *h)
 			return ("fault number is out of range");
 		}
 	}
-	if (h->ndeviations > TRACE__DEVIATIONS_MAX)
-		return ("more deviations than 4096");
-	for (uint32_t i = 0; i < h->ndeviations; i++) {
-		const struct trace_deviation *d = &h->deviation[i];
+	return (deviations_check(h));
+}
 
-		if (d->thread >= h->threads)
-			return ("deviation of an unknown thread");
-		if (i > 0 && deviation_compare(d - 1, d) >= 0)
-			return ("deviations are not sorted");
-	}
-	return (NULL);
+bool
+trace__sched_has_n(enum trace_sched_mode sched)
+{
+	return (sched == TRACE_SCHED_STICKY || sched == TRACE_SCHED_PCT);
 }
 
 const char *
@@ -278,9 +310,13 @@ trace__header_check(const struct trace_header *h)
 		return ("debug has unknown bits");
 	if ((unsigned)h->sched >= TRACE_SCHED_MODE_COUNT)
 		return ("schedule is unknown");
-	if (h->sched == TRACE_SCHED_STICKY &&
+	if (trace__sched_has_n(h->sched) &&
 	    (h->sticky < 1 || h->sticky > TRACE__STICKY_MAX))
 		return ("sticky is out of range");
+	if ((unsigned)h->memory >= TRACE_MEMORY_COUNT)
+		return ("memory model is unknown");
+	if ((h->may & ~TRACE_MAY_ALL) != 0)
+		return ("may has unknown bits");
 	for (uint32_t t = 0; t < h->threads; t++) {
 		if (h->thread_cpu[t] >= h->cpus)
 			return ("start CPU of a thread is out of range");
@@ -328,15 +364,20 @@ deviations_repair(struct trace_header *h)
 
 	if (h->ndeviations == 0)
 		return;
-	qsort(h->deviation, h->ndeviations, sizeof(*h->deviation),
-	    deviation_compare);
+	qsort(h->deviation, h->ndeviations, sizeof(*h->deviation), by_place);
 	for (uint32_t i = 0; i < h->ndeviations; i++) {
-		const struct trace_deviation d = h->deviation[i];
+		struct trace_deviation d = h->deviation[i];
 
-		if (d.thread >= h->threads || kept == TRACE__DEVIATIONS_MAX)
+		if (kept == TRACE__DEVIATIONS_MAX)
 			break;
+		if (!trace__deviation_thread(h, d.thread) ||
+		    (unsigned)d.what >= TRACE_DEVIATE_COUNT)
+			continue;
+		d.n &= UINT16_MAX;
+		if (!trace_deviate_has_number(d.what))
+			d.n = 0;
 		if (kept > 0 &&
-		    deviation_compare(&h->deviation[kept - 1], &d) == 0)
+		    trace__deviation_compare(&h->deviation[kept - 1], &d) == 0)
 			continue;
 		h->deviation[kept++] = d;
 	}
@@ -362,7 +403,10 @@ trace__header_repair(struct trace_header *h)
 		h->sched = TRACE_SCHED_RECORDED;
 	if (h->sched == TRACE_SCHED_RECORDED)
 		h->sched_seed = 0;
-	h->sticky = h->sched == TRACE_SCHED_STICKY ?
+	if ((unsigned)h->memory >= TRACE_MEMORY_COUNT)
+		h->memory = TRACE_MEMORY_SC;
+	h->may &= TRACE_MAY_ALL;
+	h->sticky = trace__sched_has_n(h->sched) ?
 	    clamp(h->sticky, 1, TRACE__STICKY_MAX) :
 	    1;
 	for (uint32_t t = 0; t < TRACE_THREADS_MAX; t++) {

@@ -166,10 +166,35 @@ static const char *const sched_names[] = {
 	[TRACE_SCHED_RECORDED] = "recorded",
 	[TRACE_SCHED_RANDOM] = "random",
 	[TRACE_SCHED_STICKY] = "sticky",
+	[TRACE_SCHED_PCT] = "pct",
 };
 _Static_assert(
     sizeof(sched_names) / sizeof(sched_names[0]) == TRACE_SCHED_MODE_COUNT,
     "a schedule has no name");
+
+static const char *const memory_names[] = {
+	[TRACE_MEMORY_SC] = "sc",
+	[TRACE_MEMORY_TSO] = "tso",
+	[TRACE_MEMORY_C11] = "c11",
+};
+_Static_assert(
+    sizeof(memory_names) / sizeof(memory_names[0]) == TRACE_MEMORY_COUNT,
+    "a memory model has no name");
+
+static const char *const deviate_names[] = {
+	[TRACE_DEVIATE_RUN] = "run",
+	[TRACE_DEVIATE_FLUSH] = "flush",
+	[TRACE_DEVIATE_MIGRATE] = "migrate",
+	[TRACE_DEVIATE_WAKE] = "wake",
+	[TRACE_DEVIATE_DELAY] = "delay",
+	[TRACE_DEVIATE_READ] = "read",
+	[TRACE_DEVIATE_INSERT] = "insert",
+	[TRACE_DEVIATE_FAIL] = "fail",
+	[TRACE_DEVIATE_SOLO] = "solo",
+};
+_Static_assert(
+    sizeof(deviate_names) / sizeof(deviate_names[0]) == TRACE_DEVIATE_COUNT,
+    "a deviation has no name");
 
 static const char *const group_names[] = {
 	[TRACE_G_KM] = "kmalloc",
@@ -216,6 +241,13 @@ static const struct trace__name debug_flags[] = {
 	{ "redzone", KA_DEBUG_REDZONE },
 	{ "poison", KA_DEBUG_POISON },
 	{ "audit", KA_DEBUG_AUDIT },
+};
+
+static const struct trace__name may_flags[] = {
+	{ "migrate", TRACE_MAY_MIGRATE },
+	{ "wake", TRACE_MAY_WAKE },
+	{ "fail", TRACE_MAY_FAIL },
+	{ "solo", TRACE_MAY_SOLO },
 };
 
 static const struct trace__name mp_flags[] = {
@@ -386,6 +418,39 @@ trace__sched_by_name(const char *word, size_t len)
 }
 
 const char *
+trace_memory_name(enum trace_memory memory)
+{
+	return (
+	    (unsigned)memory < TRACE_MEMORY_COUNT ? memory_names[memory] : "?");
+}
+
+int
+trace__memory_by_name(const char *word, size_t len)
+{
+	return (index_by_name(memory_names, TRACE_MEMORY_COUNT, word, len));
+}
+
+const char *
+trace_deviate_name(enum trace_deviate what)
+{
+	return (
+	    (unsigned)what < TRACE_DEVIATE_COUNT ? deviate_names[what] : "?");
+}
+
+bool
+trace_deviate_has_number(enum trace_deviate what)
+{
+	return (what != TRACE_DEVIATE_DELAY && what != TRACE_DEVIATE_FAIL &&
+	    what != TRACE_DEVIATE_SOLO);
+}
+
+int
+trace__deviate_by_name(const char *word, size_t len)
+{
+	return (index_by_name(deviate_names, TRACE_DEVIATE_COUNT, word, len));
+}
+
+const char *
 trace_group_name(enum trace_group group)
 {
 	return ((unsigned)group < TRACE_GROUP_COUNT ? group_names[group] : "?");
@@ -453,6 +518,7 @@ trace__flag_names(enum trace__names set, size_t *ret_count)
 		[TRACE__M_FLAGS] = NAMES(m_flags),
 		[TRACE__VM_FLAGS] = NAMES(vm_flags),
 		[TRACE__DEBUG_FLAGS] = NAMES(debug_flags),
+		[TRACE__MAY] = NAMES(may_flags),
 		[TRACE__MP_FLAGS] = NAMES(mp_flags),
 		[TRACE__UMA_FLAGS] = NAMES(uma_flags),
 		[TRACE__ZONE_FLAGS] = NAMES(zone_flags),

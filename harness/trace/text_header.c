@@ -100,15 +100,42 @@ header_schedule(struct trace__text *t)
 
 	if (mode < 0)
 		return (text__unknown(
-		    t, w, "schedule", "recorded, random or sticky"));
+		    t, w, "schedule", "recorded, random, sticky or pct"));
 	h->sched = (enum trace_sched_mode)mode;
-	if (mode == TRACE_SCHED_STICKY &&
+	if (trace__sched_has_n(h->sched) &&
 	    text__next_u32(t, 1, TRACE__STICKY_MAX, &h->sticky) != 0)
 		return (-1);
 	if (mode == TRACE_SCHED_RECORDED)
 		return (0);
 	return (text__next_number(
 	    t, (struct range) { "seed", 0, UINT64_MAX }, &h->sched_seed));
+}
+
+static int
+header_memory(struct trace__text *t)
+{
+	const struct word w = text__next_word(t);
+	const int memory = trace__memory_by_name(w.s, w.len);
+
+	if (memory < 0)
+		return (text__unknown(t, w, "memory model", "sc, tso or c11"));
+	t->header->memory = (enum trace_memory)memory;
+	return (0);
+}
+
+static int
+header_may(struct trace__text *t)
+{
+	const struct word w = text__next_word(t);
+	uint64_t flags;
+
+	if (w.len == 0)
+		return (text__unknown(t, w, "choices",
+		    "migrate, wake, fail, solo joined by |, or 0"));
+	if (text__word_flags(t, w, TRACE__MAY, TRACE_MAY_ALL, &flags) != 0)
+		return (-1);
+	t->header->may = (uint32_t)flags;
+	return (0);
 }
 
 /* "1/64 17": probability and seed. */
@@ -165,35 +192,69 @@ header_fault(struct trace__text *t)
 	return (error);
 }
 
+/* "run 2", "delay": what a deviation does. */
+static int
+deviate_what(struct trace__text *t, struct trace_deviation *d)
+{
+	const struct word w = text__next_word(t);
+	const int what = trace__deviate_by_name(w.s, w.len);
+
+	if (what < 0)
+		return (text__unknown(t, w, "deviation",
+		    "run, flush, migrate, wake, delay, read, insert, fail or "
+		    "solo"));
+	d->what = (enum trace_deviate)what;
+	d->n = 0;
+	if (!trace_deviate_has_number(d->what))
+		return (0);
+	return (text__next_u32(t, 0, UINT16_MAX, &d->n));
+}
+
+static int
+deviate_thread(struct trace__text *t, struct word w, uint32_t *ret_thread)
+{
+	const uint64_t most = TRACE_THREADS_MAX + TRACE_DAEMONS_MAX - 1;
+	uint64_t thread;
+
+	if (text__word_number(
+		t, w, (struct range) { "thread", 0, most }, &thread) != 0)
+		return (-1);
+	if (!trace__deviation_thread(t->header, thread))
+		return (text__fail(t, w.s,
+		    "thread %llu is out of range, expected 0..%u, or %u..%llu "
+		    "for the library's",
+		    (unsigned long long)thread, t->header->threads - 1,
+		    TRACE_THREADS_MAX, (unsigned long long)most));
+	*ret_thread = (uint32_t)thread;
+	return (0);
+}
+
 static int
 header_deviate(struct trace__text *t)
 {
 	struct trace_header *const h = t->header;
-	const struct word w = text__next_word(t);
 	struct trace_deviation d;
-	uint64_t thread;
+	const struct word first = text__next_word(t);
+	const char *const at = first.s;
 
-	if (text__word_number(t, w,
-		(struct range) { "thread", 0, h->threads - 1 }, &thread) != 0)
-		return (-1);
-	d.thread = (uint32_t)thread;
-	if (text__next_u32(t, 0, UINT32_MAX, &d.point) != 0 ||
-	    text__next_u32(t, 0, UINT32_MAX, &d.choice) != 0)
+	if (deviate_thread(t, first, &d.thread) != 0 ||
+	    text__next_u32(t, 0, UINT32_MAX, &d.op) != 0 ||
+	    text__next_u32(t, 0, UINT32_MAX, &d.point) != 0 ||
+	    deviate_what(t, &d) != 0)
 		return (-1);
 	if (h->ndeviations == TRACE__DEVIATIONS_MAX)
-		return (text__fail(t, w.s,
+		return (text__fail(t, at,
 		    "too many deviations, expected at most %u",
 		    TRACE__DEVIATIONS_MAX));
 	if (h->ndeviations > 0) {
 		const struct trace_deviation *before =
 		    &h->deviation[h->ndeviations - 1];
 
-		if (d.thread < before->thread ||
-		    (d.thread == before->thread && d.point <= before->point))
-			return (text__fail(t, w.s,
+		if (trace__deviation_compare(before, &d) >= 0)
+			return (text__fail(t, at,
 			    "deviation out of order, expected one after "
-			    "thread %u point %u",
-			    before->thread, before->point));
+			    "thread %u operation %u point %u",
+			    before->thread, before->op, before->point));
 	}
 	return (trace__header_deviation(h, &d) != 0 ? text__fail_memory(t) : 0);
 }
@@ -211,13 +272,15 @@ static const struct header_line {
 } header_lines[] = {
 #define BIT(i) (1u << (i))
 	{ "cpus", header_cpus, false, BIT(6) },
-	{ "threads", header_threads, false, BIT(6) | BIT(9) },
+	{ "threads", header_threads, false, BIT(6) | BIT(11) },
 	{ "pages", header_pages, false, BIT(3) },
 	{ "reserve", header_reserve, false, 0 },
 	{ "keep", header_keep, false, 0 },
 	{ "debug", header_debug, false, 0 },
 	{ "thread", header_thread, true, 0 },
 	{ "schedule", header_schedule, false, 0 },
+	{ "memory", header_memory, false, 0 },
+	{ "may", header_may, false, 0 },
 	{ "fault", header_fault, true, 0 },
 	{ "deviate", header_deviate, true, 0 },
 #undef BIT

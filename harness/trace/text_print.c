@@ -112,11 +112,21 @@ put_schedule(struct trace__out *o, const struct trace_header *h)
 {
 	trace__out_str(o, "schedule ");
 	trace__out_str(o, trace_sched_name(h->sched));
-	if (h->sched == TRACE_SCHED_STICKY)
+	if (trace__sched_has_n(h->sched))
 		put_word(o, "", h->sticky);
 	if (h->sched != TRACE_SCHED_RECORDED)
 		put_word(o, "", h->sched_seed);
 	trace__out_chars(o, "\n", 1);
+	if (h->memory != TRACE_MEMORY_SC) {
+		trace__out_str(o, "memory ");
+		trace__out_str(o, trace_memory_name(h->memory));
+		trace__out_chars(o, "\n", 1);
+	}
+	if (h->may != 0) {
+		trace__out_str(o, "may ");
+		trace__flags_put(o, TRACE__MAY, h->may);
+		trace__out_chars(o, "\n", 1);
+	}
 }
 
 static void
@@ -179,10 +189,16 @@ trace__print_header(const struct trace_header *h, struct trace__bytes *b)
 		error = trace__bytes_append(b, line, (size_t)(o.p - line));
 	}
 	for (uint32_t i = 0; i < h->ndeviations && error == 0; i++) {
+		const struct trace_deviation *d = &h->deviation[i];
+
 		trace__out_init(&o, line, sizeof(line));
-		put_word(&o, "deviate", h->deviation[i].thread);
-		put_word(&o, "", h->deviation[i].point);
-		put_word(&o, "", h->deviation[i].choice);
+		put_word(&o, "deviate", d->thread);
+		put_word(&o, "", d->op);
+		put_word(&o, "", d->point);
+		trace__out_chars(&o, " ", 1);
+		trace__out_str(&o, trace_deviate_name(d->what));
+		if (trace_deviate_has_number(d->what))
+			put_word(&o, "", d->n);
 		trace__out_chars(&o, "\n", 1);
 		error = trace__bytes_append(b, line, (size_t)(o.p - line));
 	}

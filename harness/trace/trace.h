@@ -207,15 +207,52 @@ enum trace_sched_mode {
 	TRACE_SCHED_RECORDED, /* the order of the trace, no preemption */
 	TRACE_SCHED_RANDOM,   /* any runnable thread at every point */
 	TRACE_SCHED_STICKY,   /* as random; the running one stays with 1-1/n */
+	TRACE_SCHED_PCT,      /* by random priorities that change n-1 times */
 	TRACE_SCHED_MODE_COUNT
 };
 
+/* What stores and loads see (sim/sim.h). */
+enum trace_memory {
+	TRACE_MEMORY_SC,
+	TRACE_MEMORY_TSO,
+	TRACE_MEMORY_C11,
+	TRACE_MEMORY_COUNT
+};
+
+/* What else than who runs the schedule may choose: bits. */
+#define TRACE_MAY_MIGRATE 1u /* threads go to other CPUs */
+#define TRACE_MAY_WAKE	  2u /* sleepers wake for no reason */
+#define TRACE_MAY_FAIL	  4u /* page allocations fail */
+#define TRACE_MAY_SOLO	  8u /* calls that do not block run alone */
+#define TRACE_MAY_ALL	  15u
+
+/* What a deviation does: enum sim_do of sim/sim.h, less the default. */
+enum trace_deviate {
+	TRACE_DEVIATE_RUN,
+	TRACE_DEVIATE_FLUSH,
+	TRACE_DEVIATE_MIGRATE,
+	TRACE_DEVIATE_WAKE,
+	TRACE_DEVIATE_DELAY,
+	TRACE_DEVIATE_READ,
+	TRACE_DEVIATE_INSERT,
+	TRACE_DEVIATE_FAIL,
+	TRACE_DEVIATE_SOLO,
+	TRACE_DEVIATE_COUNT
+};
+
+/* The library's own threads are named from TRACE_THREADS_MAX on. */
+#define TRACE_DAEMONS_MAX 8u
+
 /*
- * A deviation from the default choice: at the point-th choice that the thread
- * makes, take choice number `choice`. Sorted by (thread, point).
+ * A deviation from the default choice: at the point-th point (from 1) of the
+ * thread's op-th operation (from 1; 0: before any) do what is said. Sorted by
+ * (thread, op, point). A thread of the library has a number from
+ * TRACE_THREADS_MAX on.
  */
 struct trace_deviation {
-	uint32_t thread, point, choice;
+	uint32_t thread, op, point;
+	enum trace_deviate what;
+	uint32_t n; /* thread, CPU or how many; 0..65535 */
 };
 
 /* The header: everything a run depends on besides its operations. */
@@ -230,7 +267,9 @@ struct trace_header {
 	uint32_t debug;	       /* KA_DEBUG_ bits */
 	enum trace_sched_mode sched;
 	uint64_t sched_seed;
-	uint32_t sticky; /* 1/n leaves; 1..1024, for STICKY */
+	uint32_t sticky; /* STICKY: 1/n leaves; PCT: depth n; 1..1024 */
+	enum trace_memory memory;
+	uint32_t may; /* TRACE_MAY_ bits */
 	uint32_t nfaults;
 	struct trace_fault fault[TRACE_FAULTS_MAX];
 	uint32_t ndeviations;
@@ -275,6 +314,11 @@ const char *trace_wild_name(enum trace_wild);
 const char *trace_hook_name(enum trace_hook);
 const char *trace_action_name(enum trace_action);
 const char *trace_sched_name(enum trace_sched_mode);
+const char *trace_memory_name(enum trace_memory);
+const char *trace_deviate_name(enum trace_deviate);
+/* Has it a number: of a thread, a CPU, or of how many? */
+bool trace_deviate_has_number(enum trace_deviate);
+
 const char *trace_kind_name(enum trace_kind);
 const char *trace_group_name(enum trace_group);
 char trace_class_letter(int class);

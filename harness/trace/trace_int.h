@@ -87,6 +87,7 @@ enum trace__names {
 	TRACE__M_FLAGS,
 	TRACE__VM_FLAGS,
 	TRACE__DEBUG_FLAGS,
+	TRACE__MAY,
 	TRACE__MP_FLAGS,
 	TRACE__UMA_FLAGS,
 	TRACE__ZONE_FLAGS,
@@ -106,8 +107,16 @@ int trace__word_by_name(enum trace_kind, const char *, size_t len); /* or -1 */
 /* Kinds that are flags: true and their set. */
 bool trace__kind_flags(enum trace_kind, enum trace__names *ret_set);
 int trace__sched_by_name(const char *, size_t len); /* or -1 */
-int trace__class_by_letter(char);		    /* or -1 */
-const char *trace__kind_expected(enum trace_kind);  /* for messages */
+int trace__memory_by_name(const char *, size_t len);
+int trace__deviate_by_name(const char *, size_t len);
+/* Order by place; 0: the same. */
+int trace__deviation_compare(
+    const struct trace_deviation *, const struct trace_deviation *);
+/* Sticky and pct have one. */
+bool trace__sched_has_n(enum trace_sched_mode);
+bool trace__deviation_thread(const struct trace_header *, uint64_t thread);
+int trace__class_by_letter(char);		   /* or -1 */
+const char *trace__kind_expected(enum trace_kind); /* for messages */
 /* The candidate most like the word if it is near enough, else NULL. */
 const char *trace__suggest_op(const char *, size_t len);
 const char *trace__suggest_flag(enum trace__names, const char *, size_t len);

@@ -2,8 +2,16 @@
 /*
  * The simulation backend of port.h. Threads are fibers of one OS thread; the
  * functions declared here are the simulation's (harness/sim). Every primitive
- * is a schedule point *before* it acts. While the schedule preempts nobody
- * (ka_sim_armed is 0) a point costs one test.
+ * is a schedule point *before* it acts; what only gives something up (leaving
+ * a section, unlocking) is none, since nobody could tell. While the schedule
+ * is the plain one (ka_sim_armed is 0) a point costs one test.
+ *
+ * Who calls is known to the source line (struct ka_site): it is what the story
+ * of a run tells.
+ *
+ * What is stored may stay in the CPU's store buffer for a while (TSO), and a
+ * load may see an older value (C11): the simulation's part is then to say what
+ * is seen, and the plain access here is not used.
  */
 #ifndef KA_PORT_SIM_H
 #define KA_PORT_SIM_H
@@ -21,64 +29,101 @@ enum ka_sim_point {
 	KA_SIM_FENCE,
 	KA_SIM_PAUSE,
 	KA_SIM_LOCK,
-	KA_SIM_UNLOCK,
-	KA_SIM_SLEEP,
 	KA_SIM_WAKE,
-	KA_SIM_OP,
+	KA_SIM_PAGE, /* the page layer asks whether it is to fail */
 	KA_SIM_POINT_COUNT
 };
 
-extern int ka_sim_armed;	  /* may the schedule preempt? */
+struct ka_site {
+	const char *file, *function;
+	unsigned line;
+};
+
+#define KA_HERE                                                                \
+	({                                                                     \
+		static const struct ka_site ka_here = { __FILE__, __func__,    \
+			__LINE__ };                                            \
+		&ka_here;                                                      \
+	})
+
+extern int ka_sim_armed; /* may the schedule be another than the plain one? */
+extern int ka_sim_weak; /* may memory be weaker than sequentially consistent? */
 extern struct ka_cpu *ka_sim_cpu; /* of the running fiber */
 extern uint8_t ka_sim_in_section; /* the running fiber is in a section */
-void ka_sim_point(enum ka_sim_point, const volatile void *obj);
+extern uint64_t ka_sim_value;	  /* what ka_sim_load says that is seen */
 
-#define KA_SIM_AT(kind, obj)                                                   \
+void ka_sim_point(
+    enum ka_sim_point, const volatile void *obj, const struct ka_site *);
+/* True: the load sees ka_sim_value. */
+bool ka_sim_load(const volatile void *, size_t, int order);
+/* True: it was stored, or will be. */
+bool ka_sim_store(volatile void *, size_t, uint64_t value, int order);
+/* Before and after an atomic read-modify-write. */
+void ka_sim_rmw(volatile void *, size_t);
+void ka_sim_rmw_done(volatile void *, size_t);
+void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
+
+#define KA_SIM_AT(kind, obj, site)                                             \
 	do {                                                                   \
 		if (KA_UNLIKELY(ka_sim_armed))                                 \
-			ka_sim_point((kind), (obj));                           \
+			ka_sim_point((kind), (obj), (site));                   \
 	} while (0)
 
 #define ka_load(p, order)                                                      \
 	({                                                                     \
-		KA_SIM_AT(KA_SIM_LOAD, (p));                                   \
-		__atomic_load_n((p), order);                                   \
+		KA_SIM_AT(KA_SIM_LOAD, (p), KA_HERE);                          \
+		__auto_type ka_loaded = __atomic_load_n((p), (order));         \
+		if (KA_UNLIKELY(ka_sim_weak) &&                                \
+		    ka_sim_load((p), sizeof(*(p)), (order)))                   \
+			__builtin_memcpy(                                      \
+			    &ka_loaded, &ka_sim_value, sizeof(*(p)));          \
+		ka_loaded;                                                     \
 	})
 #define ka_store(p, v, order)                                                  \
 	do {                                                                   \
-		KA_SIM_AT(KA_SIM_STORE, (p));                                  \
-		__atomic_store_n((p), (v), order);                             \
+		__typeof__(*(p) + 0) ka_stored = (v);                          \
+		uint64_t ka_bits = 0;                                          \
+		KA_SIM_AT(KA_SIM_STORE, (p), KA_HERE);                         \
+		__builtin_memcpy(&ka_bits, &ka_stored, sizeof(*(p)));          \
+		if (KA_LIKELY(!ka_sim_weak) ||                                 \
+		    !ka_sim_store((p), sizeof(*(p)), ka_bits, (order)))        \
+			__atomic_store_n((p), ka_stored, (order));             \
 	} while (0)
+#define KA_SIM_RMW_OF(p, expr)                                                 \
+	({                                                                     \
+		KA_SIM_AT(KA_SIM_RMW, (p), KA_HERE);                           \
+		if (KA_UNLIKELY(ka_sim_weak))                                  \
+			ka_sim_rmw((p), sizeof(*(p)));                         \
+		__auto_type ka_result = (expr);                                \
+		if (KA_UNLIKELY(ka_sim_weak))                                  \
+			ka_sim_rmw_done((p), sizeof(*(p)));                    \
+		ka_result;                                                     \
+	})
 #define ka_cas(p, old, new)                                                    \
-	({                                                                     \
-		KA_SIM_AT(KA_SIM_RMW, (p));                                    \
-		__atomic_compare_exchange_n((p), (old), (new), false,          \
-		    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);                       \
-	})
+	KA_SIM_RMW_OF((p),                                                     \
+	    __atomic_compare_exchange_n(                                       \
+		(p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 #define ka_xchg(p, v)                                                          \
-	({                                                                     \
-		KA_SIM_AT(KA_SIM_RMW, (p));                                    \
-		__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL);               \
-	})
+	KA_SIM_RMW_OF((p), __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
 #define ka_add(p, v)                                                           \
-	({                                                                     \
-		KA_SIM_AT(KA_SIM_RMW, (p));                                    \
-		__atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL);                \
-	})
+	KA_SIM_RMW_OF((p), __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
 
-KA_INLINE void
-ka_fence(void)
-{
-	KA_SIM_AT(KA_SIM_FENCE, NULL);
-}
+#define ka_fence()                                                             \
+	do {                                                                   \
+		KA_SIM_AT(KA_SIM_FENCE, NULL, KA_HERE);                        \
+		if (KA_UNLIKELY(ka_sim_weak))                                  \
+			ka_sim_fence(false);                                   \
+	} while (0)
+#define ka_fence_heavy()                                                       \
+	do {                                                                   \
+		KA_SIM_AT(KA_SIM_FENCE, NULL, KA_HERE);                        \
+		if (KA_UNLIKELY(ka_sim_weak))                                  \
+			ka_sim_fence(true);                                    \
+	} while (0)
 
 /* Whoever waits in a loop can go on only when somebody else has run. */
-void ka_sim_pause(void);
-KA_INLINE void
-ka_pause(void)
-{
-	ka_sim_pause();
-}
+void ka_sim_pause(const struct ka_site *);
+#define ka_pause() ka_sim_pause(KA_HERE)
 
 struct ka_section {
 	uint8_t busy;
@@ -90,40 +135,36 @@ ka_section_of(struct ka_cpu *cpu)
 	return ((struct ka_section *)(void *)((char *)cpu + KA_SECTION_AT));
 }
 
+/* A section's own store and load are in the memory model like any other. */
+#define ka_section_enter() ka_sim_section_enter(KA_HERE)
 KA_INLINE struct ka_cpu *
-ka_section_enter(void)
+ka_sim_section_enter(const struct ka_site *site)
 {
-	KA_SIM_AT(KA_SIM_SECTION, NULL);
+	KA_SIM_AT(KA_SIM_SECTION, NULL, site);
 	ka_sim_in_section = 1;
-	ka_section_of(ka_sim_cpu)->busy = 1;
+	if (KA_LIKELY(!ka_sim_weak) ||
+	    !ka_sim_store(
+		&ka_section_of(ka_sim_cpu)->busy, 1, 1, __ATOMIC_RELAXED))
+		ka_section_of(ka_sim_cpu)->busy = 1;
 	return (ka_sim_cpu);
 }
 
 KA_INLINE void
 ka_section_exit(struct ka_cpu *cpu)
 {
-	ka_section_of(cpu)->busy = 0;
+	if (KA_LIKELY(!ka_sim_weak) ||
+	    !ka_sim_store(&ka_section_of(cpu)->busy, 1, 0, __ATOMIC_RELEASE))
+		ka_section_of(cpu)->busy = 0;
 	ka_sim_in_section = 0;
-	KA_SIM_AT(KA_SIM_SECTION, cpu);
 }
 
-KA_INLINE bool
-ka_section_busy(struct ka_cpu *cpu)
-{
-	KA_SIM_AT(KA_SIM_LOAD, cpu);
-	return (ka_section_of(cpu)->busy != 0);
-}
+#define ka_section_busy(cpu)                                                   \
+	(ka_load(&ka_section_of(cpu)->busy, __ATOMIC_ACQUIRE) != 0)
 
 KA_INLINE struct ka_cpu *
 ka_cpu_self(void)
 {
 	return (ka_sim_cpu);
-}
-
-KA_INLINE void
-ka_fence_heavy(void)
-{
-	KA_SIM_AT(KA_SIM_FENCE, NULL);
 }
 
 struct ka_mutex {
@@ -141,9 +182,12 @@ struct ka_chan {
 		0, 0, "static"                                                 \
 	}
 
-void ka_sim_lock_slow(struct ka_mutex *);
-void ka_sim_unlock_slow(struct ka_mutex *);
 extern uint32_t ka_sim_self; /* running thread; UINT32_MAX: none */
+void ka_sim_lock_slow(struct ka_mutex *, const struct ka_site *);
+void ka_sim_unlock_slow(struct ka_mutex *);
+/* While armed: a lock was taken, or is about to be given back. */
+void ka_sim_locked(struct ka_mutex *, const struct ka_site *);
+void ka_sim_unlocking(struct ka_mutex *);
 
 KA_INLINE void
 ka_mutex_init(struct ka_mutex *m, const char *name)
@@ -159,22 +203,26 @@ ka_mutex_fini(struct ka_mutex *m)
 	(void)m;
 }
 
+#define ka_mutex_lock(m) ka_sim_mutex_lock((m), KA_HERE)
 KA_INLINE void
-ka_mutex_lock(struct ka_mutex *m)
+ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
 {
-	KA_SIM_AT(KA_SIM_LOCK, m);
+	KA_SIM_AT(KA_SIM_LOCK, m, site);
 	if (KA_UNLIKELY(m->owner != 0))
-		ka_sim_lock_slow(m);
+		ka_sim_lock_slow(m, site);
 	m->owner = ka_sim_self + 1;
+	if (KA_UNLIKELY(ka_sim_armed))
+		ka_sim_locked(m, site);
 }
 
 KA_INLINE void
 ka_mutex_unlock(struct ka_mutex *m)
 {
+	if (KA_UNLIKELY(ka_sim_armed))
+		ka_sim_unlocking(m);
 	m->owner = 0;
 	if (KA_UNLIKELY(m->waiters != 0))
 		ka_sim_unlock_slow(m);
-	KA_SIM_AT(KA_SIM_UNLOCK, m);
 }
 
 KA_INLINE bool
@@ -196,8 +244,10 @@ ka_chan_fini(struct ka_chan *c)
 	(void)c;
 }
 
-void ka_chan_sleep(struct ka_chan *, struct ka_mutex *);
-void ka_chan_wake_all(struct ka_chan *);
+void ka_sim_sleep(struct ka_chan *, struct ka_mutex *, const struct ka_site *);
+void ka_sim_wake(struct ka_chan *, bool one, const struct ka_site *);
+#define ka_chan_sleep(c, m) ka_sim_sleep((c), (m), KA_HERE)
+#define ka_chan_wake_all(c) ka_sim_wake((c), false, KA_HERE)
 
 /* Who spins is not runnable either. */
 struct ka_spin {
@@ -210,18 +260,8 @@ ka_spin_init(struct ka_spin *s, const char *name)
 	ka_mutex_init(&s->m, name);
 }
 
-KA_INLINE void
-ka_spin_lock(struct ka_spin *s)
-{
-	ka_mutex_lock(&s->m);
-}
-
-KA_INLINE bool
-ka_spin_try(struct ka_spin *s)
-{
-	ka_mutex_lock(&s->m);
-	return (true);
-}
+#define ka_spin_lock(s) ka_sim_mutex_lock(&(s)->m, KA_HERE)
+#define ka_spin_try(s)	(ka_sim_mutex_lock(&(s)->m, KA_HERE), true)
 
 KA_INLINE void
 ka_spin_unlock(struct ka_spin *s)

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The simulation's private parts. sim.c has threads and choices, sim_lock.c
+ * what threads wait for, sim_memory.c what stores and loads see, sim_c11.c the
+ * same without a single memory, sim_hash.c what has happened, sim_os.c memory
+ * of the system.
+ */
+#ifndef KALAB_SIM_INT_H
+#define KALAB_SIM_INT_H
+
+#include "port/port.h"
+#include "sim/sim.h"
+
+#define SIM_ALL_MAX  (SIM_THREADS_MAX + SIM_DAEMONS_MAX)
+#define SIM_HELD_MAX 8u
+
+struct sim_thread {
+	struct fiber *fiber;
+	void (*fn)(void *);
+	void *arg;
+	enum sim_state state;
+	uint32_t cpu;
+	uint8_t in_section;
+	uint16_t start;	    /* of a started thread: how many had the number */
+	uint32_t op, point; /* where it is, for deviations */
+	uint32_t deviation; /* index of its next one */
+	const struct ka_mutex *lock; /* LOCK: waits for it */
+	const struct ka_chan *chan;  /* ASLEEP: on it */
+	const struct ka_site *site;  /* of its last point */
+	uint64_t hash;		     /* of what it did and saw */
+	const struct ka_mutex *held[SIM_HELD_MAX];
+	const struct ka_site *held_at[SIM_HELD_MAX];
+	uint32_t nheld;
+};
+
+struct sim {
+	struct sim_config config;
+	uint32_t total; /* threads of the run, started ones too */
+	enum sim_stop reason;
+	bool held, pruned, wrong;
+	uint32_t next; /* whom the thread that stopped was preempted for */
+	uint32_t last; /* who ran last */
+	uint32_t solo;
+	uint64_t solo_points;
+	uint64_t points, switches;
+	uint32_t nalternatives;
+	struct sim_alternative alternative[SIM_ALL_MAX * 3];
+	uint32_t list[SIM_ALL_MAX];
+	struct sim_deviation *record;
+	uint32_t nrecord, record_cap;
+	struct sim_thread thread[SIM_ALL_MAX];
+	uint32_t
+	    holder[SIM_THREADS_MAX + 1]; /* by CPU: who is in its section */
+};
+
+extern struct sim sim;
+
+/* sim.c */
+void sim__stop_with(enum sim_stop);
+/* Asks for one of the alternatives that were put together (sim.alternative);
+ * its index, or SIM_PRUNE. */
+uint32_t sim__ask(struct sim_thread *, uint32_t running, bool stopped);
+/* One alternative besides the default. */
+bool sim__ask_one(enum sim_do, uint32_t n);
+void sim__alternative(enum sim_do, uint32_t n);
+void sim__wrong(const char *clause, const char *state, const char *expected,
+    const char *found);
+
+/* sim_lock.c */
+void sim__locks_reset(void);
+
+/* sim_memory.c */
+void sim__memory_reset(void);
+/* The running CPU's stores are in memory for it, and only for it. */
+void sim__memory_apply(uint32_t cpu);
+void sim__memory_unapply(void);
+void sim__flush_one(uint32_t cpu);
+void sim__flush_cpu(uint32_t cpu);
+uint32_t sim__buffered(uint32_t cpu); /* stores in its buffer */
+
+/* sim_c11.c */
+void sim__c11_reset(void);
+bool sim__c11_load(const volatile void *, size_t, int order);
+bool sim__c11_store(volatile void *, size_t, uint64_t value, int order);
+void sim__c11_rmw(volatile void *, size_t);
+void sim__c11_rmw_done(volatile void *, size_t);
+void sim__c11_fence(bool all);
+/* What goes through a lock, a section or a channel. */
+void sim__c11_acquire(uint32_t thread, const void *);
+void sim__c11_release(const void *);
+
+/* sim_hash.c */
+enum sim_event {
+	SIM_SEES,    /* what was last done to the object */
+	SIM_CHANGES, /* the object */
+};
+void sim__hash_reset(void);
+void sim__event(struct sim_thread *, enum sim_event, const volatile void *);
+void sim__event_flush(uint32_t cpu, const volatile void *);
+
+/* The order of operations' beginnings and ends, and of what the observers are
+ * told, is an object like any other. */
+extern const char sim__world;
+
+#endif

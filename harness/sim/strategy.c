@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "strategy.h"
+
+#include <string.h>
+
+#include "util/random.h"
+
+/* About as many questions as a run of a small world asks. */
+#define POINTS_USUAL 256u
+
+/* Stores that may be delayed, loads that may see something older and pages
+ * that may fail are asked one by one: their odds are drawn for each run. */
+static bool
+is_single(const struct sim_question *q)
+{
+	uint16_t what = q->alternative[1].what;
+
+	return (what == SIM_DELAY || what == SIM_READ || what == SIM_INSERT ||
+	    what == SIM_FAIL);
+}
+
+static uint32_t
+choose_single(struct strategy *s, const struct sim_question *q)
+{
+	uint32_t odds = s->delay;
+
+	if (q->alternative[1].what == SIM_FAIL)
+		odds = 1;
+	if (random_below(&s->rng, 8) >= odds)
+		return (0);
+	return (1 + random_below(&s->rng, q->n - 1));
+}
+
+/* Three times in four another thread, if there is one: what else may be done
+ * is more, and leads nowhere when nobody else goes on. */
+static uint32_t
+choose_other(struct strategy *s, const struct sim_question *q)
+{
+	uint32_t i, threads = 0;
+
+	/* They come first. */
+	for (i = 1; i < q->n && q->alternative[i].what == SIM_RUN; i++)
+		threads++;
+	if (threads != 0 &&
+	    (threads == q->n - 1 || random_below(&s->rng, 4) != 0))
+		return (1 + random_below(&s->rng, threads));
+	return (1 + threads + random_below(&s->rng, q->n - 1 - threads));
+}
+
+static uint32_t
+random_choose(struct sim_strategy *base, const struct sim_question *q)
+{
+	struct strategy *s = (struct strategy *)(void *)base;
+
+	if (is_single(q))
+		return (choose_single(s, q));
+	return (random_below(&s->rng, q->n) == 0 ? 0 : choose_other(s, q));
+}
+
+static bool
+sticky_stays(struct sim_strategy *base)
+{
+	struct strategy *s = (struct strategy *)(void *)base;
+
+	return (random_below(&s->rng, s->n) != 0);
+}
+
+/* At a point the coin was thrown before (sticky_stays); who runs next when
+ * nobody does is anybody. */
+static uint32_t
+sticky_choose(struct sim_strategy *base, const struct sim_question *q)
+{
+	struct strategy *s = (struct strategy *)(void *)base;
+
+	if (is_single(q))
+		return (choose_single(s, q));
+	if (!q->stopped)
+		return (choose_other(s, q));
+	return (random_below(&s->rng, q->n) == 0 ? 0 : choose_other(s, q));
+}
+
+/* The thread that an alternative lets run; SIM_NONE: it is about something
+ * else. */
+static uint32_t
+runs(const struct sim_question *q, uint32_t i)
+{
+	if (q->alternative[i].what == SIM_GO)
+		return (q->running);
+	if (q->alternative[i].what == SIM_RUN)
+		return (q->alternative[i].n);
+	return (SIM_NONE);
+}
+
+static bool
+is_at(const uint64_t *list, uint32_t n, uint64_t at)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		if (list[i] == at)
+			return (true);
+	return (false);
+}
+
+static uint32_t
+pct_choose(struct sim_strategy *base, const struct sim_question *q)
+{
+	struct strategy *s = (struct strategy *)(void *)base;
+	uint32_t i, best = 0, others = 0;
+	uint64_t at = s->asked++;
+
+	if (is_single(q))
+		return (choose_single(s, q));
+	for (i = 1; i < q->n; i++)
+		others += runs(q, i) == SIM_NONE;
+	if (others != 0 && is_at(s->other, s->n, at)) {
+		uint32_t k = random_below(&s->rng, others);
+
+		for (i = 1; i < q->n; i++)
+			if (runs(q, i) == SIM_NONE && k-- == 0)
+				return (i);
+	}
+	if (is_at(s->drop, s->n - 1, at))
+		s->priority[q->running] = --s->lowest;
+	for (i = 1; i < q->n; i++) {
+		uint32_t t = runs(q, i), b = runs(q, best);
+
+		if (t != SIM_NONE &&
+		    (b == SIM_NONE || s->priority[t] > s->priority[b]))
+			best = i;
+	}
+	return (best);
+}
+
+struct sim_strategy *
+strategy_begin(struct strategy *s, enum strategy_kind kind, uint64_t seed,
+    uint32_t n, uint64_t points)
+{
+	static const uint32_t delays[] = { 1, 4, 7, 1 };
+	uint32_t i;
+
+	s->kind = kind;
+	s->rng = seed;
+	s->n = n == 0 ? 1 : n;
+	s->base.stays = NULL;
+	s->delay = delays[random_below(&s->rng, 4)];
+	switch (kind) {
+	case STRATEGY_RECORDED:
+		return (NULL);
+	case STRATEGY_RANDOM:
+		s->base.choose = random_choose;
+		break;
+	case STRATEGY_STICKY:
+		s->base.choose = sticky_choose;
+		s->base.stays = sticky_stays;
+		break;
+	default:
+		s->base.choose = pct_choose;
+		s->asked = 0;
+		s->lowest = UINT64_C(1) << 32;
+		if (s->n > STRATEGY_DEPTH_MAX)
+			s->n = STRATEGY_DEPTH_MAX;
+		if (points == 0)
+			points = POINTS_USUAL;
+		for (i = 0; i < SIM_THREADS_MAX + SIM_DAEMONS_MAX; i++)
+			s->priority[i] = s->lowest + random_next(&s->rng) / 2;
+		for (i = 0; i < s->n; i++) {
+			s->drop[i] = random_next(&s->rng) % points;
+			s->other[i] = random_next(&s->rng) % points;
+		}
+		break;
+	}
+	return (&s->base);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The memory models by litmus tests: for each program all outcomes that an
+ * exhaustive search finds must be exactly those that the model allows.
+ *
+ * The allowed sets are those of the literature: TSO after Sewell and others,
+ * x86-TSO (2010); C11 as RC11 (Lahav and others, Repairing sequential
+ * consistency in C/C++11, 2017), which forbids load buffering.
+ *
+ * Each thread is a short program over shared x, y and its own registers, as a
+ * string: one word an access.
+ *
+ *   Wx1   store 1 to x          suffix r: relaxed (no suffix), .rel, .acq, .sc
+ *   Rx    load x to the thread's next register
+ *   F     fence (seq_cst)
+ *   U x1  exchange x with 1, the old value to the next register: "Ux1"
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "explore/search.h"
+#include "port/port.h"
+#include "sim/sim.h"
+
+#define THREADS_MAX  4u
+#define REGS_MAX     2u
+#define OUTCOMES_MAX 256u
+
+static uint32_t loc_x, loc_y;
+static uint32_t reg[THREADS_MAX][REGS_MAX];
+static const char *program[THREADS_MAX];
+
+static int
+order_of(const char *word)
+{
+	const char *dot = strchr(word, '.');
+
+	if (dot == NULL)
+		return (__ATOMIC_RELAXED);
+	if (strcmp(dot, ".rel") == 0)
+		return (__ATOMIC_RELEASE);
+	if (strcmp(dot, ".acq") == 0)
+		return (__ATOMIC_ACQUIRE);
+	assert_string_equal(dot, ".sc");
+	return (__ATOMIC_SEQ_CST);
+}
+
+static void
+do_store(uint32_t *p, uint32_t v, int order)
+{
+	switch (order) {
+	case __ATOMIC_RELAXED:
+		ka_store(p, v, __ATOMIC_RELAXED);
+		break;
+	case __ATOMIC_RELEASE:
+		ka_store(p, v, __ATOMIC_RELEASE);
+		break;
+	default:
+		ka_store(p, v, __ATOMIC_SEQ_CST);
+	}
+}
+
+static uint32_t
+do_load(uint32_t *p, int order)
+{
+	switch (order) {
+	case __ATOMIC_RELAXED:
+		return (ka_load(p, __ATOMIC_RELAXED));
+	case __ATOMIC_ACQUIRE:
+		return (ka_load(p, __ATOMIC_ACQUIRE));
+	default:
+		return (ka_load(p, __ATOMIC_SEQ_CST));
+	}
+}
+
+static void
+thread_main(void *arg)
+{
+	const uint32_t self = (uint32_t)(uintptr_t)arg;
+	const char *at = program[self];
+	uint32_t r = 0;
+	char word[16];
+	int n;
+
+	for (; sscanf(at, "%15s%n", word, &n) == 1; at += n) {
+		uint32_t *p = word[1] == 'x' ? &loc_x : &loc_y;
+
+		switch (word[0]) {
+		case 'W':
+			do_store(p, (uint32_t)(word[2] - '0'), order_of(word));
+			break;
+		case 'R':
+			reg[self][r++] = do_load(p, order_of(word));
+			break;
+		case 'U':
+			reg[self][r++] = ka_xchg(p, (uint32_t)(word[2] - '0'));
+			break;
+		default:
+			ka_fence();
+		}
+	}
+}
+
+static uint32_t nthreads;
+
+static uint32_t
+others(void *arg, uint32_t *list)
+{
+	uint32_t i, n = 0;
+
+	(void)arg;
+	for (i = 0; i < nthreads; i++)
+		if (i != sim_current() && sim_state(i) == SIM_READY)
+			list[n++] = i;
+	return (n);
+}
+
+/* One execution; false: it was ended early. */
+static bool
+execute(struct sim_strategy *strategy, enum sim_memory memory, bool hash)
+{
+	static const uint16_t cpus[THREADS_MAX] = { 0, 1, 2, 3 };
+	struct sim_config c = { .cpus = nthreads,
+		.threads = nthreads,
+		.memory = memory,
+		.thread_cpu = cpus,
+		.strategy = strategy,
+		.hash = hash,
+		.others = others };
+	uint32_t i, list[THREADS_MAX], n;
+	static char cpu_area[4096 * THREADS_MAX];
+
+	ka_sim_cpus((struct ka_cpu *)(void *)cpu_area, 4096, THREADS_MAX);
+	loc_x = loc_y = 0;
+	memset(reg, 0, sizeof(reg));
+	assert_int_equal(sim_reset(&c), 0);
+	for (i = 0; i < nthreads; i++)
+		sim_start(i, 1, thread_main, (void *)(uintptr_t)i);
+	while (!sim_pruned()) {
+		uint32_t next = sim_next();
+
+		for (i = n = 0; i < nthreads; i++)
+			if (sim_state(i) == SIM_READY)
+				list[n++] = i;
+		if (n == 0)
+			return (true);
+		if (next == SIM_NONE)
+			next = sim_pick(list, n, list[0]);
+		if (next != SIM_NONE)
+			(void)sim_resume(next);
+	}
+	return (false);
+}
+
+/* "1 0 | 2 1": registers in order of threads, then x and y. */
+static void
+outcome(char *buf, size_t size)
+{
+	uint32_t i, r;
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (i = 0; i < nthreads; i++) {
+		const char *p = program[i];
+
+		for (r = 0; *p != '\0'; p++)
+			if (*p == 'R' || *p == 'U')
+				at += (size_t)snprintf(
+				    buf + at, size - at, "%u", reg[i][r++]);
+	}
+	(void)snprintf(buf + at, size - at, "|%u%u", loc_x, loc_y);
+}
+
+struct outcomes {
+	char o[OUTCOMES_MAX][32];
+	uint32_t n;
+	uint64_t executions;
+};
+
+static void
+add(struct outcomes *o, const char *text)
+{
+	uint32_t i;
+
+	for (i = 0; i < o->n; i++)
+		if (strcmp(o->o[i], text) == 0)
+			return;
+	assert_true(o->n < OUTCOMES_MAX);
+	(void)snprintf(o->o[o->n++], sizeof(o->o[0]), "%s", text);
+}
+
+static void
+search(struct outcomes *o, enum sim_memory memory, bool prune)
+{
+	struct search s;
+	char text[32];
+
+	memset(o, 0, sizeof(*o));
+	assert_int_equal(
+	    search_init(&s, prune, prune ? 0 : UINT32_MAX, 1, 0), 0);
+	do {
+		search_begin(&s);
+		if (execute(&s.base, memory, prune)) {
+			outcome(text, sizeof(text));
+			add(o, text);
+		}
+		o->executions++;
+	} while (search_next(&s));
+	assert_false(s.strayed);
+	search_fini(&s);
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return (strcmp(a, b));
+}
+
+static void
+join(struct outcomes *o, char *buf, size_t size)
+{
+	uint32_t i;
+
+	qsort(o->o, o->n, sizeof(o->o[0]), by_text);
+	buf[0] = '\0';
+	for (i = 0; i < o->n; i++)
+		(void)snprintf(buf + strlen(buf), size - strlen(buf), "%s%s",
+		    i == 0 ? "" : " ", o->o[i]);
+}
+
+/* An outcome that is asked about: allowed in these models. */
+struct litmus {
+	const char *name;
+	const char *program[THREADS_MAX];
+	const char *asked;		  /* as outcome() prints it */
+	const char *models;		  /* of s, t, c: where it is allowed */
+	uint32_t count[SIM_MEMORY_COUNT]; /* of all allowed outcomes */
+};
+
+static const struct litmus tests[] = {
+	{ "SB", { "Wx1 Ry", "Wy1 Rx" }, "00|11", "tc", { 3, 4, 4 } },
+	{ "SB+fences", { "Wx1 F Ry", "Wy1 F Rx" }, "00|11", "", { 3, 3, 3 } },
+	{ "SB+one-fence", { "Wx1 F Ry", "Wy1 Rx" }, "00|11", "tc",
+	    { 3, 4, 4 } },
+	{ "SB+sc", { "Wx1.sc Ry.sc", "Wy1.sc Rx.sc" }, "00|11", "",
+	    { 3, 3, 3 } },
+	{ "SB+rel-acq", { "Wx1.rel Ry.acq", "Wy1.rel Rx.acq" }, "00|11", "tc",
+	    { 3, 4, 4 } },
+	{ "SB+rmw", { "Ux1 Ry", "Uy1 Rx" }, "0000|11", "c", { 3, 3, 4 } },
+	{ "MP", { "Wx1 Wy1", "Ry Rx" }, "10|11", "c", { 3, 3, 4 } },
+	{ "MP+rel-acq", { "Wx1 Wy1.rel", "Ry.acq Rx" }, "10|11", "",
+	    { 3, 3, 3 } },
+	{ "MP+rel", { "Wx1 Wy1.rel", "Ry Rx" }, "10|11", "c", { 3, 3, 4 } },
+	{ "MP+acq", { "Wx1 Wy1", "Ry.acq Rx" }, "10|11", "c", { 3, 3, 4 } },
+	{ "MP+fences", { "Wx1 F Wy1", "Ry F Rx" }, "10|11", "", { 3, 3, 3 } },
+	{ "MP+fence-acq", { "Wx1 F Wy1", "Ry.acq Rx" }, "10|11", "",
+	    { 3, 3, 3 } },
+	{ "LB", { "Rx Wy1", "Ry Wx1" }, "11|11", "", { 3, 3, 3 } },
+	{ "CoRR", { "Wx1 Wx2", "Rx Rx" }, "21|20", "", { 6, 6, 6 } },
+	{ "CoRR+two-writers", { "Wx1", "Wx2", "Rx Rx", "Rx Rx" }, "1221|10", "",
+	    { 0, 0, 0 } },
+	{ "CoWR", { "Wx1 Rx", "Wx2" }, "2|10", "", { 3, 3, 3 } },
+	{ "2+2W", { "Wx1 Wy2", "Wy1 Wx2" }, "|11", "c", { 3, 3, 4 } },
+	{ "2+2W+fences", { "Wx1 F Wy2", "Wy1 F Wx2" }, "|11", "", { 3, 3, 3 } },
+	{ "IRIW", { "Wx1", "Wy1", "Rx Ry", "Ry Rx" }, "1010|11", "c",
+	    { 15, 15, 16 } },
+	{ "IRIW+acq",
+	    { "Wx1.rel", "Wy1.rel", "Rx.acq Ry.acq", "Ry.acq Rx.acq" },
+	    "1010|11", "c", { 15, 15, 16 } },
+	{ "IRIW+fences", { "Wx1", "Wy1", "Rx F Ry", "Ry F Rx" }, "1010|11", "",
+	    { 15, 15, 15 } },
+	{ "IRIW+sc", { "Wx1.sc", "Wy1.sc", "Rx.sc Ry.sc", "Ry.sc Rx.sc" },
+	    "1010|11", "", { 15, 15, 15 } },
+	{ "WRC", { "Wx1", "Rx Wy1", "Ry Rx" }, "110|11", "c", { 7, 7, 8 } },
+	{ "WRC+rel-acq", { "Wx1", "Rx Wy1.rel", "Ry.acq Rx" }, "110|11", "",
+	    { 7, 7, 7 } },
+	{ "n6", { "Wx1 Rx Ry", "Wy1 Wx2" }, "10|11", "tc", { 0, 0, 0 } },
+};
+
+static bool
+has(const struct outcomes *o, const char *text)
+{
+	uint32_t i;
+
+	for (i = 0; i < o->n; i++)
+		if (strcmp(o->o[i], text) == 0)
+			return (true);
+	return (false);
+}
+
+static void
+check(const struct litmus *l, enum sim_memory memory)
+{
+	const bool allowed = strchr(l->models, "stc"[memory]) != NULL;
+	static struct outcomes all, pruned;
+	static char a[8192], b[8192];
+
+	for (nthreads = 0;
+	     nthreads < THREADS_MAX && l->program[nthreads] != NULL; nthreads++)
+		program[nthreads] = l->program[nthreads];
+	search(&pruned, memory, true);
+	join(&pruned, b, sizeof(b));
+	if (has(&pruned, l->asked) != allowed)
+		fail_msg("%s, model %u: %s is %s; found %s", l->name, memory,
+		    l->asked, allowed ? "allowed, not found" : "forbidden", b);
+	if (l->count[memory] != 0 && pruned.n != l->count[memory])
+		fail_msg("%s, model %u: %u outcomes, expected %u: %s", l->name,
+		    memory, pruned.n, l->count[memory], b);
+	/* What is pruned hides nothing. */
+	if (nthreads > 2)
+		return;
+	search(&all, memory, false);
+	join(&all, a, sizeof(a));
+	assert_string_equal(a, b);
+	assert_true(all.executions >= pruned.executions);
+}
+
+static void
+exactly_the_allowed_outcomes(void **state)
+{
+	size_t i;
+	int m;
+
+	(void)state;
+	for (m = 0; m < SIM_MEMORY_COUNT; m++)
+		for (i = 0; i < sizeof(tests) / sizeof(*tests); i++)
+			check(&tests[i], (enum sim_memory)m);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest list[] = {
+		cmocka_unit_test(exactly_the_allowed_outcomes),
+	};
+
+	return (cmocka_run_group_tests(list, NULL, NULL));
+}
