@@ -76,6 +76,19 @@ cli_contents(const char *verb, const char *text, enum model_contents *ret_c)
 	return (true);
 }
 
+int
+cli_load(struct trace *ret_t, const char *name, struct trace_error *ret_err)
+{
+	struct trace_reader *r;
+	int error;
+
+	if (trace_reader_open(&r, name, ret_err) != 0)
+		return (-1);
+	error = trace_load(ret_t, r, ret_err);
+	trace_reader_close(r);
+	return (error);
+}
+
 bool
 cli_subject(const char *verb, const char *text, const struct subject **ret_s)
 {

@@ -28,6 +28,7 @@ int cli_import(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_list(int argc, char **argv);
 int cli_stats(int argc, char **argv);
+int cli_explore(int argc, char **argv);
 
 /* "kalab VERB: message" and a hint; returns CLI_USAGE. */
 int cli_usage(const char *verb, const char *fmt, ...)
@@ -35,6 +36,10 @@ int cli_usage(const char *verb, const char *fmt, ...)
 /* The line of a trace error (where a stream is standard output); returns
  * CLI_USAGE. */
 int cli_input_error(const struct trace_error *);
+
+/* Reads a trace whole. 0, or -1 with *ret_err set. */
+int cli_load(
+    struct trace *ret_t, const char *name, struct trace_error *ret_err);
 
 /* A number within bounds. False, and a message, if it is none. */
 bool cli_number(const char *verb, const char *option, const char *text,
@@ -59,6 +64,9 @@ void cli_print_finding(
     FILE *, const struct run_result *, const char *file, const char *replay);
 /* Who waited for what at the end, a line each after the prefix. */
 void cli_print_waits(FILE *, const struct run_result *, const char *prefix);
+
+/* One line of a run's story, on standard output (run_options.story). */
+void cli_story(void *, const struct run_step *);
 
 /* A command that is put together word by word. */
 #define CLI_COMMAND_MAX 8192

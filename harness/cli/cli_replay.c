@@ -35,6 +35,7 @@ usage(FILE *f)
 	    "  --json            one JSON array instead of text\n"
 	    "  --ops N           only the first N operations\n"
 	    "  --perturb SEED    another schedule than the trace's\n"
+	    "  --story           tell every change of thread\n"
 	    "  --subject NAME    kalloc (default) or malloc\n"
 	    "  --twice           replay each twice and compare\n");
 }
@@ -262,6 +263,7 @@ static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
 	{ "ops", required_argument, NULL, 'o' },
 	{ "perturb", required_argument, NULL, 'p' },
+	{ "story", no_argument, NULL, 'y' },
 	{ "subject", required_argument, NULL, 's' },
 	{ "twice", no_argument, NULL, 't' },
 	{ NULL, 0, NULL, 0 },
@@ -300,6 +302,9 @@ parse(struct replay *p, int argc, char **argv)
 			break;
 		case 's':
 			ok = cli_subject("replay", optarg, &p->run.subject);
+			break;
+		case 'y':
+			p->run.story = cli_story;
 			break;
 		case 't':
 			p->twice = true;

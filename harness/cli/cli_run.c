@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,9 +16,9 @@
 #include <unistd.h>
 
 #include "gen/gen.h"
+#include "util/distinct.h"
 
-#define JOBS_MAX  64u
-#define SEEN_BITS (UINT64_C(1) << 26) /* of each kind of what is counted */
+#define JOBS_MAX 64u
 
 /* One a job, in memory that parent and jobs share. */
 struct job {
@@ -65,36 +64,9 @@ usage(FILE *f)
 }
 
 static void
-seen(uint8_t *bitmap, uint64_t hash)
-{
-	uint64_t bit = (hash * UINT64_C(0x9e3779b97f4a7c15)) >> 38;
-	uint8_t mask = (uint8_t)(1u << bit % 8);
-
-	if ((__atomic_load_n(&bitmap[bit / 8], __ATOMIC_RELAXED) & mask) == 0)
-		(void)__atomic_fetch_or(
-		    &bitmap[bit / 8], mask, __ATOMIC_RELAXED);
-}
-
-static void
 on_state(void *arg, uint64_t state)
 {
-	seen(arg, state);
-}
-
-/* About how many different hashes set the bits (Whang and others, A linear-time
- * probabilistic counting algorithm, 1990). */
-static uint64_t
-count_seen(const uint8_t *bitmap)
-{
-	uint64_t i, clear = 0;
-
-	for (i = 0; i < SEEN_BITS / 8; i++)
-		clear += 8u - (unsigned)__builtin_popcount(bitmap[i]);
-	if (clear == 0)
-		clear = 1;
-	return ((uint64_t)((double)SEEN_BITS *
-		log((double)SEEN_BITS / (double)clear) +
-	    0.5));
+	distinct_add(arg, state);
 }
 
 /* One seed. */
@@ -158,7 +130,7 @@ job_loop(const struct campaign *c, uint64_t index)
 		}
 		if (r.status != RUN_CLEAN)
 			return;
-		seen(c->schedules, r.schedule);
+		distinct_add(c->schedules, r.schedule);
 		j->ops += r.ops;
 		j->points += r.points;
 		j->blocked += r.blocked;
@@ -399,8 +371,9 @@ conclude(const struct campaign *c, double began)
 	    " states, %" PRIu64 " schedule points, %" PRIu64
 	    " threads rightly blocked at an end, %.1f s, %.0f runs/s\n",
 	    cli_stop ? "interrupted, clean so far" : "clean", j.runs,
-	    c->gen.seed, j.ops, count_seen(c->schedules), count_seen(c->states),
-	    j.points, j.blocked, s, s > 0 ? (double)j.runs / s : 0.0);
+	    c->gen.seed, j.ops, distinct_count(c->schedules),
+	    distinct_count(c->states), j.points, j.blocked, s,
+	    s > 0 ? (double)j.runs / s : 0.0);
 	return (cli_stop ? CLI_USAGE : CLI_CLEAN);
 }
 
@@ -413,11 +386,11 @@ campaign(struct campaign *c)
 
 	c->job = mmap(NULL, JOBS_MAX * sizeof(*c->job), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	c->states = mmap(NULL, SEEN_BITS / 4, PROT_READ | PROT_WRITE,
+	c->states = mmap(NULL, 2 * DISTINCT_BYTES, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (c->job == MAP_FAILED || c->states == MAP_FAILED)
 		return (cli_usage("run", "out of memory"));
-	c->schedules = c->states + SEEN_BITS / 8;
+	c->schedules = c->states + DISTINCT_BYTES;
 	c->run.state = on_state;
 	c->run.arg = c->states;
 	for (i = 0; i < c->jobs; i++)

@@ -14,6 +14,8 @@ static const struct verb {
 	    "make traces from a seed and check them" },
 	{ "replay", cli_replay, "[OPTION...] FILE...",
 	    "check traces: files, directories, - for standard input" },
+	{ "explore", cli_explore, "[OPTION...] FILE",
+	    "check a trace under many schedules" },
 	{ "import", cli_import, "--from ftrace [OPTION...] FILE",
 	    "make a trace of a kernel's" },
 	{ "show", cli_show, "[OPTION...] FILE",

@@ -33,3 +33,11 @@ t stats one two
 t stats --perturb -1 file
 t list word
 t list clauses word
+t explore
+t explore one two
+t explore --strategy dfs file
+t explore --memory pso file
+t explore --may migrate,sleep file
+t explore --bound -1 file
+t explore --jobs 0 file
+t explore none.trace
