@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #include "explore/explore.h"
+#include "protocol/protocol.h"
 #include "util/distinct.h"
 
 #define JOBS_MAX       64u
 #define DEVIATIONS_MAX 4096u /* that a trace may have */
+#define PROTOCOL       "protocol:"
 
 /* One a job. */
 struct job {
@@ -39,8 +41,11 @@ struct explorer {
 	uint64_t seconds;
 	bool quiet, may_given;
 	const char *keep, *state, *file;
+	const struct protocol *protocol; /* instead of a trace */
+	struct protocol_world protocol_world;
 	struct trace trace;
-	struct explore_trace world;
+	struct explore_trace trace_world;
+	struct explore_world *world; /* one of the two */
 	struct job *job;
 	uint8_t *states, *schedules;
 	pid_t pid[JOBS_MAX];
@@ -51,11 +56,12 @@ static void
 usage(FILE *f)
 {
 	(void)fprintf(f,
-	    "usage: kalab explore [OPTION...] FILE\n"
+	    "usage: kalab explore [OPTION...] FILE|protocol:NAME\n"
 	    "  --audit N         audit the structures every N operations\n"
 	    "  --bound N         bound: deviations at most; default 2\n"
 	    "  --contents HOW    full (default), sampled or none\n"
-	    "  --depth N         pct: changes of priority, and one; default 3\n"
+	    "  --depth N         pct: changes of priority, and one, at most;\n"
+	    "                    default 5\n"
 	    "  --jobs N          processes; default 1\n"
 	    "  --keep DIR        where the trace of a finding goes; default .\n"
 	    "  --may LIST        what else may happen: migrate, wake, fail, "
@@ -152,7 +158,9 @@ fingerprint(const struct explorer *x)
 	uint8_t *bytes = NULL;
 	size_t i, n = 0;
 
-	if (trace_encode(&x->trace, &bytes, &n) == 0)
+	for (i = 0; x->file[i] != '\0' && x->protocol != NULL; i++)
+		h = (h ^ (uint8_t)x->file[i]) * UINT64_C(0x100000001b3);
+	if (x->protocol == NULL && trace_encode(&x->trace, &bytes, &n) == 0)
 		for (i = 0; i < n; i++)
 			h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
 	free(bytes);
@@ -213,7 +221,7 @@ job_main(struct explorer *x, uint32_t index)
 	self = x;
 	self_index = index;
 	job_explore = &e;
-	if (explore_init(&e, &x->world.world, &o) != 0)
+	if (explore_init(&e, x->world, &o) != 0)
 		return (cli_usage("explore", "out of memory"));
 	if (!load(x, &e))
 		return (cli_usage("explore",
@@ -411,9 +419,13 @@ print_found(struct explorer *x, const struct job *j, const char *name,
 	struct run_result r = { .finding = j->finding };
 
 	memcpy(r.waits, j->waits, sizeof(r.waits));
-	cli_command_add(&command, "kalab replay --story");
-	cli_command_options(&command, &x->run);
-	cli_command_file(&command, name);
+	if (x->protocol != NULL) {
+		cli_command_add(&command, "kalab explore %s", x->file);
+	} else {
+		cli_command_add(&command, "kalab replay --story");
+		cli_command_options(&command, &x->run);
+		cli_command_file(&command, name);
+	}
 	if (j->signal != 0)
 		(void)printf("%s: finding: the run was killed by signal %d\n"
 			     "  replay     %s\n",
@@ -426,6 +438,21 @@ print_found(struct explorer *x, const struct job *j, const char *name,
 				 ", fewer may show it");
 }
 
+/* A protocol is no trace: its story is told at once. */
+static void
+tell(struct explorer *x, const struct trace_deviation *d, uint32_t n)
+{
+	struct explore_how how = { .memory = x->options.memory,
+		.may = x->options.may,
+		.deviation = d,
+		.ndeviations = n,
+		.story = cli_story };
+	struct run_result r;
+
+	(void)printf("  story\n");
+	x->world->execute(x->world, &how, &r);
+}
+
 static int
 report(struct explorer *x, struct job *j)
 {
@@ -433,28 +460,29 @@ report(struct explorer *x, struct job *j)
 	    calloc((size_t)j->ndeviations + 1, sizeof(*d));
 	struct explore_options o = x->options;
 	struct explore_fewest fewest;
-	struct trace_error error;
+	bool proven = j->signal == 0;
 	uint32_t n = j->ndeviations;
-	char name[4096];
+	struct trace_error error;
+	char name[4096] = "";
 
 	if (d == NULL)
 		return (cli_usage("explore", "out of memory"));
 	memcpy(d, j->deviation, n * sizeof(*d));
-	if (save_finding(x, d, n, name, sizeof(name), &error) != 0) {
+	if (x->protocol == NULL &&
+	    save_finding(x, d, n, name, sizeof(name), &error) != 0) {
 		free(d);
 		return (cli_input_error(&error));
 	}
 	/* What kills a process is not tried again in this one. */
-	if (j->signal != 0) {
-		print_found(x, j, name, n, NULL);
-		free(d);
-		return (CLI_FINDING);
-	}
 	o.until = cli_now() + 20;
-	if (explore_fewest(&x->world.world, &o, j->finding.signature, &d, &n,
-		&fewest) == 0)
+	if (proven &&
+	    explore_fewest(
+		x->world, &o, j->finding.signature, &d, &n, &fewest) == 0 &&
+	    x->protocol == NULL)
 		(void)save_finding(x, d, n, name, sizeof(name), &error);
-	print_found(x, j, name, n, &fewest);
+	print_found(x, j, name, n, proven ? &fewest : NULL);
+	if (x->protocol != NULL)
+		tell(x, d, n);
 	free(d);
 	return (CLI_FINDING);
 }
@@ -517,7 +545,13 @@ explore(struct explorer *x)
 	x->options.arg = x;
 	if (x->seconds != 0)
 		x->options.until = x->began + (double)x->seconds;
-	explore_trace_world(&x->world, &x->trace, &x->run);
+	if (x->protocol != NULL) {
+		protocol_world(&x->protocol_world, x->protocol);
+		x->world = &x->protocol_world.world;
+	} else {
+		explore_trace_world(&x->trace_world, &x->trace, &x->run);
+		x->world = &x->trace_world.world;
+	}
 	status = start_jobs(x);
 	if (status != 0)
 		return (status);
@@ -736,7 +770,7 @@ cli_explore(int argc, char **argv)
 {
 	struct explorer x = { .options = { .kind = EXPLORE_BOUND,
 				  .bound = 2,
-				  .depth = 3,
+				  .depth = 5,
 				  .seed = 1,
 				  .jobs = 1,
 				  .points_max = 100000,
@@ -748,10 +782,19 @@ cli_explore(int argc, char **argv)
 
 	if (end != 0)
 		return (end - 1);
-	if (cli_load(&x.trace, x.file, &error) != 0)
+	if (strncmp(x.file, PROTOCOL, strlen(PROTOCOL)) == 0) {
+		x.protocol = protocol_by_name(x.file + strlen(PROTOCOL));
+		if (x.protocol == NULL)
+			return (cli_usage("explore",
+			    "%s: no such protocol, see kalab list protocols",
+			    x.file));
+		trace_init(&x.trace);
+	} else if (cli_load(&x.trace, x.file, &error) != 0) {
 		return (cli_input_error(&error));
+	}
 	if (!x.may_given)
-		x.options.may = x.trace.header.may;
+		x.options.may =
+		    x.protocol != NULL ? x.protocol->may : x.trace.header.may;
 	cli_catch_signals();
 	status = explore(&x);
 	trace_fini(&x.trace);

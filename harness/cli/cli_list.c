@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* kalab list: operations, clauses with who checks them, subjects. */
+/* kalab list: operations, clauses with who checks them, subjects, protocols. */
 #include "cli.h"
+#include "protocol/protocol.h"
 
 #include <string.h>
 
@@ -46,6 +47,18 @@ list_subjects(void)
 		    (*s)->about);
 }
 
+static void
+list_protocols(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < protocols_count; i++)
+		(void)printf("protocol:%s\t%s\t%s\t%s\n", protocols[i].name,
+		    protocols[i].clause,
+		    protocols[i].holds ? "holds" : "broken",
+		    protocols[i].source);
+}
+
 int
 cli_list(int argc, char **argv)
 {
@@ -53,7 +66,8 @@ cli_list(int argc, char **argv)
 		const char *name;
 		void (*fn)(void);
 	} what[] = { { "operations", list_operations },
-		{ "clauses", list_clauses }, { "subjects", list_subjects } };
+		{ "clauses", list_clauses }, { "subjects", list_subjects },
+		{ "protocols", list_protocols } };
 	size_t i;
 	bool done = false;
 
@@ -62,7 +76,7 @@ cli_list(int argc, char **argv)
 		    cli_usage("list", "\"%s\" is one word too many", argv[2]));
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
 		(void)printf("usage: kalab list "
-			     "[operations|clauses|subjects]\n");
+			     "[operations|clauses|subjects|protocols]\n");
 		return (CLI_CLEAN);
 	}
 	for (i = 0; i < sizeof(what) / sizeof(*what); i++)
@@ -76,7 +90,7 @@ cli_list(int argc, char **argv)
 	if (!done)
 		return (cli_usage("list",
 		    "\"%s\" is unknown, expected "
-		    "operations, clauses or subjects",
+		    "operations, clauses, subjects or protocols",
 		    argv[1]));
 	return (CLI_CLEAN);
 }

@@ -12,15 +12,16 @@
 static void
 put_place(const char *file, const char *function, uint32_t line)
 {
-	const char *lib = NULL, *at = file;
+	const char *at;
 
 	if (file == NULL) {
 		(void)printf("its beginning");
 		return;
 	}
-	while ((at = strstr(at, "lib/")) != NULL)
-		lib = at++;
-	(void)printf("%s", lib != NULL ? lib : file);
+	at = file;
+	while (strncmp(at, "../", 3) == 0)
+		at += 3;
+	(void)printf("%s", at);
 	if (line != 0)
 		(void)printf(":%" PRIu32 " (%s)", line, function);
 }

@@ -22,7 +22,7 @@ static const struct verb {
 	    "print a trace with results and a map of the memory" },
 	{ "stats", cli_stats, "[OPTION...] FILE",
 	    "print the statistics of all allocators at the end of a trace" },
-	{ "list", cli_list, "[operations|clauses|subjects]",
+	{ "list", cli_list, "[operations|clauses|subjects|protocols]",
 	    "print what there is, and who checks it" },
 };
 

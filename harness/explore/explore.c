@@ -63,6 +63,7 @@ trace_execute(struct explore_world *w, const struct explore_how *how,
 	options.hash_events = how->hash;
 	options.locks_stay = how->locks_stay;
 	options.points_max = how->points_max;
+	options.quiet_first = t->has_quiesce && how->strategy != NULL;
 	options.record = true;
 	options.stop = how->stop;
 	options.state = how->state;
@@ -75,10 +76,14 @@ void
 explore_trace_world(struct explore_trace *t, const struct trace *trace,
     const struct run_options *run)
 {
+	size_t i;
+
 	memset(t, 0, sizeof(*t));
 	t->world.execute = trace_execute;
 	t->trace = trace;
 	t->run = run;
+	for (i = 0; i < trace->nops; i++)
+		t->has_quiesce |= trace->op[i].code == TRACE_OP_QUIESCE;
 }
 
 /* ---- Executions -------------------------------------------------------- */
@@ -127,7 +132,7 @@ begin(struct explore *e)
 		    2u << random_below(&rng, 5), 0));
 	case EXPLORE_PCT:
 		return (strategy_begin(&e->strategy, STRATEGY_PCT, seed,
-		    o->depth, e->strategy.asked));
+		    1 + random_below(&rng, o->depth), e->strategy.asked));
 	case EXPLORE_BOUND:
 	case EXPLORE_EXHAUSTIVE:
 		search_begin(&e->search);

@@ -61,6 +61,7 @@ struct explore_trace {
 	const struct trace *trace;
 	const struct run_options *run; /* subject, audits, contents */
 	struct trace_header header;    /* of the execution: borrowed */
+	bool has_quiesce; /* what is before the first is not explored */
 };
 void explore_trace_world(
     struct explore_trace *, const struct trace *, const struct run_options *);
@@ -68,7 +69,7 @@ void explore_trace_world(
 struct explore_options {
 	enum explore_kind kind;
 	uint32_t bound; /* BOUND */
-	uint32_t depth; /* PCT */
+	uint32_t depth; /* PCT: at most; drawn for each execution */
 	uint64_t seed;
 	enum trace_memory memory;
 	uint32_t may;

@@ -178,6 +178,7 @@ begin_own(struct run_state *s, uint32_t thread)
 	} else {
 		run__quiesce(s);
 		s->barrier = false;
+		sim_quiet(false);
 	}
 }
 

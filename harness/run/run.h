@@ -86,6 +86,7 @@ struct run_options {
 	struct sim_strategy *strategy;
 	enum trace_memory memory;
 	uint32_t may;
+	bool quiet_first;    /* nothing is asked before the first quiesce */
 	uint64_t points_max; /* without an operation's end; 0: very many */
 	bool record;	     /* run_result.deviation */
 	bool hash_events;    /* for strategies that ask for sim_hash() */

@@ -298,5 +298,8 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 		return (false);
 	*ret_recorded = c.strategy == NULL && c.ndeviations == 0;
 	s->window = *ret_recorded ? 1 : WINDOW_FREE;
-	return (sim_reset(&c) == 0);
+	if (sim_reset(&c) != 0)
+		return (false);
+	sim_quiet(s->options->quiet_first);
+	return (true);
 }

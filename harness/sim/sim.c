@@ -100,6 +100,8 @@ sim__ask(struct sim_thread *t, uint32_t running, bool stopped)
 	struct sim_strategy *s = sim.config.strategy;
 	uint32_t chosen = 0;
 
+	if (sim.quiet)
+		return (0);
 	if (d != NULL) {
 		chosen = find(d->to);
 	} else if (s != NULL && sim.nalternatives > 1) {
@@ -243,6 +245,17 @@ solo_point(void)
 		    "it passed 10000 schedule points and goes on");
 }
 
+/* What is about to be done is part of what has happened; a store that may be
+ * delayed is when it is known whether it is. */
+static void
+note(struct sim_thread *t, enum ka_sim_point kind, const volatile void *obj)
+{
+	if (kind == KA_SIM_STORE && ka_sim_weak && sim.config.memory == SIM_TSO)
+		return;
+	sim__event(t, kind == KA_SIM_LOAD ? SIM_SEES : SIM_CHANGES,
+	    kind == KA_SIM_SECTION ? ka_sim_cpu : obj);
+}
+
 void
 ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
     const struct ka_site *site)
@@ -255,6 +268,11 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 	t = &sim.thread[ka_sim_self];
 	t->site = site;
 	sim.points++;
+	if (sim.quiet) {
+		if (sim.config.hash)
+			note(t, kind, obj);
+		return;
+	}
 	for (;;) {
 		uint32_t chosen;
 
@@ -274,10 +292,7 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 			break;
 	}
 	if (sim.config.hash)
-		sim__event(t, kind == KA_SIM_LOAD ? SIM_SEES : SIM_CHANGES,
-		    kind == KA_SIM_SECTION  ? ka_sim_cpu :
-			kind == KA_SIM_PAGE ? &sim__world :
-					      obj);
+		note(t, kind, obj);
 }
 
 bool
@@ -302,7 +317,7 @@ sim_pick(const uint32_t *list, uint32_t n, uint32_t usual)
 	struct sim_strategy *s = sim.config.strategy;
 	uint32_t i, chosen;
 
-	if (!ka_sim_armed)
+	if (!ka_sim_armed || sim.quiet)
 		return (usual);
 	t->point++;
 	if (due(t) == NULL && s == NULL)
@@ -508,7 +523,7 @@ sim_reset(const struct sim_config *config)
 		sim.holder[i] = SIM_NONE;
 	for (i = config->ndeviations; i-- > 0;)
 		sim.thread[config->deviation[i].thread].deviation = i;
-	sim.held = sim.pruned = sim.wrong = false;
+	sim.held = sim.quiet = sim.pruned = sim.wrong = false;
 	sim.config = *config;
 	sim.total = config->threads;
 	sim.next = sim.last = sim.solo = SIM_NONE;
@@ -669,6 +684,12 @@ void
 sim_hold(bool held)
 {
 	sim.held = held;
+}
+
+void
+sim_quiet(bool quiet)
+{
+	sim.quiet = quiet;
 }
 
 void

@@ -190,6 +190,9 @@ uint32_t sim_solo(void);
  * the laboratory, whose answer is to be of one moment. It may still block. */
 void sim_hold(bool);
 
+/* While quiet, nothing is asked: the default is done. */
+void sim_quiet(bool);
+
 /* The running thread never goes on: its run is over. Does not return. */
 void sim_abandon(void) __attribute__((noreturn));
 

@@ -30,7 +30,8 @@ static struct object {
 
 static uint32_t hash_run;
 static uint32_t hash_objects;
-static uint64_t hash_buffer; /* of what is in store buffers */
+/* Of what has left each CPU's store buffer, in its order. */
+static uint64_t hash_flushed[SIM_THREADS_MAX + 1];
 
 static uint64_t
 mix(uint64_t h, uint64_t v)
@@ -44,7 +45,7 @@ sim__hash_reset(void)
 {
 	hash_run++;
 	hash_objects = 0;
-	hash_buffer = 0;
+	memset(hash_flushed, 0, sizeof(hash_flushed[0]) * sim.config.cpus);
 }
 
 static struct object *
@@ -99,15 +100,22 @@ sim__event_flush(uint32_t cpu, const volatile void *addr)
 {
 	struct object *o = object_of(addr);
 
-	o->changed = mix(mix(mix(o->changed, o->seen), cpu + 5), hash_buffer);
+	hash_flushed[cpu] =
+	    mix(mix(mix(hash_flushed[cpu], cpu + 5), o->changed), o->seen);
+	o->changed = hash_flushed[cpu];
 	o->seen = 0;
-	hash_buffer = mix(hash_buffer, o->changed);
+}
+
+void
+sim__event_delay(struct sim_thread *t, const volatile void *addr)
+{
+	t->hash = mix(mix(t->hash, 6), (uintptr_t)addr);
 }
 
 uint64_t
 sim_hash(void)
 {
-	uint64_t h = hash_buffer;
+	uint64_t h = 0;
 	uint32_t i;
 
 	for (i = 0; i < sim.total; i++) {
@@ -119,6 +127,6 @@ sim_hash(void)
 			(ka_sim_self == i ? ka_sim_in_section : 0));
 	}
 	for (i = 0; ka_sim_weak && i < sim.config.cpus; i++)
-		h = mix(h, sim__buffered(i));
+		h = mix(h, sim__buffered(i) ^ hash_flushed[i]);
 	return (h);
 }

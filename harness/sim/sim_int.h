@@ -37,7 +37,7 @@ struct sim {
 	struct sim_config config;
 	uint32_t total; /* threads of the run, started ones too */
 	enum sim_stop reason;
-	bool held, pruned, wrong;
+	bool held, quiet, pruned, wrong;
 	uint32_t next; /* whom the thread that stopped was preempted for */
 	uint32_t last; /* who ran last */
 	uint32_t solo;
@@ -96,6 +96,8 @@ enum sim_event {
 };
 void sim__hash_reset(void);
 void sim__event(struct sim_thread *, enum sim_event, const volatile void *);
+/* A store that has not reached memory; and when it does. */
+void sim__event_delay(struct sim_thread *, const volatile void *);
 void sim__event_flush(uint32_t cpu, const volatile void *);
 
 /* The order of operations' beginnings and ends, and of what the observers are

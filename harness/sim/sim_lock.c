@@ -202,6 +202,7 @@ ka_sim_sleep(struct ka_chan *c, struct ka_mutex *m, const struct ka_site *site)
 
 	if (ka_sim_self == SIM_NONE || ka_sim_in_section)
 		abort();
+	KA_SIM_AT(KA_SIM_SLEEP, c, site);
 	t->site = site;
 	if (sim.config.on_sleep != NULL)
 		sim.config.on_sleep(sim.config.arg, ka_sim_self);

@@ -184,12 +184,14 @@ ka_sim_store(volatile void *addr, size_t size, uint64_t value, int order)
 		return (sim__c11_store(addr, size, value, order));
 	cpu = sim.thread[ka_sim_self].cpu;
 	b = &buffer[cpu];
-	if (order == __ATOMIC_SEQ_CST) {
+	if (order == __ATOMIC_SEQ_CST)
 		sim__flush_cpu(cpu);
+	if (order == __ATOMIC_SEQ_CST ||
+	    (b->n == 0 && (sim.held || !sim__ask_one(SIM_DELAY, 0)))) {
+		if (sim.config.hash)
+			sim__event(&sim.thread[ka_sim_self], SIM_CHANGES, addr);
 		return (false);
 	}
-	if (b->n == 0 && (sim.held || !sim__ask_one(SIM_DELAY, 0)))
-		return (false);
 	if (b->n == BUFFER_MAX)
 		sim__flush_one(cpu);
 	b->store[b->n].addr = addr;
@@ -198,8 +200,8 @@ ka_sim_store(volatile void *addr, size_t size, uint64_t value, int order)
 	b->store[b->n].under = get(&b->store[b->n]);
 	put(&b->store[b->n], value);
 	b->n++;
-	if (sim.config.hash) /* it is not there yet: another history */
-		sim__event(&sim.thread[ka_sim_self], SIM_CHANGES, b);
+	if (sim.config.hash)
+		sim__event_delay(&sim.thread[ka_sim_self], addr);
 	return (true);
 }
 

@@ -192,7 +192,9 @@ static const struct bad_text {
 	{ "kalab-trace 1\nmay\n",
 	    "test:2:4: missing choices, expected migrate, wake, fail, solo "
 	    "joined by |, or 0" },
-	{ "kalab-trace 1\nmay sleep\n", "test:2:5: unknown flag \"sleep\"" },
+	{ "kalab-trace 1\nmay sleep\n",
+	    "test:2:5: unknown flag \"sleep\", expected names such as "
+	    "fail|solo, or a number" },
 	{ "kalab-trace 1\ndeviate 0 4294967296 0\n",
 	    "test:2:11: number 4294967296 is out of range, expected 0..42"
 	    "94967295" },

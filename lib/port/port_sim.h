@@ -29,8 +29,8 @@ enum ka_sim_point {
 	KA_SIM_FENCE,
 	KA_SIM_PAUSE,
 	KA_SIM_LOCK,
+	KA_SIM_SLEEP,
 	KA_SIM_WAKE,
-	KA_SIM_PAGE, /* the page layer asks whether it is to fail */
 	KA_SIM_POINT_COUNT
 };
 

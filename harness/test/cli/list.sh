@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Lists are lines of fields separated by tabs, fit for cut(1).
 t list subjects
-for what in operations clauses; do
+for what in operations clauses protocols; do
 	"$KALAB" list $what > list
 	echo "$what: $(awk -F '\t' '{ print NF }' list | sort -u) fields"
 done
