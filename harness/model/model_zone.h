@@ -77,9 +77,11 @@ struct mzone {
 	/* The keg. */
 	uint64_t pages, pages_most;
 	uint64_t keg_held;
-	uint64_t statics; /* items in static memory */
-	uint64_t reserve;
-	uint64_t asked;	 /* slabs, by prealloc and reserve */
+	uint64_t statics;		 /* items in static memory */
+	uint64_t reserve_lo, reserve_hi; /* apart while it may be either */
+	uint32_t reservers;		 /* changes in flight */
+	bool reserve_race;		 /* two were at once */
+	uint64_t asked;			 /* slabs, by prealloc and reserve */
 	uint64_t credit; /* allocations that need no page (ZN-14) */
 	uint32_t credit_zone, credit_cpu;
 	uint32_t zones;	     /* that share it and are alive */
@@ -141,11 +143,13 @@ struct mzframe {
 	uint64_t udata;
 	uint64_t event, take_event, max_event; /* of zone and keg at begin */
 	uint64_t max_new;
-	uint32_t keg_took; /* it took pages for this keg */
-	bool joined;	   /* it is counted in allocs */
-	bool taken;	   /* it is counted in frees */
-	bool op;	   /* it is counted in ops */
-	bool refused;	   /* a callback refused in it */
+	uint64_t reserve_lo, reserve_hi; /* of the keg at begin */
+	uint32_t keg_took;		 /* it took pages for this keg */
+	bool joined;			 /* it is counted in allocs */
+	bool taken;			 /* it is counted in frees */
+	bool op;			 /* it is counted in ops */
+	bool reserving; /* it is counted in the keg's reservers */
+	bool refused;	/* a callback refused in it */
 	bool ctor_refused, ctor_ran;
 	bool credited; /* it is promised to need no page */
 	/* Also of frames in which other calls are. */

@@ -157,7 +157,7 @@ was_disturbed(const struct model *m, const struct mthread *th)
 	if (!sole && (keg->hooks & SLAB_HOOKS) != 0)
 		return (true);
 	if (keg->shared ||
-	    (keg->reserve > 0 && (th->flags & M_USE_RESERVE) == 0))
+	    (keg->reserve_hi > 0 && (th->flags & M_USE_RESERVE) == 0))
 		return (true);
 	return (!sole &&
 	    (z->waits > 0 || z->wait_until >= f->event || zn__slabs_move(keg) ||
@@ -177,7 +177,7 @@ items_at_hand(const struct model *m, const struct mthread *th)
 	    keg->ipers == 0 || was_full(m, th))
 		return (0);
 	if ((th->flags & M_USE_RESERVE) == 0)
-		away += keg->reserve;
+		away += keg->reserve_hi;
 	items = zn_keg_items(keg, keg->pages);
 	return (items > away ? items - away : 0);
 }
@@ -224,7 +224,7 @@ refusal_holds(struct model *m, struct mthread *th)
 	} else if (th->page_failed) {
 		if (items_at_hand(m, th) == 0)
 			return (true);
-		clause = zn_keg(m, z)->reserve > 0 ? "ZN-14" : clause;
+		clause = zn_keg(m, z)->reserve_hi > 0 ? "ZN-14" : clause;
 		state = "items-free";
 	} else {
 		if (was_full(m, th) || was_disturbed(m, th))
@@ -311,15 +311,15 @@ reserve_holds(struct model *m, const struct mthread *th)
 	const struct mzone *keg = zn_keg(m, z);
 	uint64_t normal = z->held - z->held_reserved;
 
-	if (z->keg == 0 || keg->reserve == 0 || keg->shared ||
+	if (z->keg == 0 || keg->reserve_lo == 0 || keg->shared ||
 	    keg->ipers == 0 || (th->flags & M_USE_RESERVE) != 0 ||
 	    !zn__was_sole(m, th) ||
-	    normal + keg->reserve <= zn_keg_items(keg, keg->pages))
+	    normal + keg->reserve_lo <= zn_keg_items(keg, keg->pages))
 		return (true);
 	model__fail(m, th, "ZN-14", "reserve");
 	model__expected(m,
 	    "%" PRIu64 " of %" PRIu64 " items of %s left for USE_RESERVE",
-	    keg->reserve, zn_keg_items(keg, keg->pages), zn__text(m, z).s);
+	    keg->reserve_lo, zn_keg_items(keg, keg->pages), zn__text(m, z).s);
 	model__found(m, "%" PRIu64 " held by others", normal);
 	return (false);
 }

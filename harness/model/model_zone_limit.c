@@ -4,7 +4,7 @@
  *
  * A change of the maximum takes effect at some instant of its call: until it
  * returns there are two, and if two changes overlap nobody knows which was the
- * last until one runs alone.
+ * last until one runs alone. So it is with the reserve, which is the keg's.
  *
  * What prealloc promises is kept as a credit: so many allocations need no
  * page. It ends where caches of other CPUs or zones, a maximum, or pages that
@@ -137,6 +137,41 @@ ahead_expect(const struct model *m, const struct mzone *z, int32_t n)
 	return (WHY(NONE));
 }
 
+/* Until the call returns the reserve may be the old one or the new one. */
+static void
+reserve_changes(struct mzframe *f, struct mzone *keg, int32_t n)
+{
+	uint64_t reserve = n < 0 ? 0 : (uint64_t)n;
+
+	f->reserving = true;
+	f->reserve_lo = keg->reserve_lo;
+	f->reserve_hi = keg->reserve_hi;
+	keg->reserve_race = keg->reservers > 0;
+	keg->reservers++;
+	if (reserve < keg->reserve_lo)
+		keg->reserve_lo = reserve;
+	if (reserve > keg->reserve_hi)
+		keg->reserve_hi = reserve;
+}
+
+/* Of two at once, by whatever zones of the keg, nobody knows which was last. */
+static void
+reserve_changed(struct mzframe *f, struct mzone *keg, int32_t n, bool done)
+{
+	if (!f->reserving)
+		return;
+	f->reserving = false;
+	MODEL_ASSERT(keg->reservers > 0);
+	if (--keg->reservers > 0 || keg->reserve_race)
+		return;
+	if (done) {
+		keg->reserve_lo = keg->reserve_hi = n < 0 ? 0 : (uint64_t)n;
+	} else {
+		keg->reserve_lo = f->reserve_lo;
+		keg->reserve_hi = f->reserve_hi;
+	}
+}
+
 static void
 reserve_begin(struct model *m, struct mthread *th, const struct call *c)
 {
@@ -153,25 +188,27 @@ reserve_begin(struct model *m, struct mthread *th, const struct call *c)
 	else if (z->keg != 0 && (keg->tried || keg->shared))
 		th->expect |= WHY(BUSY);
 	zn__op_begin(m, th);
-	if (z->keg != 0)
-		keg->asked += slabs_for(keg, c->n[0]);
+	if (z->keg == 0)
+		return;
+	keg->asked += slabs_for(keg, c->n[0]);
+	reserve_changes(zn_frame(m, th), keg, c->n[0]);
 }
 
 static void
 reserve_end(struct model *m, struct mthread *th, const struct call *c)
 {
-	const struct mzone *z = zn_zone(m, zn_frame(m, th)->zone);
+	struct mzframe *f = zn_frame(m, th);
+	const struct mzone *z = zn_zone(m, f->zone);
 	struct mzone *keg = zn_keg(m, z);
 
 	zn__op_end(m, th);
+	reserve_changed(f, keg, c->n[0], c->why == 0);
 	/* Another call may have been the first meanwhile. */
 	if ((th->expect & WHY(NONE)) != 0 && z->keg != 0 &&
 	    (keg->tried || keg->used || keg->shared))
 		th->expect |= WHY(BUSY);
-	if (!zn__outcome(m, th, c) || c->why != 0 || z->keg == 0)
-		return;
-	keg->reserve = c->n[0] < 0 ? 0 : (uint64_t)c->n[0];
-	keg->credit = 0;
+	if (zn__outcome(m, th, c) && c->why == 0 && z->keg != 0)
+		keg->credit = 0;
 }
 
 static void
@@ -216,7 +253,7 @@ prealloc_end(struct model *m, struct mthread *th, const struct call *c)
 		    items, keg->pages, keg->keg_held);
 		return;
 	}
-	if (keg->reserve > 0 || keg->shared)
+	if (keg->reserve_hi > 0 || keg->shared)
 		return;
 	keg->credit = n;
 	keg->credit_zone = f->zone;
@@ -289,17 +326,28 @@ reclaim_begin(struct model *m, struct mthread *th, const struct call *c)
 	}
 }
 
-/* Nothing of the keg is held: then no page is. */
+/* Pages of slabs with so many items as the reserve may be. */
+static uint64_t
+reserve_pages(const struct mzone *keg)
+{
+	uint64_t ipers = keg->ipers == 0 ? 1 : keg->ipers;
+
+	return ((keg->reserve_hi + ipers - 1) / ipers * keg->ppera);
+}
+
+/* Nothing of the keg is held: then no page is, but for the reserve. */
 static bool
 keg_is_drained(struct model *m, struct mthread *th, const struct mzone *keg)
 {
 	if (keg->kind != MZONE_UMA || !keg->alive || keg->keg_held > 0 ||
-	    keg->reserve > 0 || (keg->flags & UMA_ZONE_NOFREE) != 0 ||
-	    keg->pages == 0)
+	    (keg->flags & UMA_ZONE_NOFREE) != 0 ||
+	    keg->pages <= reserve_pages(keg) ||
+	    (keg->reserve_hi > 0 && keg->ppera == 0))
 		return (true);
 	model__fail(m, th, "ZN-14", "pages-kept");
-	model__expected(
-	    m, "no pages of %s: nothing is held", zn__text(m, keg).s);
+	model__expected(m,
+	    "%" PRIu64 " pages of %s: nothing is held, %" PRIu64 " reserved",
+	    reserve_pages(keg), zn__text(m, keg).s, keg->reserve_hi);
 	model__found(m, "%" PRIu64 " pages", keg->pages);
 	return (false);
 }

@@ -317,7 +317,7 @@ model__zn_hoarded(struct model *m, struct mthread *sleeper)
 		if (!run->used || run->owner != MOWNER_ZONE || run->live > 0)
 			continue;
 		keg = zn_zone(m, slab->keg);
-		if (slab->keg == 0 || keg->reserve > 0 ||
+		if (slab->keg == 0 || keg->reserve_hi > 0 ||
 		    is_preallocating(m, slab->keg) || keg->static_run == i ||
 		    (keg->kind == MZONE_UMA &&
 			(keg->flags & UMA_ZONE_NOFREE) != 0) ||
@@ -404,7 +404,7 @@ model__zn_sleeper(struct model *m, struct mthread *th)
 	}
 	away = keg->keg_held;
 	if ((th->flags & M_USE_RESERVE) == 0)
-		away += keg->reserve;
+		away += keg->reserve_hi;
 	if (keg->ipers != 0 && zn_keg_items(keg, keg->pages) > away)
 		fail_sleeper(m, th, "item-free");
 	else

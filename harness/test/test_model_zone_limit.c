@@ -404,6 +404,43 @@ reclaim(uint32_t reg, enum trace_reclaim how, uint64_t goes)
 	returns(&c, 0);
 }
 
+/* Of two reserves that are set at once nobody knows which is in effect. */
+static void
+zn14_reserves_at_once(void **state)
+{
+	struct call c, d, e;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		zcreate(0, ITEM, 0, 0, 4);
+		c = begin_op(TRACE_OP_UMA_ZONE_RESERVE, 0, 0, 14);
+		d = begin_op(TRACE_OP_UMA_ZONE_RESERVE, 1, 0, 0);
+		returns(&c, 0);
+		returns(&d, 0);
+		e = begin_op(TRACE_OP_UMA_PREALLOC, 0, 0, 20);
+		zpages(0, arena, 1);
+		if (i == 2) /* no reserve wants as much as that */
+			zpages(0, arena + PAGE, 1);
+		returns(&e, 0);
+		if (i == 1) /* the last one, alone: there is none */
+			op(TRACE_OP_UMA_ZONE_RESERVE, 0, 0, 0);
+		if (i == 3) { /* the same on its way: any may be */
+			e = begin_op(TRACE_OP_UMA_ZONE_RESERVE, 1, 0, 0);
+			c = begin_op(TRACE_OP_UMA_ZONE_RESERVE, 2, 0, 3);
+			returns(&e, 0);
+			returns(&c, 0);
+		}
+		reclaim(TRACE_NOREG, TRACE_RECLAIM_DRAIN_CPU, 0);
+		if (i == 1 || i == 2) {
+			BROKEN("ZN-14", "zone/ZN-14/uma_reclaim/pages-kept");
+			continue;
+		}
+		CLEAN();
+		kalloc();
+	}
+}
+
 static void
 zn14_reclaim(void **state)
 {
@@ -824,6 +861,7 @@ main(void)
 		T(zn8_lowered),
 		T(zn14_prealloc),
 		T(zn14_reserve),
+		T(zn14_reserves_at_once),
 		T(zn14_reclaim),
 		T(zn16_asking),
 		T(zn17_statistics),
