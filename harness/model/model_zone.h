@@ -151,7 +151,7 @@ struct mzframe {
 	bool reserving; /* it is counted in the keg's reservers */
 	bool refused;	/* a callback refused in it */
 	bool ctor_refused, ctor_ran;
-	bool credited; /* it is promised to need no page */
+	bool credited; /* it needs no page if it stays alone (ZN-14) */
 	/* Also of frames in which other calls are. */
 	uint8_t calling;   /* enum trace_hook + 1 of the callback that runs */
 	uint32_t callitem; /* it is at */

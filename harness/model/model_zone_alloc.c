@@ -289,7 +289,7 @@ place_holds(struct model *m, const struct mthread *th, uint64_t addr)
 		    "refusal: %" PRIu64
 		    " items of %s were held all the time, maximum %" PRIu64,
 		    z->held, zn__text(m, z).s, z->max_hi);
-	} else if (f->credited && th->page_failed) {
+	} else if (f->credited && th->page_failed && zn__was_sole(m, th)) {
 		model__fail(m, th, "ZN-14", "prealloc-page");
 		model__expected(m,
 		    "no page asked for: items of %s were "

@@ -144,7 +144,7 @@ pages_may_come(
 		model__fail(m, th, "VM-3", "flags");
 		model__expected(
 		    m, "no deeper than the flags of the call allow");
-	} else if (f->credited) {
+	} else if (f->credited && zn__was_sole(m, th)) {
 		model__fail(m, th, "ZN-14", "prealloc-page");
 		model__expected(m, "no page: items of %s were preallocated",
 		    zn__text(m, z).s);

@@ -404,6 +404,47 @@ reclaim(uint32_t reg, enum trace_reclaim how, uint64_t goes)
 	returns(&c, 0);
 }
 
+/* Who begins later may have what was preallocated first, or take its slab. */
+static void
+zn14_prealloc_taken_by_others(void **state)
+{
+	struct call c, d;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		zcreate(0, ITEM, 0, 0, 0);
+		c = begin_op(TRACE_OP_UMA_PREALLOC, 0, 0, 1);
+		zpages(0, arena, 1);
+		returns(&c, 0);
+		c = begin_zalloc(0, 0, i < 2 ? M_WAITOK : M_NOWAIT);
+		if (i % 2 == 0) {
+			d = zcall(TRACE_OP_UMA_RECLAIM, 1, TRACE_NOREG);
+			d.reclaim = TRACE_RECLAIM_DRAIN_CPU;
+			invoke(&d);
+			model_vm_free(m, 1, arena, 1);
+			returns(&d, 0);
+		}
+		if (i < 2)
+			zpages(0, arena + PAGE, 1);
+		else
+			pages_fail(0, 1, true, false);
+		if (i == 1) {
+			BROKEN("ZN-14", "zone/ZN-14/uma_zalloc/prealloc-page");
+			continue;
+		}
+		if (i == 2)
+			zpages(0, arena + PAGE, 1);
+		returns(&c, i == 3 ? arena : arena + PAGE);
+		if (i == 3) {
+			BROKEN("ZN-14", "zone/ZN-14/uma_zalloc/prealloc-page");
+			continue;
+		}
+		CLEAN();
+		kalloc();
+	}
+}
+
 /* Of two reserves that are set at once nobody knows which is in effect. */
 static void
 zn14_reserves_at_once(void **state)
@@ -861,6 +902,7 @@ main(void)
 		T(zn8_lowered),
 		T(zn14_prealloc),
 		T(zn14_reserve),
+		T(zn14_prealloc_taken_by_others),
 		T(zn14_reserves_at_once),
 		T(zn14_reclaim),
 		T(zn16_asking),
