@@ -49,8 +49,9 @@
  *    does it around the same pop and push.
  *
  * 5. Concurrency. Lock order: zone_lock, the depot's, c_lock; zone_lock,
- *    z_lock; zone_lock, k_lock, outside_lock. z_lock and k_lock are never held
- *    together, nor with a cache's. Owner words: plain in sections, compare and
+ *    z_lock; zone_lock, k_lock, outside_lock; k_lock, the page layer's, where
+ *    a keg without callbacks makes and ends its slabs. z_lock and k_lock are
+ *    never held together, nor with a cache's or c_lock. Owner words: plain in sections, compare and
  *    swap elsewhere; an item that two CPUs free at one time may get into two
  *    magazines, and is found when it is popped the second time.
  *    Waiting, each for one thing and holding nothing: for a unit (z_event), for
@@ -585,7 +586,20 @@ zone_tell_max(struct uma_zone *zone)
 		action(zone);
 }
 
-/* An item past the caches, as the flags allow to wait. */
+/* Gives back what kmalloc keeps on the caller's CPU: with nothing locked, since
+ * it may find a chunk that was freed twice, and panic. */
+static bool
+zone_reclaim_own(void)
+{
+	struct km_todo todo = { 0 };
+	size_t n = km__reclaim(ka_cpu_self(), &todo);
+
+	km__todo(&todo);
+	return (n != 0);
+}
+
+/* An item past the caches, as the flags allow to wait. Who may not wait for
+ * pages gives back what its own CPU keeps, and tries once more (VM-7). */
 static void *
 zone_get(struct uma_zone *zone, int flags)
 {
@@ -593,6 +607,8 @@ zone_get(struct uma_zone *zone, int flags)
 	enum zone_result r = zone_try(&rq);
 	bool told = false;
 
+	if (r == ZONE_NO_PAGES && (flags & M_WAITOK) == 0 && zone_reclaim_own())
+		r = zone_try(&rq);
 	for (;;) {
 		if (rq.zr_met_max && !told) {
 			told = true;

@@ -359,31 +359,12 @@ outside_make(struct zone_keg *keg, char *base, size_t items, size_t stride,
 	return (slab);
 }
 
-/* From the page layer. A caller that may not wait gives back what its own CPU
- * keeps, and tries once more (VM-7). */
-static char *
-pages_get(size_t npages, size_t align, int flags, enum vm_observe *ret_verdict)
-{
-	unsigned depth = zone__depth(flags) | VM_ALLOC_ZERO;
-	struct km_todo todo = { 0 };
-	size_t reclaimed;
-	char *p;
-
-	p = vm__alloc(npages, align, depth, ret_verdict);
-	if (p != NULL || (flags & M_WAITOK) != 0)
-		return (p);
-	reclaimed = km__reclaim(ka_cpu_self(), &todo);
-	km__todo(&todo);
-	if (reclaimed != 0)
-		p = vm__alloc(npages, align, depth, ret_verdict);
-	return (p);
-}
-
 static struct zone_slab *
 inside_make(struct zone_keg *keg, int flags, enum vm_observe *ret_verdict)
 {
 	size_t align = keg->k_align > KA_PAGE_SIZE ? keg->k_align : 0, i;
-	char *p = pages_get(keg->k_ppera, align, flags, ret_verdict);
+	char *p = vm__alloc(keg->k_ppera, align,
+	    zone__depth(flags) | VM_ALLOC_ZERO, ret_verdict);
 	struct zone_slab *slab;
 
 	if (p == NULL)

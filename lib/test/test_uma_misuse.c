@@ -360,6 +360,56 @@ an_item_in_two_magazines_is_found(void **state)
 	(void)kalloc_halt(true, NULL, NULL);
 }
 
+static void *
+free_chunk(void *p)
+{
+	kfree(p, M_TEMP);
+	return (NULL);
+}
+
+/*
+ * A caller that is refused pages collects what kmalloc has on its CPU, and may
+ * find there a chunk that two CPUs freed at one time; here it is marked by
+ * hand. The zone is as it was, and nothing of it is locked.
+ */
+static void
+a_zone_outlives_what_its_caller_collects(void **state)
+{
+	struct uma_zone_stats before, after;
+	struct ka_slab *slab;
+	void *p, *q, *chunk, *all[64];
+	unsigned n;
+
+	(void)state;
+	boot(&(struct kalloc_config) { .ncpus = 2, .pages = 64 });
+	mine = make(4096, 0, 0);
+	uma_zone_set_max(mine, 100);
+	chunk = kmalloc(64, M_TEMP, M_WAITOK);
+	p = uma_zalloc(mine, M_WAITOK);
+	for (n = 0; (all[n] = vm_page_alloc(1, 0, VM_ALLOC_INTERRUPT)) != NULL;)
+		n++;
+	thread_run(free_chunk, chunk);
+	slab = km_slab_at(chunk);
+	ka_store(&slab->s_entry[km_index(slab, (uintptr_t)chunk)].e_owner,
+	    OWNER_FREE, RELAXED);
+	uma_zone_reclaim(mine, UMA_RECLAIM_DRAIN_CPU);
+	uma_zone_get_stats(mine, &before);
+	assert_why(DOUBLE_FREE, sink = uma_zalloc(mine, M_NOWAIT));
+	assert_ptr_equal(caught.addr, chunk);
+	uma_zone_get_stats(mine, &after);
+	assert_memory_equal(&before, &after, sizeof(after));
+	assert_null(uma_audit(&(const char *) { NULL }));
+	vm_page_free(all[--n], 1);
+	q = uma_zalloc(mine, M_NOWAIT);
+	assert_non_null(q);
+	uma_zfree(mine, q);
+	uma_zfree(mine, p);
+	uma_zdestroy(mine);
+	while (n > 0)
+		vm_page_free(all[--n], 1);
+	(void)kalloc_halt(true, NULL, NULL);
+}
+
 /* The auditor sees what it says that it sees. */
 static void
 the_auditor_can_fail(void **state)
@@ -404,6 +454,7 @@ main(void)
 		cmocka_unit_test(arguments_have_ranges),
 		cmocka_unit_test(handles_are_checked),
 		cmocka_unit_test(an_item_in_two_magazines_is_found),
+		cmocka_unit_test(a_zone_outlives_what_its_caller_collects),
 		cmocka_unit_test(the_auditor_can_fail),
 	};
 
