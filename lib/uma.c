@@ -279,6 +279,8 @@ uma_zone_reserve(uma_zone_t zone, int nitems)
 	check_cold(used, zone, "uma_zone_reserve");
 	zone__rebound(keg);
 	zone__each(reserve_rebucket, keg);
+	/* A lower one leaves items and slabs to others. */
+	zone__kick();
 }
 
 /* Of a zone that never had a slab, and that shares its keg with no other. */

@@ -647,6 +647,7 @@ zone__prealloc(struct uma_zone *zone, uint64_t items)
 	ka_mutex_lock(&keg->k_lock);
 	keg->k_filling -= items;
 	ka_mutex_unlock(&keg->k_lock);
+	zone__kick();
 }
 
 /* ---- Allocation --------------------------------------------------------------- */

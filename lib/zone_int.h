@@ -341,6 +341,8 @@ enum zone_result zone__keg_get(struct zone_keg *, struct zone_request *,
 enum zone_result zone__keg_prefill(struct zone_keg *, struct zone_request *);
 /* Items go back; returns one that was back already, or NULL. */
 void *zone__keg_put(struct zone_keg *, void **store, unsigned n);
+/* Those who wait for pages look again: items or slabs are to be had. */
+void zone__kick(void);
 void zone__keg_wait(struct zone_keg *, uint64_t event);
 /* Sets how many slabs the zones' maxima need; UINT64_MAX: any number. */
 void zone__keg_bound(struct zone_keg *, uint64_t slabs);

@@ -72,9 +72,8 @@ keg_event(struct zone_keg *keg)
 		ka_chan_wake_all(&keg->k_chan);
 }
 
-/* Those who wait for pages look again. */
-static void
-keg_kick(void)
+void
+zone__kick(void)
 {
 	if (zone_arena.a_granules != 0 && ka_load(&cpu_shortage, SEQ_CST) != 0)
 		vm__kick();
@@ -295,7 +294,7 @@ zone__keg_get(struct zone_keg *keg, struct zone_request *rq, void **store,
 		n = keg_take(keg, store, 1, 0);
 	ka_mutex_unlock(&keg->k_lock);
 	if (grown)
-		keg_kick();
+		zone__kick();
 	*ret_n = n;
 	return (n != 0 ? ZONE_GOT : r);
 }
@@ -317,7 +316,7 @@ zone__keg_prefill(struct zone_keg *keg, struct zone_request *rq)
 		keg->k_pre = rq->zr_prealloc;
 	ka_mutex_unlock(&keg->k_lock);
 	if (grown)
-		keg_kick();
+		zone__kick();
 	return (r);
 }
 
@@ -384,7 +383,7 @@ zone__keg_put(struct zone_keg *keg, void **store, unsigned n)
 	}
 	keg_event(keg);
 	(void)keg_end_dead(keg, dead);
-	keg_kick();
+	zone__kick();
 	return (bad);
 }
 
