@@ -436,11 +436,16 @@ static void *
 km_alloc_large(const struct km_request *r, struct malloc_type *type, int flags)
 {
 	size_t npages = r->size / KA_PAGE_SIZE;
+	bool waits = (flags & M_WAITOK) != 0;
 	void *p;
 
 	if (!km__type_admit(type, r->size))
 		return (km_refuse(type, flags));
+	if (waits)
+		(void)ka_add(&type->ks_waiting, r->size);
 	p = km__pages(npages, r->align, flags);
+	if (waits)
+		(void)ka_add(&type->ks_waiting, -(uint64_t)r->size);
 	if (p != NULL) {
 		km_large_own(p, npages, type);
 	} else {

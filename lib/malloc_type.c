@@ -62,6 +62,8 @@ type_register(struct malloc_type *type)
 	type->ks_limit = vm__bytes() / 10;
 	type->ks_loose = 0;
 	type->ks_large = 0;
+	type->ks_waiting = 0;
+	type->ks_watched = 0;
 	type->ks_classes = 0;
 	type->ks_debug = km_debug;
 	type_clear_use(id << 16);
@@ -306,6 +308,31 @@ void
 km__type_forget(struct malloc_type *type, uint64_t bytes)
 {
 	(void)ka_add(&type->ks_large, -bytes);
+	if (ka_load(&type->ks_watched, SEQ_CST) != 0) {
+		ka_store(&type->ks_watched, 0, SEQ_CST);
+		vm__kick();
+	}
+}
+
+void
+km__type_watch(struct malloc_type *type)
+{
+	ka_store(&type->ks_watched, 1, SEQ_CST);
+}
+
+/*
+ * Is the limit reached until something is freed, or the limit raised? What is
+ * only admitted may be forgotten again, but for requests that wait until they
+ * are served. They are read last: on its way to the counters a request is
+ * counted nowhere, and never twice.
+ */
+bool
+km__type_is_full(struct malloc_type *type)
+{
+	struct kmalloc_stats s;
+
+	kmalloc_type_stats(type, &s);
+	return (s.memuse + ka_load(&type->ks_waiting, ACQUIRE) >= s.limit);
 }
 
 /*
@@ -387,6 +414,8 @@ kmalloc_raise_limit(struct malloc_type *type, uint64_t bytes)
 	if (bytes > type->ks_limit)
 		ka_store(&type->ks_limit, bytes, RELAXED);
 	ka_mutex_unlock(&type_lock);
+	if (ka_load(&cpu_shortage, SEQ_CST) != 0)
+		vm__kick();
 }
 
 void

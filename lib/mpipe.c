@@ -459,23 +459,16 @@ mp_free_slow(struct mpipe *p, void *buf)
 
 /* ---- Waiting ---------------------------------------------------------- */
 
-/* kmalloc has refused. Is it because of the type's limit? */
-static bool
-mp_type_is_full(const struct mpipe *p)
-{
-	struct kmalloc_stats s;
-
-	kmalloc_type_stats(p->mp_type, &s);
-	return (s.memuse >= s.limit);
-}
-
 /*
  * kmalloc has refused. Pages, or a chunk, for one more buffer might be had by
  * now, or by a little work: then there is no reason to sleep. Otherwise sleeps
  * until the event count moves. Pages are asked for as kmalloc would, so that an
  * injected failure that lasts, or does not, is known as such. If kmalloc goes
- * on refusing although there are pages, somebody has claimed the rest of the
- * type's limit for an object that he waits for: no reason to spin for him.
+ * on refusing although there are pages, somebody has the rest of the type's
+ * limit in hand, and tells when he gives it up. Nor is there reason to spin at
+ * the limit, also if who waits for pages has claimed what is left of it:
+ * of two waiters that move chunks to their CPUs each would wake the other for
+ * ever.
  */
 static void
 mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
@@ -490,8 +483,9 @@ mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
 		npages = (p->mp_bytes + KA_PAGE_SIZE - 1) / KA_PAGE_SIZE;
 		align = KA_PAGE_SIZE;
 	}
-	if (*in_vain < MP_IN_VAIN_MAX && !mp_type_is_full(p)) {
-		(*in_vain)++;
+	if (*in_vain < MP_IN_VAIN_MAX && !km__type_is_full(p->mp_type)) {
+		if (++*in_vain == MP_IN_VAIN_MAX)
+			km__type_watch(p->mp_type);
 		if (kmalloc_trim() != 0 || km__collect(p->mp_bytes, p->mp_type))
 			return;
 		pages = vm__alloc(npages, align, depth, &verdict);

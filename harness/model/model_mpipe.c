@@ -76,6 +76,8 @@ struct mmpframe {
 	uint8_t growth; /* how the last one went */
 	bool failed;	/* one did */
 	bool fail_hard;
+	bool at_limit; /* and because of the limit of: */
+	uint32_t type;
 	bool in_callback, growing, grown, taken, called;
 	bool alone;
 };
@@ -399,6 +401,8 @@ growth_failed(struct mmpframe *f, const struct mthread *nested)
 {
 	f->failed = true;
 	f->growth = MGROWTH_LIMIT;
+	f->at_limit = nested->limit_seen && !nested->overflow;
+	f->type = nested->type;
 	if (nested->limit_seen || nested->overflow || !nested->page_failed)
 		return;
 	f->growth = MGROWTH_PAGES;
@@ -1103,6 +1107,22 @@ model__mp_end(struct model *m, struct mthread *th, const struct call *c)
 
 /* --- sleepers --- */
 
+/* The type's limit refused the sleeper. Is there room, and a slab or pages? */
+static bool
+limit_allows(struct model *m, const struct mthread *th,
+    const struct mmpframe *f, const struct mpipe *p)
+{
+	const struct mtype *t = model__type(m, f->type);
+	bool large = p->size > KA_KMALLOC_MAX;
+	uint64_t bytes = large ? p->size : KA_SLAB_SIZE;
+
+	if (!t->alive || t->ending > 0 || th->page_failed ||
+	    model__usage_upper(t) >= t->limit_lo)
+		return (false);
+	return (model__pages_can(m, (bytes + PAGE - 1) / PAGE,
+	    large ? 0 : KA_SLAB_SIZE, VM_ALLOC_NORMAL));
+}
+
 /* kmalloc refused the sleeper. Could it have what it asked for now? */
 static bool
 could_grow(struct model *m, const struct mthread *th, const struct mmpframe *f,
@@ -1114,8 +1134,9 @@ could_grow(struct model *m, const struct mthread *th, const struct mmpframe *f,
 		return (false);
 	if (f->growth < MGROWTH_PAGES)
 		return (true);
-	if (f->growth == MGROWTH_LIMIT || f->fail_hard ||
-	    (th->page_failed && th->page_hard))
+	if (f->growth == MGROWTH_LIMIT)
+		return (f->at_limit && limit_allows(m, th, f, p));
+	if (f->fail_hard || (th->page_failed && th->page_hard))
 		return (false);
 	return (
 	    model__pages_can(m, f->fail_pages, f->fail_align, f->fail_flags));

@@ -553,6 +553,51 @@ mp3_waitok_grows(void **state)
 }
 
 static void
+raise_limit(uint64_t to)
+{
+	struct call c = call(TRACE_OP_KMALLOC_RAISE_LIMIT, 0);
+
+	c.type = 0;
+	c.size = to;
+	invoke(&c);
+	returns(&c, 0);
+}
+
+/* Asleep at the limit of the pipe's type: until there is room below it, and
+ * pages. */
+static void
+mp3_waitok_grows_below_the_limit(void **state)
+{
+	struct call c, g;
+	unsigned i, k;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		pipe_of(1, 2, 0, 0);
+		alloc(at(0));
+		for (k = 1; k <= 2; k++) {
+			g = begin_kmalloc(0, SLAB, 0, M_WAITOK);
+			pages(0, arena + k * SLAB, SLAB / PAGE);
+			returns(&g, arena + k * SLAB);
+		}
+		c = begin_mp(TRACE_OP_MPIPE_ALLOC_WAITOK, 1);
+		gains(1, 0, M_NOWAIT);
+		model_sleep(m, 1);
+		model_idle(m);
+		CLEAN();
+		if (i == 1)
+			page_alloc_at(arena + 3 * SLAB, PAGES - 3 * SLAB / PAGE,
+			    0, VM_ALLOC_INTERRUPT);
+		raise_limit(i == 2 ? LIMIT + 1 : BUDGET);
+		model_idle(m);
+		if (i == 0)
+			BROKEN("MP-3", "mpipe/MP-3/mpipe_alloc_waitok/growth");
+		CLEAN();
+	}
+	(void)c;
+}
+
+static void
 mp4_callbacks(void **state)
 {
 	struct callback cb;
@@ -1239,6 +1284,7 @@ main(void)
 		T(mp2_the_maximum),
 		T(mp3_waitok),
 		T(mp3_waitok_grows),
+		T(mp3_waitok_grows_below_the_limit),
 		T(mp4_callbacks),
 		T(mp4_callbacks_and_others),
 		T(mp5_contents),
