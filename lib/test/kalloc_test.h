@@ -27,6 +27,10 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef KALLOC_TEST_MAPS
+#include <errno.h>
+#include <sys/mman.h>
+#endif
 
 #include <cmocka.h>
 
@@ -169,6 +173,28 @@ halt(void)
 	assert_false(kalloc_is_up());
 }
 
+/* A system in which a type may have all memory: only pages are short. */
+static inline void
+boot_for(struct malloc_type *type, unsigned ncpus, size_t pages, unsigned debug)
+{
+	const struct kalloc_config config = {
+		.ncpus = ncpus, .pages = pages, .debug = debug
+	};
+
+	boot(&config);
+	kmalloc_raise_limit(type, pages * 8192);
+}
+
+static inline void
+halt_unused(struct malloc_type *type)
+{
+	struct kmalloc_stats s = stats(type);
+
+	assert_int_equal(s.inuse, 0);
+	assert_int_equal(s.memuse, 0);
+	halt();
+}
+
 static inline bool
 all_are(const void *p, int value, size_t n)
 {
@@ -241,5 +267,33 @@ sleep_ms(unsigned ms)
 			sleep_ms(1);                                           \
 		(cond);                                                        \
 	})
+
+#ifdef KALLOC_TEST_MAPS
+/*
+ * For programs that are linked with --wrap=mmap and --wrap=mmap64: what the
+ * library maps. The so-manieth call from when `maps` was 0 is refused.
+ */
+void *__real_mmap64(void *, size_t, int, int, int, off_t);
+void *__wrap_mmap64(void *, size_t, int, int, int, off_t);
+void *__wrap_mmap(void *, size_t, int, int, int, off_t);
+
+static unsigned maps, refuse_map;
+
+void *
+__wrap_mmap64(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
+{
+	if (refuse_map != 0 && ++maps == refuse_map) {
+		errno = ENOMEM;
+		return (MAP_FAILED);
+	}
+	return (__real_mmap64(addr, bytes, prot, flags, fd, off));
+}
+
+void *
+__wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
+{
+	return (__wrap_mmap64(addr, bytes, prot, flags, fd, off));
+}
+#endif
 
 #endif

@@ -7,40 +7,16 @@
  * sleep, then one of the things that must wake them is done; a time limit
  * stands for "never".
  */
+#define KALLOC_TEST_MAPS
 #include "kalloc_test.h"
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 MALLOC_DEFINE(M_PIPE, "pipe", "buffers of pipes");
 MALLOC_DEFINE(M_REST, "rest", "all other memory");
 
 static struct malloc_pipe pipe_a, pipe_b;
-
-/* ---- What the library maps -------------------------------------------- */
-
-void *__real_mmap64(void *, size_t, int, int, int, off_t);
-void *__wrap_mmap64(void *, size_t, int, int, int, off_t);
-void *__wrap_mmap(void *, size_t, int, int, int, off_t);
-
-static unsigned maps, refuse_map;
-
-void *
-__wrap_mmap64(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
-{
-	if (refuse_map != 0 && ++maps == refuse_map) {
-		errno = ENOMEM;
-		return (MAP_FAILED);
-	}
-	return (__real_mmap64(addr, bytes, prot, flags, fd, off));
-}
-
-void *
-__wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
-{
-	return (__wrap_mmap64(addr, bytes, prot, flags, fd, off));
-}
 
 /* ---- Systems ---------------------------------------------------------- */
 

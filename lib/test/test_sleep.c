@@ -11,27 +11,6 @@
 
 MALLOC_DEFINE(M_SHARE, "share", "what threads hand to each other");
 
-static void
-boot_cpus(unsigned ncpus, size_t pages, unsigned debug)
-{
-	const struct kalloc_config config = {
-		.ncpus = ncpus, .pages = pages, .debug = debug
-	};
-
-	boot(&config);
-	kmalloc_raise_limit(M_SHARE, pages * 8192); /* only pages are short */
-}
-
-static void
-halt_unused(void)
-{
-	struct kmalloc_stats s = stats(M_SHARE);
-
-	assert_int_equal(s.inuse, 0);
-	assert_int_equal(s.memuse, 0);
-	halt();
-}
-
 /* Takes all 64 pages as chunks of 8192 bytes, on the calling thread's CPU;
  * the last of 33 is NULL. */
 static unsigned
@@ -81,7 +60,8 @@ sleepers_are_woken_by_a_free(void **state)
 			struct sleeper s = { wants[w], M_WAITOK, NULL };
 			pthread_t t;
 
-			boot_cpus(3, 64, mode == 2 ? KA_DEBUG_POISON : 0);
+			boot_for(
+			    M_SHARE, 3, 64, mode == 2 ? KA_DEBUG_POISON : 0);
 			n = take_all_pages(p);
 			t = thread_start(sleeper_main, &s);
 			assert_true(wait_until(vm_stats().waits >= 1));
@@ -97,7 +77,7 @@ sleepers_are_woken_by_a_free(void **state)
 			kfree(s.p, M_SHARE);
 			for (; i < n; i++)
 				kfree(p[i], M_SHARE);
-			halt_unused();
+			halt_unused(M_SHARE);
 		}
 }
 
@@ -114,7 +94,7 @@ every_sleeper_gets_its_chunk(void **state)
 	unsigned i, n;
 
 	(void)state;
-	boot_cpus(3, 64, 0);
+	boot_for(M_SHARE, 3, 64, 0);
 	n = take_all_pages(p);
 	for (i = 0; i < N; i++) {
 		s[i] = (struct sleeper) { 8192, M_WAITOK, NULL };
@@ -130,7 +110,7 @@ every_sleeper_gets_its_chunk(void **state)
 	}
 	for (i = N; i < n; i++)
 		kfree(p[i], M_SHARE);
-	halt_unused();
+	halt_unused(M_SHARE);
 }
 
 static void *
@@ -166,14 +146,14 @@ waiting_threads_make_progress(void **state)
 
 	(void)state;
 	for (ncpus = 1; ncpus <= 5; ncpus += 2) {
-		boot_cpus(ncpus, KALLOC_PAGES_MIN, 0);
+		boot_for(M_SHARE, ncpus, KALLOC_PAGES_MIN, 0);
 		for (i = 0; i < N; i++) {
 			id[i] = i;
 			t[i] = thread_start(struggle_main, &id[i]);
 		}
 		for (i = 0; i < N; i++)
 			thread_join(t[i]);
-		halt_unused();
+		halt_unused(M_SHARE);
 	}
 }
 
@@ -219,7 +199,7 @@ hoarded_slabs_are_taken_before_sleeping(void **state)
 	kfree(p, M_SHARE);
 	atomic_store(&hoard_phase, 2);
 	thread_join(t);
-	halt_unused();
+	halt_unused(M_SHARE);
 }
 
 /*
@@ -286,11 +266,11 @@ a_chunk_that_comes_before_the_sleep_is_found(void **state)
 
 	(void)state;
 	for (ncpus = 1; ncpus <= 2; ncpus++) {
-		boot_cpus(ncpus, 64, 0);
+		boot_for(M_SHARE, ncpus, 64, 0);
 		thread_run(own_main, NULL);
 		assert_int_equal(vm_stats().waits, 0);
 		vm_page_observe(NULL);
-		halt_unused();
+		halt_unused(M_SHARE);
 	}
 }
 

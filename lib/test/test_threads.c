@@ -14,27 +14,6 @@
 
 MALLOC_DEFINE(M_SHARE, "share", "what threads hand to each other");
 
-static void
-boot_cpus(unsigned ncpus, size_t pages, unsigned debug)
-{
-	const struct kalloc_config config = {
-		.ncpus = ncpus, .pages = pages, .debug = debug
-	};
-
-	boot(&config);
-	kmalloc_raise_limit(M_SHARE, pages * 8192); /* only pages are short */
-}
-
-static void
-halt_unused(void)
-{
-	struct kmalloc_stats s = stats(M_SHARE);
-
-	assert_int_equal(s.inuse, 0);
-	assert_int_equal(s.memuse, 0);
-	halt();
-}
-
 /* An object knows its size, and is filled with a byte that follows of it. */
 struct object {
 	uint32_t size, seed;
@@ -153,7 +132,7 @@ remote_frees_come_back(void **state)
 
 	(void)state;
 	for (r = 0; r < COUNT_OF(run); r++) {
-		boot_cpus(run[r].ncpus, 4096, run[r].debug);
+		boot_for(M_SHARE, run[r].ncpus, 4096, run[r].debug);
 		queue.producers = 2;
 		for (i = 0; i < 4; i++)
 			t[i] = thread_start(
@@ -161,7 +140,7 @@ remote_frees_come_back(void **state)
 		for (i = 0; i < 4; i++)
 			thread_join(t[i]);
 		assert_int_equal(stats(M_SHARE).calls, 8000);
-		halt_unused();
+		halt_unused(M_SHARE);
 	}
 }
 
@@ -185,7 +164,7 @@ remotely_freed_chunks_are_used_again(void **state)
 	unsigned round, i;
 
 	(void)state;
-	boot_cpus(2, 4096, 0);
+	boot_for(M_SHARE, 2, 4096, 0);
 	for (round = 0; round < 50; round++) {
 		struct object *list = NULL, *o;
 		uint32_t seed = 77;
@@ -203,7 +182,7 @@ remotely_freed_chunks_are_used_again(void **state)
 		thread_run(free_list_main, list);
 		assert_int_equal(stats(M_SHARE).inuse, 0);
 	}
-	halt_unused();
+	halt_unused(M_SHARE);
 }
 
 /* ---- More threads than CPUs ------------------------------------------- */
@@ -253,7 +232,8 @@ more_threads_than_cpus_share_one(void **state)
 
 	(void)state;
 	for (ncpus = 1; ncpus <= 3; ncpus++) {
-		boot_cpus(ncpus, 4096, ncpus == 3 ? KA_DEBUG_REDZONE : 0);
+		boot_for(
+		    M_SHARE, ncpus, 4096, ncpus == 3 ? KA_DEBUG_REDZONE : 0);
 		for (i = 0; i < N; i++) {
 			id[i] = i;
 			t[i] = thread_start(exchange_main, &id[i]);
@@ -263,7 +243,7 @@ more_threads_than_cpus_share_one(void **state)
 		audit();
 		clear_slots();
 		assert_int_equal(stats(M_SHARE).calls, N * 2500);
-		halt_unused();
+		halt_unused(M_SHARE);
 	}
 }
 
@@ -295,7 +275,7 @@ threads_that_exit_leave_nothing_behind(void **state)
 	unsigned i;
 
 	(void)state;
-	boot_cpus(3, 4096, 0);
+	boot_for(M_SHARE, 3, 4096, 0);
 	for (i = 0; i < N; i++)
 		t[i] = thread_start(leave_objects_main, &list[i]);
 	for (i = 0; i < N; i++)
@@ -306,7 +286,7 @@ threads_that_exit_leave_nothing_behind(void **state)
 		(void)free_list_main(list[i]);
 	(void)kmalloc_trim();
 	assert_int_equal(vm_free_pages(), 4096);
-	halt_unused();
+	halt_unused(M_SHARE);
 }
 
 /* An object stays of each, so that no slab of theirs gets wholly free. */
@@ -342,7 +322,7 @@ a_thousand_threads_need_no_more_than_a_hundred(void **state)
 	pthread_t t[TOGETHER];
 
 	(void)state;
-	boot_cpus(4, 16384, 0);
+	boot_for(M_SHARE, 4, 16384, 0);
 	for (i = 0; i < N / TOGETHER; i++) {
 		for (k = 0; k < TOGETHER; k++) {
 			id[k] = (i * TOGETHER + k) % 90;
@@ -359,7 +339,7 @@ a_thousand_threads_need_no_more_than_a_hundred(void **state)
 	/* Which CPU a thread gets is chance; what matters is the trend. */
 	assert_true(used_late <= used_early * 2);
 	clear_slots();
-	halt_unused();
+	halt_unused(M_SHARE);
 }
 
 struct half {
@@ -406,7 +386,7 @@ partial_slabs_of_the_dead_are_adopted(void **state)
 
 	(void)state;
 	for (mode = 0; mode < 3; mode++) {
-		boot_cpus(2, 4096, 0);
+		boot_for(M_SHARE, 2, 4096, 0);
 		kfree(kmalloc(8, M_SHARE, M_WAITOK), M_SHARE); /* cpu 0 */
 		if (mode == 0) { /* freed by itself */
 			thread_run(alloc_and_free_half_main, &h);
@@ -433,7 +413,7 @@ partial_slabs_of_the_dead_are_adopted(void **state)
 				kfree(theirs[i], M_SHARE);
 		for (i = 0; i < N / 2; i++)
 			kfree(ours[i], M_SHARE);
-		halt_unused();
+		halt_unused(M_SHARE);
 	}
 }
 
@@ -471,7 +451,7 @@ an_exit_gives_back_what_is_whole(void **state)
 	unsigned n;
 
 	(void)state;
-	boot_cpus(2, 64, 0);
+	boot_for(M_SHARE, 2, 64, 0);
 	kfree(kmalloc(0, M_SHARE, M_WAITOK), M_SHARE); /* cpu 0 */
 	thread_run(alloc_and_free_main, &h);
 	assert_int_equal(vm_free_pages(), 64);
@@ -484,7 +464,7 @@ an_exit_gives_back_what_is_whole(void **state)
 		kfree(p[n], M_SHARE);
 	for (n = 0; n < 10; n++)
 		kfree(theirs[n], M_SHARE);
-	halt_unused();
+	halt_unused(M_SHARE);
 }
 
 /* ---- While others run (G-7, KM-14) ------------------------------------ */
@@ -500,7 +480,7 @@ trim_and_statistics_run_beside_others(void **state)
 	pthread_t t[N];
 
 	(void)state;
-	boot_cpus(3, 4096, 0);
+	boot_for(M_SHARE, 3, 4096, 0);
 	for (i = 0; i < N; i++) {
 		id[i] = i + 50;
 		t[i] = thread_start(exchange_main, &id[i]);
@@ -517,7 +497,7 @@ trim_and_statistics_run_beside_others(void **state)
 	for (i = 0; i < N; i++)
 		thread_join(t[i]);
 	clear_slots();
-	halt_unused();
+	halt_unused(M_SHARE);
 }
 
 /* ---- The end of a type (KM-17) ---------------------------------------- */
@@ -562,7 +542,7 @@ types_end_while_frees_are_in_flight(void **state)
 	pthread_t t;
 
 	(void)state;
-	boot_cpus(2, 1024, 0);
+	boot_for(M_SHARE, 2, 1024, 0);
 	t = thread_start(handover_main, NULL);
 	for (round = 0; round < 1000; round++) {
 		struct handover *to = &h[round % 2];
@@ -583,7 +563,7 @@ types_end_while_frees_are_in_flight(void **state)
 		(void)sched_yield();
 	atomic_store(&handover, &end);
 	thread_join(t);
-	halt_unused();
+	halt_unused(M_SHARE);
 }
 
 /* ---- Threads that outlive a system (G-1) ------------------------------ */
@@ -624,26 +604,26 @@ threads_outlive_their_system(void **state)
 		atomic_store(&life_phase, 1);
 		t = thread_start(long_life_main, NULL);
 		for (phase = 0; phase < 5; phase++) {
-			boot_cpus(ncpus + phase * 40, 1024, 0);
+			boot_for(M_SHARE, ncpus + phase * 40, 1024, 0);
 			kfree(kmalloc(10, M_SHARE, M_WAITOK), M_SHARE);
 			atomic_store(&life_phase, phase * 2);
 			assert_true(wait_until(
 			    atomic_load(&life_phase) == phase * 2 + 1));
 			assert_int_equal(stats(M_SHARE).calls, 101);
-			halt_unused();
+			halt_unused(M_SHARE);
 			/* Nothing of it is mapped any more. */
 			if (phase % 2 == 0) {
-				boot_cpus(1, 64, 0);
-				halt_unused();
+				boot_for(M_SHARE, 1, 64, 0);
+				halt_unused(M_SHARE);
 			}
 		}
 		/* It exits without a system, or in one that it never used. */
 		if (ncpus == 2)
-			boot_cpus(2, 64, 0);
+			boot_for(M_SHARE, 2, 64, 0);
 		atomic_store(&life_phase, 10);
 		thread_join(t);
 		if (ncpus == 2)
-			halt_unused();
+			halt_unused(M_SHARE);
 	}
 }
 
