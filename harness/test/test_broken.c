@@ -7,30 +7,7 @@
  *
  * A broken subject is libkalloc behind a function that spoils one result.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include <kalloc/flags.h>
-
-#define KA_PORT_SIM
-#include "port/port.h"
-#include "run/run.h"
-
-/* The numbers of reasons, from the one table of them. */
-enum why {
-#define WHY(id, name, text) WHY_##id,
-	KA_WHY_TABLE(WHY)
-#undef WHY
-};
-
-static const struct subject *healthy;
-static uint32_t victim_calls; /* calls that a breakage has seen */
-static uint64_t first_addr;
+#include "broken_test.h"
 
 /* ---- Breakages --------------------------------------------------------- */
 
@@ -40,7 +17,7 @@ same_address_twice(struct call *c)
 	healthy->exec(c);
 	if (c->code != TRACE_OP_KMALLOC)
 		return;
-	if (victim_calls++ == 0)
+	if (seen++ == 0)
 		first_addr = c->ret;
 	else
 		c->ret = first_addr;
@@ -60,7 +37,7 @@ static void
 spoils_contents(struct call *c)
 {
 	healthy->exec(c);
-	if (c->code == TRACE_OP_KMALLOC && victim_calls++ == 0)
+	if (c->code == TRACE_OP_KMALLOC && seen++ == 0)
 		first_addr = c->ret;
 	else if (c->code == TRACE_OP_KMALLOC)
 		((char *)first_addr)[17] ^= 1;
@@ -106,15 +83,6 @@ null_for_waitok(struct call *c)
 		c->ret = 0;
 	else
 		healthy->exec(c);
-}
-
-/* Does another call than it was asked for; the model sees the question. */
-static void
-exec_instead(struct call *c, struct call other)
-{
-	healthy->exec(&other);
-	c->ret = other.ret;
-	c->why = other.why;
 }
 
 static void
@@ -249,19 +217,10 @@ forgets_zero_pages(struct call *c)
 		((char *)c->ret)[4095] = 7;
 }
 
-static struct ka_mutex mutex[2] = { KA_MUTEX_INITIALIZER,
-	KA_MUTEX_INITIALIZER };
-static struct ka_chan chan;
-
 static void
 sleeps_in_kfree(struct call *c)
 {
-	if (c->code == TRACE_OP_KFREE) {
-		ka_mutex_lock(&mutex[0]);
-		ka_chan_sleep(&chan, &mutex[0]);
-		ka_mutex_unlock(&mutex[0]);
-	}
-	healthy->exec(c);
+	sleep_in(c, TRACE_OP_KFREE);
 }
 
 /* Sleeps although pages are free, and nobody wakes it. */
@@ -269,11 +228,8 @@ static void
 loses_wakeup(struct call *c)
 {
 	healthy->exec(c);
-	if (c->code == TRACE_OP_KMALLOC && c->ret != 0 && c->size > 100000) {
-		ka_mutex_lock(&mutex[0]);
-		ka_chan_sleep(&chan, &mutex[0]);
-		ka_mutex_unlock(&mutex[0]);
-	}
+	if (c->code == TRACE_OP_KMALLOC && c->ret != 0 && c->size > 100000)
+		sleep_for_ever();
 }
 
 /* Two locks in two orders, with a pause between. */
@@ -338,17 +294,7 @@ keeps_slabs(void)
 
 /* ---- The table --------------------------------------------------------- */
 
-#define HEAD "kalab-trace 1\ncpus 2\nthreads 2\npages 256\n"
 #define MAKE HEAD "0 m0 = kmalloc_create \"t\"\n"
-
-struct breakage {
-	const char *name, *clause, *trace;
-	void (*exec)(struct call *);
-	uint64_t (*free_pages)(void);
-	bool (*type_stats)(uint32_t, struct subject_type_stats *);
-	const char *(*audit)(const char **);
-	void (*trim)(void);
-};
 
 static const struct breakage breakages[] = {
 	{ .name = "same address twice",
@@ -503,58 +449,15 @@ static const struct breakage breakages[] = {
 /* ---- The test ---------------------------------------------------------- */
 
 static void
-replay(const struct subject *subject, const char *text, struct run_result *r)
-{
-	struct run_options o = { .subject = subject };
-	struct trace_reader *reader;
-	struct run_source source;
-	struct trace_error e;
-
-	victim_calls = 0;
-	memset(mutex, 0, sizeof(mutex));
-	mutex[0].name = "a";
-	mutex[1].name = "b";
-	ka_chan_init(&chan, "broken");
-	assert_int_equal(
-	    trace_reader_open_mem(&reader, "test", text, strlen(text), &e), 0);
-	source = run_source_reader(reader);
-	run(&source, &o, r);
-	trace_reader_close(reader);
-}
-
-static void
 each_breakage_is_reported_by_its_clause(void **state)
 {
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(breakages) / sizeof(*breakages); i++) {
-		const struct breakage *b = &breakages[i];
-		struct subject broken = *healthy;
-		struct run_result r;
+		struct subject broken = broken_subject(&breakages[i]);
 
-		print_message("# %s\n", b->name);
-		replay(healthy, b->trace, &r);
-		if (r.status == RUN_FINDING)
-			print_message("healthy: %s: %s; %s\n", r.finding.clause,
-			    r.finding.expected, r.finding.found);
-		assert_int_equal(r.status, RUN_CLEAN);
-		if (b->exec != NULL)
-			broken.exec = b->exec;
-		if (b->free_pages != NULL)
-			broken.free_pages = b->free_pages;
-		if (b->type_stats != NULL)
-			broken.type_stats = b->type_stats;
-		if (b->audit != NULL)
-			broken.audit = b->audit;
-		if (b->trim != NULL)
-			broken.trim = b->trim;
-		replay(&broken, b->trace, &r);
-		assert_int_equal(r.status, RUN_FINDING);
-		assert_string_equal(r.finding.clause, b->clause);
-		assert_true(r.finding.expected[0] != '\0');
-		assert_true(r.finding.found[0] != '\0');
-		assert_true(r.finding.signature[0] != '\0');
+		must_be_reported(&breakages[i], &broken);
 	}
 }
 
@@ -584,14 +487,6 @@ hash_tells_runs_apart(void **state)
 	replay(&broken, text, &a);
 	replay(&broken, text, &b);
 	assert_true(a.hash != b.hash);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	healthy = subject_by_name("kalloc");
-	return (healthy == NULL);
 }
 
 int

@@ -8,45 +8,11 @@
  * A broken subject is libkalloc behind functions that spoil a result, leave a
  * call out, or stand between the library and the callbacks that it is given.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "broken_test.h"
 
-#include <cmocka.h>
-
-#include <kalloc/flags.h>
-
-#define KA_PORT_SIM
-#include "port/port.h"
-#include "run/run.h"
-
-/* The numbers of reasons, from the one table of them. */
-enum why {
-#define WHY(id, name, text) WHY_##id,
-	KA_WHY_TABLE(WHY)
-#undef WHY
-};
-
-static const struct subject *healthy;
 static struct subject_config given; /* what the run gave to the subject */
-static uint32_t seen;		    /* calls that a breakage has seen */
-static uint64_t first_addr;
-
-static struct ka_mutex mutex = KA_MUTEX_INITIALIZER;
-static struct ka_chan chan;
 
 /* ---- Calls ------------------------------------------------------------- */
-
-/* Does another call than it was asked for; the model sees the question. */
-static void
-exec_instead(struct call *c, struct call other)
-{
-	healthy->exec(&other);
-	c->ret = other.ret;
-	c->why = other.why;
-}
 
 /* Says that it was done, and does nothing. */
 static void
@@ -78,17 +44,6 @@ takes(const struct call *c)
 	return (c->code == TRACE_OP_OBJCACHE_GET ||
 	    c->code == TRACE_OP_MPIPE_ALLOC_NOWAIT ||
 	    c->code == TRACE_OP_UMA_ZALLOC || c->code == TRACE_OP_ZALLOC);
-}
-
-static void
-sleep_in(struct call *c, enum trace_opcode code)
-{
-	if (c->code == code) {
-		ka_mutex_lock(&mutex);
-		ka_chan_sleep(&chan, &mutex);
-		ka_mutex_unlock(&mutex);
-	}
-	healthy->exec(c);
 }
 
 /* ---- Breakages of any of them ------------------------------------------ */
@@ -554,7 +509,6 @@ dirty_before_ctor(struct callback *cb)
 
 /* ---- The table --------------------------------------------------------- */
 
-#define HEAD  "kalab-trace 1\ncpus 2\nthreads 2\npages 256\n"
 #define TYPE  HEAD "0 m0 = kmalloc_create \"t\"\n"
 #define CACHE TYPE "0 c0 = objcache_create \"c\" m0 64 4 0 ctor|dtor\n"
 #define GET1  "0 p0 = objcache_get c0 NOWAIT\n"
@@ -572,13 +526,6 @@ dirty_before_ctor(struct callback *cb)
 #define ZA1   "0 p0 = uma_zalloc z0 NOWAIT\n"
 #define ZA2   ZA1 "0 p1 = uma_zalloc z0 NOWAIT\n"
 #define ZF1   "0 uma_zfree z0 p0\n"
-
-struct breakage {
-	const char *name, *clause, *trace;
-	void (*exec)(struct call *);
-	bool (*owner_stats)(enum trace_class, uint32_t, struct owner_stats *);
-	bool (*callback)(struct callback *);
-};
 
 static const struct breakage objcaches[] = {
 	{ .name = "returns what is held",
@@ -898,7 +845,7 @@ static const struct breakage zones[] = {
 
 /* ---- The test ---------------------------------------------------------- */
 
-static const struct breakage *broken_by; /* NULL: healthy */
+static const struct breakage *broken_by;
 
 static bool
 on_callback(void *arg, struct callback *cb)
@@ -931,48 +878,13 @@ boot(const struct subject_config *config)
 }
 
 static void
-replay(const struct subject *subject, const char *text, struct run_result *r)
-{
-	struct run_options o = { .subject = subject };
-	struct trace_reader *reader;
-	struct run_source source;
-	struct trace_error e;
-
-	seen = 0;
-	memset(&mutex, 0, sizeof(mutex));
-	mutex.name = "a";
-	ka_chan_init(&chan, "broken");
-	assert_int_equal(
-	    trace_reader_open_mem(&reader, "test", text, strlen(text), &e), 0);
-	source = run_source_reader(reader);
-	run(&source, &o, r);
-	trace_reader_close(reader);
-}
-
-static void
 check(const struct breakage *b)
 {
-	struct subject broken = *healthy;
-	struct run_result r;
+	struct subject broken = broken_subject(b);
 
-	print_message("# %s\n", b->name);
-	replay(healthy, b->trace, &r);
-	if (r.status == RUN_FINDING)
-		print_message("healthy: %s: %s; %s\n", r.finding.clause,
-		    r.finding.expected, r.finding.found);
-	assert_int_equal(r.status, RUN_CLEAN);
 	broken_by = b;
 	broken.boot = boot;
-	if (b->exec != NULL)
-		broken.exec = b->exec;
-	if (b->owner_stats != NULL)
-		broken.owner_stats = b->owner_stats;
-	replay(&broken, b->trace, &r);
-	assert_int_equal(r.status, RUN_FINDING);
-	assert_string_equal(r.finding.clause, b->clause);
-	assert_true(r.finding.expected[0] != '\0');
-	assert_true(r.finding.found[0] != '\0');
-	assert_true(r.finding.signature[0] != '\0');
+	must_be_reported(b, &broken);
 }
 
 #define CHECK_ALL(table)                                                       \
@@ -1004,14 +916,6 @@ broken_zones_are_reported(void **state)
 
 	(void)state;
 	CHECK_ALL(zones);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	healthy = subject_by_name("kalloc");
-	return (healthy == NULL);
 }
 
 int
