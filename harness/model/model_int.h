@@ -303,6 +303,9 @@ void model__unmap(void *, size_t bytes);
 bool model__pool_init(struct mpool *, size_t elem, size_t cap);
 void model__pool_fini(struct mpool *);
 bool model__pool_grow(struct mpool *, size_t want);
+/* A table by register + 1: the register's, zeroed when it is the first one;
+ * NULL if there is no memory, which is a finding. */
+void *model__by_reg_make(struct model *, struct mpool *, uint32_t reg);
 bool model__hash_init(struct mhash *, unsigned bits);
 void model__hash_fini(struct mhash *);
 bool model__hash_grow(struct mhash *, uint32_t epoch);
@@ -418,6 +421,15 @@ model__pool_take(struct mpool *p)
 	    !model__pool_grow(p, (size_t)p->high + 1))
 		return (0);
 	return (p->high++);
+}
+
+/* Of a table by register + 1; NULL: there never was one. */
+static inline void *
+model__by_reg(const struct mpool *p, uint32_t reg)
+{
+	if (reg == TRACE_NOREG || reg + 1 >= p->high)
+		return (NULL);
+	return ((char *)p->base + (reg + 1) * p->elem);
 }
 
 /* model_contents.c: p may have any alignment. */

@@ -118,19 +118,11 @@ model__mp_reset(struct model *m)
 
 /* --- pipes --- */
 
-static struct mpipe *
-pipe_at(const struct model *m, uint32_t i)
-{
-	return ((struct mpipe *)m->mp->pipe.base + i);
-}
-
 /* The pipe of a register, also an ended one; NULL: there was none. */
 static struct mpipe *
 pipe_of(const struct model *m, uint32_t reg)
 {
-	if (reg == TRACE_NOREG || reg + 1 >= m->mp->pipe.high)
-		return (NULL);
-	return (pipe_at(m, reg + 1));
+	return (model__by_reg(&m->mp->pipe, reg));
 }
 
 static struct mpipe *
@@ -139,22 +131,6 @@ pipe_alive(const struct model *m, uint32_t reg)
 	struct mpipe *p = pipe_of(m, reg);
 
 	return (p != NULL && p->alive ? p : NULL);
-}
-
-static struct mpipe *
-pipe_make(struct model *m, uint32_t reg)
-{
-	uint32_t i;
-
-	while (m->mp->pipe.high <= reg + 1) {
-		i = model__pool_take(&m->mp->pipe);
-		if (i == 0) {
-			model__out_of_memory(m);
-			return (NULL);
-		}
-		memset(pipe_at(m, i), 0, sizeof(struct mpipe));
-	}
-	return (pipe_at(m, reg + 1));
 }
 
 static bool
@@ -667,7 +643,7 @@ init_begins(struct model *m, struct mthread *th, const struct call *c)
 	misuse(th, expect);
 	if (th->misuse || c->handle == TRACE_NOREG)
 		return;
-	p = pipe_make(m, c->handle);
+	p = model__by_reg_make(m, &m->mp->pipe, c->handle);
 	if (p == NULL)
 		return;
 	*p = (struct mpipe) {
@@ -1238,8 +1214,8 @@ model__mp_at_end(struct model *m)
 	uint32_t i;
 
 	for (i = 1; i < m->mp->pipe.high && m->judging; i++)
-		if (pipe_at(m, i)->alive && !pipe_at(m, i)->opaque)
-			pipe_at_end(m, pipe_at(m, i));
+		if (pipe_of(m, i - 1)->alive && !pipe_of(m, i - 1)->opaque)
+			pipe_at_end(m, pipe_of(m, i - 1));
 	for (i = 1; i < m->object.high && m->judging; i++) {
 		const struct mobject *o = model__object(m, i);
 

@@ -114,19 +114,11 @@ model__oc_reset(struct model *m)
 
 /* --- caches --- */
 
-static struct mcache *
-cache_at(const struct model *m, uint32_t i)
-{
-	return ((struct mcache *)m->oc->cache.base + i);
-}
-
 /* The cache of a register, also an ended one; NULL: there was none. */
 static struct mcache *
 cache_of(const struct model *m, uint32_t reg)
 {
-	if (reg == TRACE_NOREG || reg + 1 >= m->oc->cache.high)
-		return (NULL);
-	return (cache_at(m, reg + 1));
+	return (model__by_reg(&m->oc->cache, reg));
 }
 
 static struct mcache *
@@ -135,22 +127,6 @@ cache_alive(const struct model *m, uint32_t reg)
 	struct mcache *oc = cache_of(m, reg);
 
 	return (oc != NULL && oc->alive ? oc : NULL);
-}
-
-static struct mcache *
-cache_make(struct model *m, uint32_t reg)
-{
-	uint32_t i;
-
-	while (m->oc->cache.high <= reg + 1) {
-		i = model__pool_take(&m->oc->cache);
-		if (i == 0) {
-			model__out_of_memory(m);
-			return (NULL);
-		}
-		memset(cache_at(m, i), 0, sizeof(struct mcache));
-	}
-	return (cache_at(m, reg + 1));
 }
 
 static bool
@@ -835,7 +811,7 @@ create_ends(struct model *m, struct mthread *th, const struct call *c)
 		m->counts.panics += c->why != 0;
 		return;
 	}
-	oc = cache_make(m, c->handle);
+	oc = model__by_reg_make(m, &m->oc->cache, c->handle);
 	if (oc == NULL)
 		return;
 	*oc = (struct mcache) {

@@ -72,6 +72,22 @@ model__pool_grow(struct mpool *p, size_t want)
 	return (true);
 }
 
+void *
+model__by_reg_make(struct model *m, struct mpool *p, uint32_t reg)
+{
+	uint32_t i;
+
+	while (p->high <= reg + 1) {
+		i = model__pool_take(p);
+		if (i == 0) {
+			model__out_of_memory(m);
+			return (NULL);
+		}
+		memset((char *)p->base + i * p->elem, 0, p->elem);
+	}
+	return (model__by_reg(p, reg));
+}
+
 bool
 model__hash_init(struct mhash *h, unsigned bits)
 {
