@@ -39,7 +39,6 @@ stats_get(struct uma_zone *zone, struct uma_zone_stats *ret_s)
 	gets = sum.gets + ka_load(&zone->z_gets, RELAXED);
 	ret_s->used = zone__used(zone);
 	ret_s->cached = sum.cached;
-	ret_s->bucket = ka_load(&zone->z_bucket, RELAXED);
 	ret_s->failures = ka_load(&zone->z_failures, RELAXED);
 	ret_s->sleeps = ka_load(&zone->z_sleeps, RELAXED);
 	/* A constructor that refused had an item. */
@@ -48,6 +47,8 @@ stats_get(struct uma_zone *zone, struct uma_zone_stats *ret_s)
 	ka_mutex_lock(&zone->z_lock);
 	ret_s->limit = zone->z_max;
 	ka_mutex_unlock(&zone->z_lock);
+	/* Last, with nothing to wait for after it: not older than the limit. */
+	ret_s->bucket = ka_load(&zone->z_bucket, RELAXED);
 }
 
 void
