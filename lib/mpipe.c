@@ -155,6 +155,15 @@ mp_is_free(const struct mpipe *p, const struct ptr_map_slot *slot)
 	    p->mp_array[slot->value] == (void *)slot->key);
 }
 
+/* With one comparison for a buffer that is held: MP_BUSY + 1 is 0. */
+KA_INLINE bool
+mp_is_busy_or_free(const struct mpipe *p, const struct ptr_map_slot *slot)
+{
+	return (KA_UNLIKELY(slot->value + 1 <= p->mp_free) &&
+	    (slot->value == MP_BUSY || mp_is_free(p, slot)));
+}
+KA_STATIC_ASSERT(MP_BUSY + 1 == 0, "less than any place in the array");
+
 /* ---- Telling those who wait ------------------------------------------- */
 
 /* A buffer has become free, and there are watchers. */
@@ -244,9 +253,8 @@ mp_free_locked(struct mpipe *p, void *buf)
 {
 	struct ptr_map_slot *slot = ptr_map_look(&p->mp_map, buf);
 
-	if (KA_UNLIKELY(slot->key == 0 || slot->value == MP_BUSY ||
-		mp_is_free(p, slot) || p->mp_free >= p->mp_nnom ||
-		p->mp_watchers != 0)) {
+	if (KA_UNLIKELY(slot->key == 0 || mp_is_busy_or_free(p, slot) ||
+		p->mp_free >= p->mp_nnom || p->mp_watchers != 0)) {
 		ka_spin_unlock(&p->mp_spin);
 		mp_free_slow(p, buf);
 		return;
