@@ -46,12 +46,15 @@ zn__max_end(struct model *m, struct mthread *th, bool done)
 {
 	struct mzframe *f = zn_frame(m, th);
 	struct mzone *z = zn_zone(m, f->zone);
+	struct mzone *keg = zn_keg(m, z);
 
 	if (!f->op)
 		return;
 	zn__op_end(m, th);
 	MODEL_ASSERT(z->maxers > 0);
 	z->max_event++;
+	/* Who tried meanwhile may have done so before there was one. */
+	keg->unbound |= z->keg != 0 && keg->tried;
 	if (--z->maxers > 0)
 		return;
 	if (done && !z->max_race)

@@ -146,7 +146,7 @@ zn5_maximum(void **state)
 static void
 zn5_slabs(void **state)
 {
-	struct call c;
+	struct call c, d, e;
 
 	(void)state;
 	zcreate(0, ITEM, 0, 0, 0);
@@ -165,6 +165,18 @@ zn5_slabs(void **state)
 	c = begin_zalloc(0, 0, M_WAITOK);
 	zpages(0, arena + PAGE, 1);
 	returns(&c, arena + PAGE);
+	CLEAN();
+	/* Nor if two began to grow before the maximum was in effect. */
+	kalloc();
+	zcreate(0, ITEM, 0, 0, 0);
+	c = begin_op(TRACE_OP_UMA_ZONE_SET_MAX, 1, 0, 2);
+	d = begin_zalloc(0, 0, M_WAITOK);
+	e = begin_zalloc(2, 0, M_WAITOK);
+	returns(&c, 2);
+	zpages(0, arena, 1);
+	zpages(2, arena + PAGE, 1);
+	returns(&d, arena);
+	returns(&e, arena + PAGE);
 	CLEAN();
 }
 
