@@ -301,11 +301,14 @@ zone_callbacks_of(struct owner *o)
 	struct zone_callbacks k = { NULL, NULL, NULL, NULL, NULL };
 	unsigned i;
 
+	/* What its register had before has ended. */
+	for (i = 0; i < ZONES_CALLED; i++)
+		if (zone_called[i] == o)
+			zone_called[i] = NULL;
 	if (o->hooks == 0)
 		return (k);
 	for (i = 0; i < ZONES_CALLED; i++)
-		if (zone_called[i] == NULL || !zone_called[i]->called ||
-		    zone_called[i] == o)
+		if (zone_called[i] == NULL || !zone_called[i]->called)
 			break;
 	if (i == ZONES_CALLED)
 		return (k);
