@@ -78,6 +78,7 @@ static const uint8_t base_weight[TRACE_OP_COUNT] = {
 	[TRACE_OP_QUIESCE] = 1,
 };
 
+#define END_OPS	 64u  /* kept for ending what is there */
 #define LIVE_MAX 512u /* registers of a class that a run uses */
 
 struct gen {
@@ -91,9 +92,13 @@ struct gen {
 	uint32_t live_target;  /* above it, allocations turn into frees */
 	uint8_t live[TRACE_CLASS_COUNT][LIVE_MAX];
 	uint32_t type_of[LIVE_MAX];    /* of an object's register: of kmalloc */
+	uint64_t size_of[LIVE_MAX];    /* the same: what was asked */
 	uint8_t class_of[LIVE_MAX];    /* TRACE_OBJ, or of who made it */
 	uint32_t owner_of[LIVE_MAX];   /* and its register */
 	bool group[TRACE_GROUP_COUNT]; /* the run has the allocator */
+	/* A few threads want more of one cache, pipe or zone than there is: its
+	 * limit is met, and waited at, all the time. */
+	bool tight;
 	uint32_t nregs[TRACE_CLASS_COUNT], nlive[TRACE_CLASS_COUNT];
 };
 
@@ -134,6 +139,8 @@ draw_size(struct gen *g)
 	default:
 		if (one_in(g, 8)) /* the top of the range */
 			return (UINT64_MAX - below(g, 3 * KA_PAGE_SIZE));
+		if (one_in(g, 8)) /* small in 32 bits */
+			return ((UINT64_C(1) << 32) + below(g, 600));
 		return (one_in(g, 2) ? 0 : UINT64_C(1) << below(g, 40));
 	}
 }
@@ -246,6 +253,8 @@ draw_int(struct gen *g, enum trace_opcode code, unsigned i)
 
 	if (one_in(g, g->misuse))
 		return ((uint32_t)(int32_t)(below(g, 64) - 32));
+	if (g->tight)
+		return (1 + below(g, code == TRACE_OP_UMA_PREALLOC ? 4 : 6));
 	switch (code) {
 	case TRACE_OP_MPIPE_INIT:
 		value =
@@ -368,9 +377,12 @@ draw_num(struct gen *g, enum trace_opcode code, unsigned i)
 
 /* Flags that an allocator does not take. */
 static uint32_t
-draw_strip(enum trace_opcode code)
+draw_strip(struct gen *g, enum trace_opcode code)
 {
 	uint32_t align = M_POWEROF2 | M_CACHEALIGN;
+
+	if (one_in(g, g->misuse))
+		return (align);
 
 	return (trace_ops[code].group == TRACE_G_ZN ? align : align | M_ZERO);
 }
@@ -389,7 +401,7 @@ draw_arg(struct gen *g, enum trace_opcode code, unsigned i)
 	case TRACE_K_FLAGS:
 		return (trace_ops[code].group == TRACE_G_KM ?
 			draw_flags(g, code) :
-			draw_flags(g, code) & ~(uint64_t)draw_strip(code));
+			draw_flags(g, code) & ~(uint64_t)draw_strip(g, code));
 	case TRACE_K_INT:
 		return (draw_int(g, code, i));
 	case TRACE_K_HOOKS:
@@ -447,18 +459,23 @@ match_owner(struct gen *g, struct trace_op *op)
 	const struct trace_opdef *def = &trace_ops[op->code];
 	int class = trace_kind_class(def->arg[0]);
 	uint32_t i, at;
+	bool misuse;
 
 	if (op->code == TRACE_OP_MPIPE_INIT)
 		op->arg[4] = draw_mpflags(g, op->arg[5]);
 	if (class <= TRACE_RUN || def->nargs < 2 ||
-	    trace_kind_class(def->arg[1]) != TRACE_OBJ || one_in(g, g->misuse))
+	    trace_kind_class(def->arg[1]) != TRACE_OBJ)
+		return;
+	misuse = one_in(g, g->misuse);
+	if (misuse && one_in(g, 2))
 		return;
 	op->arg[1] = TRACE_NOREG;
 	at = g->nregs[TRACE_OBJ] == 0 ? 0 : below(g, g->nregs[TRACE_OBJ]);
 	for (i = 0; i < g->nregs[TRACE_OBJ]; i++, at++) {
 		uint32_t p = at % g->nregs[TRACE_OBJ];
 
-		if (!g->live[TRACE_OBJ][p] || g->class_of[p] != class)
+		/* Misuse: once more. */
+		if (g->live[TRACE_OBJ][p] == misuse || g->class_of[p] != class)
 			continue;
 		op->arg[0] = g->owner_of[p];
 		op->arg[1] = p;
@@ -486,6 +503,19 @@ match_kmalloc(struct gen *g, struct trace_op *op)
 			return;
 		}
 	}
+}
+
+/* A resize that may leave the object where it is, unless it has to move to be
+ * aligned. */
+static void
+match_size(struct gen *g, struct trace_op *op)
+{
+	if (op->code != TRACE_OP_KREALLOC || op->arg[0] == TRACE_NOREG ||
+	    !one_in(g, 3))
+		return;
+	op->arg[1] = g->size_of[op->arg[0]];
+	if (one_in(g, 4))
+		op->arg[3] |= M_POWEROF2;
 }
 
 /* Is there anything that the operation could work on? */
@@ -517,7 +547,11 @@ note(struct gen *g, const struct trace_op *op)
 			set_live(g, class, op->arg[i], false);
 		if (class == TRACE_TYPE && def->out == TRACE_OBJ)
 			g->type_of[op->out] = (uint32_t)op->arg[i];
+		if (def->arg[i] == TRACE_K_SIZE && def->out == TRACE_OBJ)
+			g->size_of[op->out] = op->arg[i];
 	}
+	if (op->code == TRACE_OP_KREALLOC && op->arg[0] != TRACE_NOREG)
+		g->size_of[op->arg[0]] = op->arg[1];
 	if (def->out < 0)
 		return;
 	if (def->out == TRACE_OBJ) {
@@ -533,6 +567,36 @@ note(struct gen *g, const struct trace_op *op)
 	set_live(g, def->out, op->out, true);
 }
 
+/* What is held of a cache, pipe or zone goes back, by any threads: it is about
+ * to end, and with something held that is misuse. */
+static int
+give_all(struct gen *g, int class, uint64_t handle)
+{
+	static const enum trace_opcode give[TRACE_CLASS_COUNT] = {
+		[TRACE_CACHE] = TRACE_OP_OBJCACHE_PUT,
+		[TRACE_PIPE] = TRACE_OP_MPIPE_FREE,
+		[TRACE_ZONE] = TRACE_OP_UMA_ZFREE,
+		[TRACE_VMZONE] = TRACE_OP_ZFREE,
+	};
+	uint32_t p;
+
+	for (p = 0; p < g->nregs[TRACE_OBJ]; p++) {
+		struct trace_op op = { .code = (uint16_t)give[class],
+			.out = TRACE_NOREG,
+			.arg = { handle, p } };
+
+		if (!g->live[TRACE_OBJ][p] || g->class_of[p] != class ||
+		    g->owner_of[p] != handle)
+			continue;
+		op.thread = (uint16_t)below(g, g->t->header.threads);
+		op.line = g->t->nops + 1;
+		note(g, &op);
+		if (trace_append(g->t, &op) != 0)
+			return (ENOMEM);
+	}
+	return (0);
+}
+
 static int
 emit(struct gen *g, enum trace_opcode code)
 {
@@ -546,8 +610,14 @@ emit(struct gen *g, enum trace_opcode code)
 	match_kmalloc(g, &op);
 	match_type(g, &op);
 	match_owner(g, &op);
+	match_size(g, &op);
 	if (!has_operands(&op) && !one_in(g, g->misuse))
 		return (0);
+	if (def->nargs > 0 && trace_kind_ends(def->arg[0]) &&
+	    trace_kind_class(def->arg[0]) > TRACE_RUN &&
+	    op.arg[0] != TRACE_NOREG && !one_in(g, 4) &&
+	    give_all(g, trace_kind_class(def->arg[0]), op.arg[0]) != 0)
+		return (ENOMEM);
 	if (def->out >= 0)
 		op.out = draw_out(g, def->out);
 	op.line = g->t->nops + 1;
@@ -593,15 +663,38 @@ draw_groups(struct gen *g, bool kmalloc_only)
 {
 	uint32_t which = one_in(g, 4) ? 15 : 1 + below(g, 15);
 
+	g->tight = one_in(g, 3) && !kmalloc_only;
 	if (kmalloc_only)
 		which = 1;
-
+	if (g->tight)
+		which = 2u << below(g, 3);
 	g->group[TRACE_G_TH] = true;
-	g->group[TRACE_G_VM] = one_in(g, 2);
+	g->group[TRACE_G_VM] = !g->tight && one_in(g, 2);
 	g->group[TRACE_G_KM] = (which & 1) != 0;
 	g->group[TRACE_G_OC] = (which & 2) != 0;
 	g->group[TRACE_G_MP] = (which & 4) != 0;
 	g->group[TRACE_G_ZN] = (which & 8) != 0;
+}
+
+/* Limits and callbacks change often, and what is there stays. */
+static uint32_t
+tight_weight(enum trace_opcode code)
+{
+	switch (code) {
+	case TRACE_OP_OBJCACHE_HOOK:
+	case TRACE_OP_OBJCACHE_SET_CLUSTER_LIMIT:
+	case TRACE_OP_MPIPE_HOOK:
+	case TRACE_OP_UMA_HOOK:
+	case TRACE_OP_UMA_ZONE_SET_MAX:
+		return (6);
+	case TRACE_OP_MPIPE_ALLOC_WAITOK:
+		return (24);
+	case TRACE_OP_MPIPE_ALLOC_CALLBACK:
+		return (8);
+	default:
+		return (
+		    trace_ops[code].out > TRACE_RUN ? 0 : base_weight[code]);
+	}
 }
 
 static void
@@ -613,7 +706,8 @@ draw_weights(struct gen *g, bool kmalloc_only)
 	draw_groups(g, kmalloc_only);
 
 	for (i = 0; i < TRACE_OP_COUNT; i++) {
-		uint32_t w = base_weight[i];
+		uint32_t w = g->tight ? tight_weight((enum trace_opcode)i) :
+					base_weight[i];
 
 		if (!g->group[trace_ops[i].group])
 			w = 0;
@@ -641,6 +735,10 @@ draw_weights(struct gen *g, bool kmalloc_only)
 		g->nowait = 14 + below(g, 3);
 	g->misuse = one_in(g, 2) ? 0 : 16u << below(g, 5);
 	g->live_target = 1 + below(g, 1u << (2 + below(g, 7)));
+	if (g->tight) {
+		g->live_target = 1 + below(g, g->group[TRACE_G_OC] ? 40 : 12);
+		g->nowait = below(g, 8);
+	}
 }
 
 static void
@@ -679,11 +777,29 @@ draw_header(struct gen *g, const struct gen_options *o)
 	draw_faults(g, h);
 }
 
+/* The owners of a tight run end while the last calls are under way. */
+static int
+end_owners(struct gen *g)
+{
+	static const enum trace_opcode end[] = { TRACE_OP_OBJCACHE_DESTROY,
+		TRACE_OP_MPIPE_DONE, TRACE_OP_UMA_ZDESTROY, TRACE_OP_ZDESTROY };
+	unsigned i, n;
+
+	for (i = 0; i < sizeof(end) / sizeof(*end); i++) {
+		int class = trace_kind_class(trace_ops[end[i]].arg[0]);
+
+		for (n = 0; n < 4 && g->nlive[class] != 0; n++)
+			if (emit(g, end[i]) != 0)
+				return (ENOMEM);
+	}
+	return (0);
+}
+
 int
 gen_trace(const struct gen_options *o, struct trace *ret_t)
 {
 	struct gen g = { .rng = o->seed, .t = ret_t };
-	uint32_t i, n, ntypes;
+	uint32_t i, n, ntypes, most;
 
 	trace_init(ret_t);
 	draw_header(&g, o);
@@ -698,13 +814,18 @@ gen_trace(const struct gen_options *o, struct trace *ret_t)
 	}
 	for (i = 0; i < TRACE_OP_COUNT; i++)
 		for (n = 0; trace_ops[i].out > TRACE_RUN &&
-		     g.group[trace_ops[i].group] && n < 2;
+		     g.group[trace_ops[i].group] && n < (g.tight ? 1 : 2);
 		     n++)
 			if (emit(&g, (enum trace_opcode)i) != 0)
 				return (ENOMEM);
 	/* Bounded: an operation without operands is drawn again. */
-	for (i = 0; ret_t->nops < o->ops && i < o->ops * 8; i++)
+	most = g.tight && o->ops > 2 * END_OPS ? o->ops - END_OPS : o->ops;
+	for (i = 0; ret_t->nops < most && i < o->ops * 8; i++)
 		if (emit(&g, draw_code(&g)) != 0)
 			return (ENOMEM);
+	if (g.tight && end_owners(&g) != 0)
+		return (ENOMEM);
+	if (ret_t->nops > o->ops)
+		ret_t->nops = o->ops;
 	return (0);
 }
