@@ -24,9 +24,11 @@ enum cli_status {
 
 int cli_run(int argc, char **argv);
 int cli_replay(int argc, char **argv);
+int cli_defects(int argc, char **argv);
 int cli_import(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_list(int argc, char **argv);
+int cli_shrink(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_explore(int argc, char **argv);
 

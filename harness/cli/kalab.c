@@ -20,6 +20,10 @@ static const struct verb {
 	    "make a trace of a kernel's" },
 	{ "show", cli_show, "[OPTION...] FILE",
 	    "print a trace with results and a map of the memory" },
+	{ "shrink", cli_shrink, "[OPTION...] FILE",
+	    "make a trace that fails as small as can be" },
+	{ "defects", cli_defects, "[OPTION...] [NAME...]",
+	    "search for real bugs that are put into the library" },
 	{ "stats", cli_stats, "[OPTION...] FILE",
 	    "print the statistics of all allocators at the end of a trace" },
 	{ "list", cli_list, "[operations|clauses|subjects|protocols]",
@@ -84,7 +88,7 @@ dispatch(int argc, char **argv)
 		}
 	(void)fprintf(stderr,
 	    "kalab: unknown verb \"%s\", expected run, replay, import, show, "
-	    "stats or list\n",
+	    "shrink, defects, stats or list\n",
 	    argv[1]);
 	return (CLI_USAGE);
 }

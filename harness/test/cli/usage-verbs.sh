@@ -28,6 +28,9 @@ t import --from ftrace --map file
 t show
 t show one two
 t show --ops none file
+t shrink
+t shrink one two
+t shrink --time 0 file
 t stats
 t stats one two
 t stats --perturb -1 file
