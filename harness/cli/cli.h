@@ -25,6 +25,7 @@ enum cli_status {
 int cli_run(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_defects(int argc, char **argv);
+int cli_fuzz(int argc, char **argv);
 int cli_import(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_list(int argc, char **argv);

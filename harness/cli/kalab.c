@@ -18,6 +18,8 @@ static const struct verb {
 	    "check a trace under many schedules" },
 	{ "import", cli_import, "--from ftrace [OPTION...] FILE",
 	    "make a trace of a kernel's" },
+	{ "fuzz", cli_fuzz, "[OPTION...] DIR",
+	    "run fuzzing engines, in a directory that keeps what they find" },
 	{ "show", cli_show, "[OPTION...] FILE",
 	    "print a trace with results and a map of the memory" },
 	{ "shrink", cli_shrink, "[OPTION...] FILE",
@@ -87,8 +89,8 @@ dispatch(int argc, char **argv)
 			return (verbs[i].fn(argc - 1, argv + 1));
 		}
 	(void)fprintf(stderr,
-	    "kalab: unknown verb \"%s\", expected run, replay, import, show, "
-	    "shrink, defects, stats or list\n",
+	    "kalab: unknown verb \"%s\", expected run, replay, explore, "
+	    "import, fuzz, show, shrink, defects, stats or list\n",
 	    argv[1]);
 	return (CLI_USAGE);
 }

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* kalab fuzz: the command line of campaigns; see fuzz/campaign.c. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fuzz/campaign.h"
+
+enum {
+	OPT_BIN,
+	OPT_ENGINE,
+	OPT_HELP,
+	OPT_JOBS,
+	OPT_QUIET,
+	OPT_TARGET,
+	OPT_TIME
+};
+
+static const struct option options[] = {
+	{ "bin", required_argument, NULL, OPT_BIN },
+	{ "engine", required_argument, NULL, OPT_ENGINE },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "jobs", required_argument, NULL, OPT_JOBS },
+	{ "quiet", no_argument, NULL, OPT_QUIET },
+	{ "target", required_argument, NULL, OPT_TARGET },
+	{ "time", required_argument, NULL, OPT_TIME },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void
+usage(FILE *f)
+{
+	(void)fprintf(f,
+	    "usage: kalab fuzz [OPTION...] DIR\n"
+	    "  --bin DIRS        where targets are, separated by colons,\n"
+	    "                    before those beside kalab\n"
+	    "  --engine NAME     libfuzzer (default), afl or both\n"
+	    "  --jobs N          processes; default: one for each CPU\n"
+	    "  --quiet           no status line\n"
+	    "  --target NAME     default: all; may be given up to 8 times\n"
+	    "  --time SECONDS    stop after so long; default: go on\n");
+}
+
+static bool
+parse_engine(struct campaign_options *o, const char *text)
+{
+	const bool both = strcmp(text, "both") == 0;
+
+	o->engine[CAMPAIGN_LIBFUZZER] = both || strcmp(text, "libfuzzer") == 0;
+	o->engine[CAMPAIGN_AFL] = both || strcmp(text, "afl") == 0;
+	if (o->engine[CAMPAIGN_LIBFUZZER] || o->engine[CAMPAIGN_AFL])
+		return (true);
+	(void)cli_usage(
+	    "fuzz", "--engine: \"%s\", expected libfuzzer, afl or both", text);
+	return (false);
+}
+
+/* A target is a part of file names. */
+static bool
+parse_target(struct campaign_options *o, const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+
+	if (o->targets == CAMPAIGN_TARGETS_MAX) {
+		(void)cli_usage("fuzz", "--target: more than %u targets",
+		    CAMPAIGN_TARGETS_MAX);
+		return (false);
+	}
+	if (*text == '\0' || text[strspn(text, letters)] != '\0' ||
+	    strlen(text) > 32) {
+		(void)cli_usage(
+		    "fuzz", "--target: \"%s\" is no name of a target", text);
+		return (false);
+	}
+	o->target[o->targets++] = text;
+	return (true);
+}
+
+/* 0, or the status to exit with plus one. */
+static int
+parse(struct campaign_options *o, int argc, char **argv)
+{
+	uint64_t n = 0;
+	bool ok = true;
+	int opt;
+
+	while (ok && (opt = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (opt) {
+		case OPT_BIN:
+			o->bin = optarg;
+			break;
+		case OPT_ENGINE:
+			ok = parse_engine(o, optarg);
+			break;
+		case OPT_HELP:
+			usage(stdout);
+			return (CLI_CLEAN + 1);
+		case OPT_JOBS:
+			ok = cli_number(
+			    "fuzz", "--jobs", optarg, 1, CAMPAIGN_JOBS_MAX, &n);
+			o->jobs = (uint32_t)n;
+			break;
+		case OPT_QUIET:
+			o->quiet = true;
+			break;
+		case OPT_TARGET:
+			ok = parse_target(o, optarg);
+			break;
+		case OPT_TIME:
+			ok = cli_number("fuzz", "--time", optarg, 1, UINT32_MAX,
+			    &o->seconds);
+			break;
+		default:
+			return (CLI_USAGE + 1);
+		}
+	if (!ok)
+		return (CLI_USAGE + 1);
+	if (optind + 1 == argc) {
+		o->directory = argv[optind];
+		return (0);
+	}
+	return (cli_usage("fuzz",
+		    optind == argc ? "no directory of a campaign is named" :
+				     "more than one directory is named") +
+	    1);
+}
+
+/* The directories asked for, then that of this program, then what is the
+ * targets' where it was built. */
+static const char *
+directories(const char *asked)
+{
+	static char path[4096], all[4096 * 3];
+	const ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+
+	path[n > 0 ? n : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	(void)snprintf(all, sizeof(all), "%s%s%s:%s/../../fuzz",
+	    asked != NULL ? asked : "", asked != NULL ? ":" : "", path, path);
+	return (all);
+}
+
+int
+cli_fuzz(int argc, char **argv)
+{
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct campaign_options o = { .stop = &cli_stop,
+		.engine = { [CAMPAIGN_LIBFUZZER] = true } };
+	const int end = parse(&o, argc, argv);
+
+	if (end != 0)
+		return (end - 1);
+	if (o.jobs == 0)
+		o.jobs = cpus < 1		   ? 1 :
+		    cpus > (long)CAMPAIGN_JOBS_MAX ? CAMPAIGN_JOBS_MAX :
+						     (uint32_t)cpus;
+	if (o.targets == 0)
+		o.target[o.targets++] = "all";
+	o.bin = directories(o.bin);
+	cli_catch_signals();
+	return (campaign_run(&o));
+}
