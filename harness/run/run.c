@@ -25,6 +25,7 @@
 #define WINDOW_BLOCKED 65536u /* queued behind blocked threads at most */
 #define SPINS_MAX      1000000u
 #define POINTS_MAX     100000000u /* schedule points without an end */
+#define SWITCHES_MAX   1000000u	  /* changes of thread without one */
 #define PROGRESS_EVERY 65536u
 
 struct run_state run_state;
@@ -359,7 +360,7 @@ pick(struct run_state *s, uint32_t *spins)
 }
 
 static bool
-go_on(struct run_state *s, uint32_t spins, uint64_t since)
+go_on(struct run_state *s, uint32_t spins, uint64_t since, uint64_t switches)
 {
 	if (model_finding(s->model) != NULL ||
 	    s->result->status == RUN_BAD_INPUT ||
@@ -373,12 +374,13 @@ go_on(struct run_state *s, uint32_t spins, uint64_t since)
 		s->result->status = RUN_INTERRUPTED;
 		return (false);
 	}
-	if (spins > SPINS_MAX ||
+	if (spins > SPINS_MAX || sim_switches() - switches > SWITCHES_MAX ||
 	    sim_points() - since > (s->options->points_max != 0 ?
 					   s->options->points_max :
 					   POINTS_MAX)) {
 		model_report(s->model, "G-4", "livelock", "some operation ends",
-		    "threads only spin and no operation ends");
+		    "threads only spin, or sleep and wake, and no operation "
+		    "ends");
 		return (false);
 	}
 	return (true);
@@ -418,10 +420,10 @@ step_alone(struct run_state *s)
 static void
 loop(struct run_state *s, bool recorded)
 {
-	uint64_t since = 0, ops = 0;
+	uint64_t since = 0, switches = 0, ops = 0;
 	uint32_t spins = 0, thread;
 
-	while (go_on(s, spins, since)) {
+	while (go_on(s, spins, since, switches)) {
 		/* The ordinary case of recorded order, without a search. */
 		if (recorded && s->queued == 0 && !daemon_runs(s)) {
 			if (!step_alone(s))
@@ -438,6 +440,7 @@ loop(struct run_state *s, bool recorded)
 		if (s->result->ops != ops) {
 			ops = s->result->ops;
 			since = sim_points();
+			switches = sim_switches();
 		}
 	}
 }

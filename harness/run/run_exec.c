@@ -14,6 +14,8 @@
 
 #include "util/random.h"
 
+#define PAGE_TRIES_MAX 100000u /* without an operation's end */
+
 void
 run__mix(struct run_state *s, uint64_t value)
 {
@@ -693,6 +695,8 @@ finish_realloc(
 	if (c->ret != 0) {
 		r->addr = c->ret;
 		r->state = REG_LIVE;
+		r->owner = TRACE_OBJ; /* whoever refused it before */
+		r->handle = TRACE_NOREG;
 	} else if (c->size == 0 && c->addr != 0) {
 		r->state = REG_ENDED;
 	}
@@ -738,6 +742,7 @@ run__finish(
 			s->reg[plan->reg[i].class][index].state = REG_ENDED;
 	}
 	s->result->ops++;
+	s->page_tries = 0;
 	run__mix(s, s->thread[op->thread].first->ordinal);
 	run__mix(s, run__relative(s, c->ret));
 	run__mix(s, (uint64_t)c->why);
@@ -770,6 +775,11 @@ run__page_try(void *arg, uint64_t npages, uint64_t align, uint32_t flags)
 	s->page_calls++;
 	if (s->drain)
 		return (0);
+	if (++s->page_tries > PAGE_TRIES_MAX) {
+		model_report(s->model, "G-4", "livelock", "some operation ends",
+		    "pages are asked for again and again");
+		sim_abandon();
+	}
 	if (sim_page_fails())
 		return (1);
 	for (i = 0; i < s->header->nfaults; i++) {
@@ -779,9 +789,10 @@ run__page_try(void *arg, uint64_t npages, uint64_t align, uint32_t flags)
 			verdict = verdict > 1 ? verdict : 1;
 		if (f->mode == TRACE_FAULT_FROM && s->page_calls >= f->k)
 			verdict = 2;
+		/* One that is certain stays: nothing waits for its end. */
 		if (f->mode == TRACE_FAULT_PROB &&
 		    random_next(&s->fault_rng[i]) % f->den < f->num)
-			verdict = verdict > 1 ? verdict : 1;
+			verdict = verdict > 1 || f->num == f->den ? 2 : 1;
 	}
 	return (verdict);
 }

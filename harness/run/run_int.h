@@ -113,6 +113,7 @@ struct run_state {
 	uint64_t boot_memory; /* the first boot zone's */
 	uint64_t hash;
 	uint64_t page_calls; /* allocations so far, for faults */
+	uint64_t page_tries; /* since an operation ended */
 	uint64_t fault_rng[TRACE_FAULTS_MAX];
 	struct sim_deviation *deviation;
 	struct strategy strategy;
