@@ -8,10 +8,12 @@
 
 #include "shrink/shrink.h"
 
+#define PIN_SECONDS 20 /* for the fewest deviations, at most */
+
 struct shrink_cli {
 	struct shrink_options options;
 	const char *file, *output;
-	bool quiet;
+	bool quiet, proven;
 };
 
 static void
@@ -40,20 +42,6 @@ on_progress(void *arg, const struct shrink_progress *p)
 		    p->ops_before, (unsigned long long)p->runs, p->doing);
 }
 
-static int
-load(const char *name, struct trace *ret_t)
-{
-	struct trace_reader *reader;
-	struct trace_error e;
-	int error;
-
-	if (trace_reader_open(&reader, name, &e) != 0)
-		return (cli_input_error(&e));
-	error = trace_load(ret_t, reader, &e);
-	trace_reader_close(reader);
-	return (error != 0 ? cli_input_error(&e) : 0);
-}
-
 static void
 summary(const struct shrink_cli *c, const struct trace *t,
     const struct shrink_result *r, enum shrink_status status)
@@ -67,6 +55,10 @@ summary(const struct shrink_cli *c, const struct trace *t,
 	    c->file, r->ops_after, r->ops_before, t->header.threads,
 	    t->header.cpus, (unsigned long long)r->runs, r->seconds,
 	    status == SHRINK_STOPPED ? ", stopped" : "", r->signature);
+	if (t->header.ndeviations != 0)
+		(void)fprintf(stderr, "  deviations %u%s\n",
+		    t->header.ndeviations,
+		    c->proven ? ", no fewer show it" : "");
 }
 
 static int
@@ -95,6 +87,40 @@ report(const struct shrink_cli *c, const struct trace *t,
 		return (cli_input_error(&e));
 	summary(c, t, r, status);
 	return (CLI_CLEAN);
+}
+
+/*
+ * A schedule that is drawn moves whenever an operation goes; deviations do not.
+ * So the trace, small as it is, gets its schedule as deviations, and then there
+ * may be more to leave out.
+ */
+static enum shrink_status
+pin(struct shrink_cli *c, struct trace *t, struct shrink_result *r)
+{
+	struct shrink_options o = c->options;
+	struct shrink_deviations d;
+	static struct shrink_result again;
+	enum shrink_status status;
+	char signature[sizeof(r->signature)];
+
+	memcpy(signature, r->signature, sizeof(signature));
+	if (o.seconds == 0 || o.seconds > PIN_SECONDS)
+		o.seconds = PIN_SECONDS;
+	if (o.twice || !shrink_fewest(t, &o, signature, &d))
+		return (SHRINK_DONE);
+	status = shrink(t, &c->options, &again);
+	if (status != SHRINK_DONE && status != SHRINK_STOPPED)
+		return (status);
+	again.ops_before = r->ops_before;
+	again.runs += r->runs + d.executions;
+	again.seconds += r->seconds;
+	*r = again;
+	if (status == SHRINK_DONE && t->header.ndeviations != 0 &&
+	    shrink_fewest(t, &o, signature, &d)) {
+		c->proven = d.proven;
+		r->runs += d.executions;
+	}
+	return (status);
 }
 
 enum {
@@ -169,6 +195,7 @@ cli_shrink(int argc, char **argv)
 		.output = "-" };
 	static struct shrink_result r;
 	enum shrink_status status;
+	struct trace_error e;
 	struct trace t;
 	int opt, end;
 
@@ -181,10 +208,12 @@ cli_shrink(int argc, char **argv)
 	if (optind + 1 != argc)
 		return (cli_usage("shrink", "expected one file"));
 	c.file = argv[optind];
-	if (load(c.file, &t) != 0)
-		return (CLI_USAGE);
+	if (cli_load(&t, c.file, &e) != 0)
+		return (cli_input_error(&e));
 	cli_catch_signals();
 	status = shrink(&t, &c.options, &r);
+	if (status == SHRINK_DONE && t.header.sched != TRACE_SCHED_RECORDED)
+		status = pin(&c, &t, &r);
 	cli_progress_end();
 	end = report(&c, &t, &r, status);
 	trace_fini(&t);

@@ -62,7 +62,7 @@ hash_of(const struct trace_header *h, const struct trace_op *op, size_t nops)
 {
 	uint32_t numbers[] = { h->cpus, h->threads, h->pages, h->reserve_system,
 		h->reserve_interrupt, h->slabs_keep, h->debug, h->sched,
-		h->sticky, h->nfaults, h->ndeviations };
+		h->sticky, h->nfaults, h->ndeviations, h->memory, h->may };
 	uint64_t hash =
 	    mix(UINT64_C(0xcbf29ce484222325), numbers, sizeof(numbers));
 	size_t i;

@@ -83,6 +83,21 @@ struct shrink_result {
 enum shrink_status shrink(struct trace *t, const struct shrink_options *,
     struct shrink_result *ret_r);
 
+/*
+ * A trace that fails, by its own schedule, as one that does by the fewest
+ * deviations from the order of its operations: *t gets them in place of its
+ * schedule. Proven: all schedules with fewer were tried, within the limit of
+ * time. False, and *t as it was: it dies of the finding, or its schedule has
+ * more deviations than a trace can.
+ */
+struct shrink_deviations {
+	uint32_t n;
+	bool proven;
+	uint64_t executions;
+};
+bool shrink_fewest(struct trace *t, const struct shrink_options *,
+    const char *signature, struct shrink_deviations *ret_d);
+
 /* Writes the trace as text, with what it shows and how to replay it as
  * comments. name "-" is standard output. 0, or -1 and an error. */
 int shrink_write(const struct trace *, const struct shrink_result *,

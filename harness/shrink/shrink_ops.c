@@ -44,9 +44,39 @@ shrink__deps(struct shrink *s)
 	}
 }
 
+/* Deviations are at a thread's so-manieth operation: those of operations that
+ * are dropped go, those after move up. */
+static void
+move_deviations(struct shrink *s, struct trace_header *h)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < h->ndeviations; i++) {
+		struct trace_deviation d = h->deviation[i];
+		uint32_t op = 0, gone = 0;
+		size_t at;
+
+		for (at = 0; at < s->best.nops && op < d.op; at++) {
+			if (s->best.op[at].thread != d.thread)
+				continue;
+			op++;
+			gone += s->drop[at];
+			if (op == d.op && s->drop[at])
+				break;
+		}
+		if (at < s->best.nops && op == d.op && s->drop[at])
+			continue;
+		d.op -= gone;
+		s->deviation[n++] = d;
+	}
+	h->deviation = s->deviation;
+	h->ndeviations = n;
+}
+
 bool
 shrink__try_drop(struct shrink *s)
 {
+	struct trace_header h;
 	size_t i, n = 0;
 	unsigned a;
 
@@ -59,7 +89,9 @@ shrink__try_drop(struct shrink *s)
 	}
 	if (n == s->best.nops || n == 0)
 		return (false);
-	if (!shrink__try(s, &s->best.header, s->op, n))
+	h = s->best.header;
+	move_deviations(s, &h);
+	if (!shrink__try(s, &h, s->op, n))
 		return (false);
 	shrink__deps(s);
 	return (true);

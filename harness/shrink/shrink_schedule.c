@@ -78,11 +78,37 @@ recorded(struct shrink *s)
 
 	if (h.sched == TRACE_SCHED_RECORDED && h.ndeviations == 0)
 		return (false);
+	h.memory = TRACE_MEMORY_SC;
+	h.may = 0;
 	h.sched = TRACE_SCHED_RECORDED;
 	h.sched_seed = 0;
 	h.sticky = 1;
 	h.ndeviations = 0;
 	return (shrink__try(s, &h, s->best.op, s->best.nops));
+}
+
+/* A stronger memory model, fewer kinds of choices. */
+static bool
+plainer(struct shrink *s)
+{
+	struct trace_header h = s->best.header;
+	bool any = false;
+	uint32_t bit;
+
+	for (; h.memory != TRACE_MEMORY_SC; h = s->best.header) {
+		h.memory--;
+		if (!shrink__try(s, &h, s->best.op, s->best.nops))
+			break;
+		any = true;
+	}
+	for (bit = 1; bit <= TRACE_MAY_ALL; bit <<= 1) {
+		h = s->best.header;
+		if ((h.may & bit) == 0)
+			continue;
+		h.may &= ~bit;
+		any |= shrink__try(s, &h, s->best.op, s->best.nops);
+	}
+	return (any);
 }
 
 /* Of all small seeds of both kinds the one with the fewest switches. */
@@ -143,7 +169,8 @@ shrink__schedule(struct shrink *s)
 	s->doing = "schedule";
 	if (recorded(s))
 		return (true);
-	any = fewer_deviations(s);
+	any = plainer(s);
+	any |= fewer_deviations(s);
 	any |= calmest(s);
 	return (any);
 }
