@@ -148,6 +148,7 @@ read_corpus(struct defects *c)
 	struct dirent **list;
 	char dir[PATH_MAX];
 	char **name;
+	bool bad = false;
 	int i, n;
 
 	(void)snprintf(dir, sizeof(dir), "%s/corpus/defects", c->source);
@@ -159,14 +160,19 @@ read_corpus(struct defects *c)
 
 		(void)snprintf(d->path, sizeof(d->path), "%.3800s/%s", dir,
 		    list[i]->d_name);
-		if (!read_header(d))
-			return (cli_usage(
-			    "defects", "%s: no id or clause", d->path));
 		free(list[i]);
-		if (is_wanted(c, d->id) && c->n < DEFECTS_MAX - 1)
+		if (bad)
+			continue;
+		bad = !read_header(d);
+		if (bad)
+			(void)cli_usage(
+			    "defects", "%s: no id or clause", d->path);
+		else if (is_wanted(c, d->id) && c->n < DEFECTS_MAX - 1)
 			c->n++;
 	}
 	free(list);
+	if (bad)
+		return (CLI_USAGE);
 	for (name = c->names; *name != NULL; name++) {
 		uint64_t at = 0;
 

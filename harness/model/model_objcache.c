@@ -1108,7 +1108,7 @@ model__oc_sleeper(struct model *m, struct mthread *th)
 	if (busy == UINT64_MAX || oc->opaque)
 		return;
 	if (busy > 0 || oc->cached == 0) {
-		if (oc->held + oc->lost + busy >= oc->limit_lo)
+		if (oc->held + oc->lost + busy >= total_of(oc, oc->limit_lo))
 			return;
 		model__fail(m, th, "OC-8", "below-limit");
 	} else {

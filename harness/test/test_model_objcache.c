@@ -710,7 +710,7 @@ oc8_sleepers(void **state)
 
 	/* Destroyed instead of cached: the limit is not reached then. */
 	cache(BOTH, 1);
-	get_new(at(0));
+	fill_up(0, 1 + SLACK);
 	c = begin_get(1, M_WAITOK);
 	model_sleep(m, 1);
 	model_idle(m);
@@ -725,10 +725,11 @@ oc8_sleepers(void **state)
 	/* Another get has the unit, and sleeps in its backend. */
 	restart(0, 2);
 	cache(BOTH, 1);
+	fill_up(0, SLACK);
 	leave_free(20);
 	g = begin_get(0, M_WAITOK);
 	cb = calls_back(TRACE_HOOK_ALLOC, 0, 0, M_WAITOK);
-	k = begin_kmalloc(ABOVE(0), SIZE, 0, M_WAITOK);
+	k = begin_kmalloc(ABOVE(0), 8192, 0, M_WAITOK);
 	model_vm_alloc(m, ABOVE(0), 0, 16, SLAB, VM_ALLOC_NORMAL, true, true);
 	model_sleep(m, ABOVE(0));
 	c = begin_get(1, M_WAITOK);
@@ -737,10 +738,11 @@ oc8_sleepers(void **state)
 	CLEAN();
 	/* With another limit there would be a unit for both. */
 	restart(0, 2);
-	create(0, BOTH, 2);
+	cache(BOTH, 2);
+	fill_up(0, SLACK);
 	g = begin_get(0, M_WAITOK);
 	cb = calls_back(TRACE_HOOK_ALLOC, 0, 0, M_WAITOK);
-	k = begin_kmalloc(ABOVE(0), SIZE, 0, M_WAITOK);
+	k = begin_kmalloc(ABOVE(0), 8192, 0, M_WAITOK);
 	model_vm_alloc(m, ABOVE(0), 0, 16, SLAB, VM_ALLOC_NORMAL, true, true);
 	model_sleep(m, ABOVE(0));
 	c = begin_get(1, M_WAITOK);
