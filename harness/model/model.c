@@ -587,7 +587,7 @@ fail_sleeper(struct model *m, const struct mthread *th, const char *state,
  * than what is charged: nobody knows.
  */
 static bool
-chunk_could_be_had(const struct model *m, const struct mthread *th)
+chunk_could_be_had(struct model *m, const struct mthread *th)
 {
 	uint64_t charge = th->charge, granules = charge / GRANULE;
 	uint32_t i;
@@ -608,7 +608,9 @@ chunk_could_be_had(const struct model *m, const struct mthread *th)
 		    m, r->run[o->addr / KA_PAGE_SIZE % REGION_PAGES]);
 		if (run->span == th->fail_pages && run->npages == run->span &&
 		    run->owner == MOWNER_KMALLOC &&
-		    run->live + granules <= KA_SLAB_SIZE / charge * granules)
+		    run->live + granules <= KA_SLAB_SIZE / charge * granules &&
+		    !model__run_has_transit(
+			m, r->run[o->addr / KA_PAGE_SIZE % REGION_PAGES]))
 			return (true);
 	}
 	return (false);

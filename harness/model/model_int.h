@@ -606,6 +606,8 @@ uint32_t model__run_static(
     struct model *, struct mthread *, uint64_t addr, uint64_t npages);
 void model__run_static_end(struct model *, uint32_t run);
 /* A run of kmalloc that holds nothing, or 0; for VM-7 and KM-14. */
+/* Does an object in transit lie in the run? A krealloc that sleeps has one. */
+bool model__run_has_transit(struct model *, uint32_t run);
 uint32_t model__run_hoarded(struct model *);
 void model__page_alloc_begin(
     struct model *, struct mthread *, const struct call *);

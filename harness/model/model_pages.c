@@ -160,8 +160,8 @@ run_new(struct model *m, uint64_t addr, uint64_t npages, enum mowner owner)
 }
 
 /* Does an object in transit lie in the run? It may be live still. */
-static bool
-run_has_transit(struct model *m, uint32_t i)
+bool
+model__run_has_transit(struct model *m, uint32_t i)
 {
 	uint32_t t;
 
@@ -191,7 +191,7 @@ model__run_hoarded(struct model *m)
 		const struct mrun *run = model__run(m, i);
 
 		if (run->used && model__run_is_counted(run) && run->live == 0 &&
-		    !run_has_transit(m, i))
+		    !model__run_has_transit(m, i))
 			return (i);
 	}
 	return (0);

@@ -294,6 +294,7 @@ execute(struct explore_world *world, const struct explore_how *how,
 	if (r->status == RUN_CLEAN)
 		judge(p, r);
 	r->points = sim_points();
+	sim_leave();
 	keep_record(w, r);
 	if (how->state != NULL)
 		how->state(how->arg, r->schedule);

@@ -554,6 +554,63 @@ finish(struct run_state *s)
 
 /* ---- The beginning ----------------------------------------------------- */
 
+/* What the library calls: the laboratory's part of the call (sim_library). */
+
+static int
+on_page_try(void *arg, uint64_t npages, uint64_t align, uint32_t flags)
+{
+	int verdict;
+
+	sim_library(false);
+	verdict = run__page_try(arg, npages, align, flags);
+	sim_library(true);
+	return (verdict);
+}
+
+static void
+on_page_alloc(void *arg, uint64_t addr, uint64_t npages, uint64_t align,
+    uint32_t flags, int injected)
+{
+	sim_library(false);
+	run__page_alloc(arg, addr, npages, align, flags, injected);
+	sim_library(true);
+}
+
+static void
+on_page_free(void *arg, uint64_t addr, uint64_t npages)
+{
+	sim_library(false);
+	run__page_free(arg, addr, npages);
+	sim_library(true);
+}
+
+static bool
+on_callback(void *arg, struct callback *cb)
+{
+	bool go;
+
+	sim_library(false);
+	go = run__callback(arg, cb);
+	sim_library(true);
+	return (go);
+}
+
+static void
+on_callback_done(void *arg, struct callback *cb)
+{
+	sim_library(false);
+	run__callback_done(arg, cb);
+	sim_library(true);
+}
+
+static void
+on_nested(void *arg, struct call *c)
+{
+	sim_library(false);
+	run__nested(arg, c);
+	sim_library(true);
+}
+
 static bool
 begin_subject(struct run_state *s)
 {
@@ -565,12 +622,12 @@ begin_subject(struct run_state *s)
 		.reserve_interrupt = h->reserve_interrupt,
 		.slabs_keep = h->slabs_keep,
 		.debug = h->debug,
-		.page_try = run__page_try,
-		.page_alloc = run__page_alloc,
-		.page_free = run__page_free,
-		.callback = run__callback,
-		.callback_done = run__callback_done,
-		.nested = run__nested,
+		.page_try = on_page_try,
+		.page_alloc = on_page_alloc,
+		.page_free = on_page_free,
+		.callback = on_callback,
+		.callback_done = on_callback_done,
+		.nested = on_nested,
 		.arg = s };
 	struct model_config mc = { .kind = MODEL_KALLOC,
 		.contents = s->options->contents,
@@ -645,6 +702,7 @@ run(const struct run_source *source, const struct run_options *options,
 	bool recorded;
 	uint32_t i;
 
+	sim_enter();
 	state_reset(s);
 	memset(ret_r, 0, sizeof(*ret_r));
 	s->source = source;
@@ -665,6 +723,7 @@ run(const struct run_source *source, const struct run_options *options,
 		s->model = model_create();
 	if (s->model == NULL || !run__schedule(s, &recorded)) {
 		fail(s, "out of memory");
+		sim_leave();
 		return;
 	}
 	run__plan();
@@ -673,11 +732,14 @@ run(const struct run_source *source, const struct run_options *options,
 	    (s->subject->caps & SUBJECT_STATS) != 0 &&
 	    (s->subject->caps & SUBJECT_OWNERS) != 0;
 	run__faults_reset(s);
-	if (!begin_subject(s))
+	if (!begin_subject(s)) {
+		sim_leave();
 		return;
+	}
 	loop(s, recorded && s->window == 1);
 	finish(s);
 	s->subject->halt();
+	sim_leave();
 }
 
 static int

@@ -61,7 +61,9 @@ run__do(struct run_state *s, struct call *c)
 	if (s->depth[thread]++ == 0)
 		s->called_back[thread] = 0;
 	model_invoke(s->model, c);
+	sim_library(true);
 	s->subject->exec(c);
+	sim_library(false);
 	model_return(s->model, c);
 	if (plan->describes && c->why == 0 &&
 	    (plan->out <= TRACE_RUN || c->ret != 0) &&

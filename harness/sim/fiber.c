@@ -234,7 +234,7 @@ fiber_switch(struct fiber *from, struct fiber *to)
 	__msan_start_switch_fiber(to->bottom, to->stack_bytes);
 #endif
 #ifdef SIM_TSAN
-	__tsan_switch_to_fiber(to->tsan, 0);
+	__tsan_switch_to_fiber(to->tsan, __tsan_switch_to_fiber_no_sync);
 #endif
 	fiber_from = from;
 	fiber_to = to;
@@ -258,5 +258,19 @@ fiber_switch(struct fiber *from, struct fiber *to)
 
 		__msan_finish_switch_fiber(&bottom, &size);
 	}
+#endif
+}
+
+void
+fiber_visit(struct fiber *from, struct fiber *to, void (*fn)(void *), void *arg)
+{
+#ifdef SIM_TSAN
+	__tsan_switch_to_fiber(to->tsan, 0);
+	fn(arg);
+	__tsan_switch_to_fiber(from->tsan, 0);
+#else
+	(void)from;
+	(void)to;
+	fn(arg);
 #endif
 }

@@ -27,6 +27,7 @@ struct sim sim;
 const char sim__world;
 
 static struct fiber *sim_main;
+static bool sim_entered;
 static char *sim_cpu_base;
 static size_t sim_cpu_stride;
 
@@ -109,7 +110,9 @@ sim__ask(struct sim_thread *t, uint32_t running, bool stopped)
 			t->point, running, stopped, sim.nalternatives,
 			sim.alternative };
 
+		sim_sync_look(false);
 		chosen = s->choose(s, &q);
+		sim_sync_look(true);
 	}
 	if (chosen == SIM_PRUNE) {
 		sim.pruned = true;
@@ -117,9 +120,12 @@ sim__ask(struct sim_thread *t, uint32_t running, bool stopped)
 	}
 	if (chosen != 0 && sim.config.record)
 		record(t, sim.alternative[chosen]);
-	if (chosen != 0 && sim.config.on_deviation != NULL)
+	if (chosen != 0 && sim.config.on_deviation != NULL) {
+		sim_sync_look(false);
 		sim.config.on_deviation(sim.config.arg,
 		    (uint32_t)(t - sim.thread), sim.alternative[chosen]);
+		sim_sync_look(true);
+	}
 	return (chosen);
 }
 
@@ -185,8 +191,7 @@ wake_one(uint32_t thread)
 	t->state = SIM_READY;
 	if (sim.config.hash)
 		sim__event(t, SIM_CHANGES, t->chan);
-	if (sim.config.on_wake != NULL)
-		sim.config.on_wake(sim.config.arg, thread);
+	sim__tell(sim.config.on_wake, thread);
 }
 
 static void
@@ -197,7 +202,9 @@ point_alternatives(struct sim_thread *t, enum ka_sim_point kind)
 
 	sim.nalternatives = 0;
 	sim__alternative(SIM_GO, 0);
+	sim_sync_look(false);
 	n = c->others(c->arg, sim.list);
+	sim_sync_look(true);
 	for (i = 0; i < n; i++)
 		sim__alternative(SIM_RUN, sim.list[i]);
 	common_alternatives();
@@ -206,9 +213,12 @@ point_alternatives(struct sim_thread *t, enum ka_sim_point kind)
 		for (i = 0; i < c->cpus; i++)
 			if (i != t->cpu && sim.holder[i] == SIM_NONE)
 				sim__alternative(SIM_MIGRATE, i);
-	if ((c->may & SIM_MAY_SOLO) != 0 && c->nonblocking != NULL &&
-	    c->nonblocking(c->arg, ka_sim_self))
+	if ((c->may & SIM_MAY_SOLO) == 0 || c->nonblocking == NULL)
+		return;
+	sim_sync_look(false);
+	if (c->nonblocking(c->arg, ka_sim_self))
 		sim__alternative(SIM_SOLO, 0);
+	sim_sync_look(true);
 }
 
 /* False: ask again, something was done that changes who may run. */
@@ -256,6 +266,19 @@ note(struct sim_thread *t, enum ka_sim_point kind, const volatile void *obj)
 	    kind == KA_SIM_SECTION ? ka_sim_cpu : obj);
 }
 
+static bool
+stays(struct sim_strategy *s)
+{
+	bool yes = false;
+
+	if (s->stays != NULL) {
+		sim_sync_look(false);
+		yes = s->stays(s);
+		sim_sync_look(true);
+	}
+	return (yes);
+}
+
 void
 ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
     const struct ka_site *site)
@@ -281,8 +304,7 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 			solo_point();
 			break;
 		}
-		if (due(t) == NULL &&
-		    (s == NULL || (s->stays != NULL && s->stays(s))))
+		if (due(t) == NULL && (s == NULL || stays(s)))
 			break;
 		point_alternatives(t, kind);
 		chosen = sim__ask(t, ka_sim_self, false);
@@ -401,13 +423,25 @@ sim_record(uint32_t *ret_n)
 }
 
 void
+sim__tell(void (*fn)(void *, uint32_t), uint32_t thread)
+{
+	if (fn == NULL)
+		return;
+	sim_sync_look(false);
+	fn(sim.config.arg, thread);
+	sim_sync_look(true);
+}
+
+void
 sim__wrong(const char *clause, const char *state, const char *expected,
     const char *found)
 {
 	if (sim.wrong || sim.config.on_wrong == NULL)
 		return;
 	sim.wrong = true;
+	sim_sync_look(false);
 	sim.config.on_wrong(sim.config.arg, clause, state, expected, found);
+	sim_sync_look(true);
 }
 
 /* ---- Threads ----------------------------------------------------------- */
@@ -460,9 +494,16 @@ sim_body(void *arg)
 	static const struct ka_site end = { "the operation's end", "", 0 };
 	struct sim_thread *t = arg;
 
+	sim_sync_look(false);
 	takes_up(t);
 	for (;;) {
+		bool library = (size_t)(t - sim.thread) >= sim.config.threads;
+
+		if (library)
+			sim_sync_look(true);
 		t->fn(t->arg);
+		if (library)
+			sim_sync_look(false);
 		/* What it stored is seen when it has ended; until then others
 		 * may go on without having seen it. */
 		if (ka_sim_weak && sim__buffered(t->cpu) != 0)
@@ -470,6 +511,14 @@ sim_body(void *arg)
 		t->state = SIM_IDLE;
 		sim__stop_with(SIM_DONE);
 	}
+}
+
+/* What was done in the run before was before what is done in this one. */
+static void
+forget(void *arg)
+{
+	(void)arg;
+	sim_sync_release(&sim__world);
 }
 
 static int
@@ -484,8 +533,10 @@ threads_reset(const struct sim_config *config)
 			t->fiber = fiber_create(sim_body, t);
 			if (t->fiber == NULL)
 				return (ENOMEM);
-		} else if (t->state != SIM_IDLE) {
-			fiber_restart(t->fiber, sim_body, t);
+		} else {
+			fiber_visit(sim_main, t->fiber, forget, NULL);
+			if (t->state != SIM_IDLE)
+				fiber_restart(t->fiber, sim_body, t);
 		}
 		t->state = SIM_IDLE;
 		t->in_section = 0;
@@ -502,12 +553,21 @@ threads_reset(const struct sim_config *config)
 
 		if (t->fiber == NULL)
 			continue;
+		fiber_visit(sim_main, t->fiber, forget, NULL);
 		if (t->state != SIM_IDLE)
 			fiber_restart(t->fiber, sim_body, t);
 		t->state = SIM_IDLE;
 		t->nheld = 0;
 	}
 	return (0);
+}
+
+void
+sim_enter(void)
+{
+	if (!sim_entered)
+		sim_sync_look(false);
+	sim_entered = true;
 }
 
 int
@@ -517,6 +577,7 @@ sim_reset(const struct sim_config *config)
 
 	if (sim_main == NULL)
 		sim_main = fiber_main();
+	sim_enter();
 	if (sim_main == NULL || threads_reset(config) != 0)
 		return (ENOMEM);
 	for (i = 0; i < config->cpus; i++)
@@ -540,6 +601,14 @@ sim_reset(const struct sim_config *config)
 	if (config->hash)
 		sim__hash_reset();
 	return (0);
+}
+
+void
+sim_leave(void)
+{
+	if (sim_entered)
+		sim_sync_look(true);
+	sim_entered = false;
 }
 
 void
@@ -596,6 +665,11 @@ sim_resume(uint32_t thread)
 	fiber_switch(sim_main, t->fiber);
 	ka_sim_self = SIM_NONE;
 	ka_sim_in_section = 0;
+	if (sim__raced)
+		sim__wrong("G-3", "data-race",
+		    "accesses of two threads to one place are ordered",
+		    "a data race: ThreadSanitizer's report has the places");
+	sim__raced = false;
 	if (sim.reason == SIM_DONE)
 		done(t);
 	else if (sim.reason == SIM_BLOCKED && sim.solo == thread)
@@ -646,8 +720,11 @@ sim_migrate(uint32_t thread, uint32_t cpu)
 		sim__memory_apply(cpu); /* the other's buffer is empty now */
 	if (ka_sim_self == thread)
 		set_cpu(t);
-	if (sim.config.on_migrate != NULL)
+	if (sim.config.on_migrate != NULL) {
+		sim_sync_look(false);
 		sim.config.on_migrate(sim.config.arg, thread, cpu);
+		sim_sync_look(true);
+	}
 }
 
 uint32_t
@@ -678,6 +755,12 @@ uint32_t
 sim_threads(void)
 {
 	return (sim.total);
+}
+
+void
+sim_library(bool library)
+{
+	sim_sync_look(library);
 }
 
 void

@@ -153,6 +153,11 @@ uint32_t sim_threads(void);
  * the deviations must outlive the run. */
 int sim_reset(const struct sim_config *);
 
+/* A run is set up, or is over and what was booted for it is halted: between
+ * the two the caller is the simulation's. sim_reset enters too. */
+void sim_enter(void);
+void sim_leave(void);
+
 /* The thread's op-th operation (for the places of deviations). */
 void sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg);
 enum sim_stop sim_resume(uint32_t thread);
@@ -195,6 +200,12 @@ void sim_quiet(bool);
 
 /* The running thread never goes on: its run is over. Does not return. */
 void sim_abandon(void) __attribute__((noreturn));
+
+/*
+ * The laboratory's part of a call ends, or begins again: between the two is
+ * the library's, which is what races are looked for in.
+ */
+void sim_library(bool);
 
 /* Schedule points passed so far in the run, and switches. */
 uint64_t sim_points(void);

@@ -63,8 +63,13 @@ uint32_t sim__ask(struct sim_thread *, uint32_t running, bool stopped);
 /* One alternative besides the default. */
 bool sim__ask_one(enum sim_do, uint32_t n);
 void sim__alternative(enum sim_do, uint32_t n);
+/* Calls the laboratory, if it wants to know. */
+void sim__tell(void (*fn)(void *, uint32_t), uint32_t thread);
 void sim__wrong(const char *clause, const char *state, const char *expected,
     const char *found);
+
+/* sim_race.c: a data race was reported. */
+extern bool sim__raced;
 
 /* sim_lock.c */
 void sim__locks_reset(void);

@@ -204,8 +204,7 @@ ka_sim_sleep(struct ka_chan *c, struct ka_mutex *m, const struct ka_site *site)
 		abort();
 	KA_SIM_AT(KA_SIM_SLEEP, c, site);
 	t->site = site;
-	if (sim.config.on_sleep != NULL)
-		sim.config.on_sleep(sim.config.arg, ka_sim_self);
+	sim__tell(sim.config.on_sleep, ka_sim_self);
 	c->sleepers++;
 	if (ka_sim_armed) {
 		if (sim.config.hash)
@@ -226,8 +225,7 @@ wake(struct ka_chan *c, uint32_t thread)
 {
 	c->sleepers--;
 	sim.thread[thread].state = SIM_READY;
-	if (sim.config.on_wake != NULL)
-		sim.config.on_wake(sim.config.arg, thread);
+	sim__tell(sim.config.on_wake, thread);
 }
 
 /* One of those who sleep on the channel: the first, or another by choice. */

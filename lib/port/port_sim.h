@@ -16,6 +16,14 @@
 #ifndef KA_PORT_SIM_H
 #define KA_PORT_SIM_H
 
+#if defined(__SANITIZE_THREAD__)
+#define KA_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KA_TSAN 1
+#endif
+#endif
+
 #define RELAXED __ATOMIC_RELAXED
 #define ACQUIRE __ATOMIC_ACQUIRE
 #define RELEASE __ATOMIC_RELEASE
@@ -33,6 +41,11 @@ enum ka_sim_point {
 	KA_SIM_WAKE,
 	KA_SIM_POINT_COUNT
 };
+
+/* What the port keeps for itself is not the library's: ThreadSanitizer is told
+ * of locks and sections (sim_sync.h), and these are no races. */
+#define KA_SIM_GET(x)	 __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define KA_SIM_SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
 struct ka_site {
 	const char *file, *function;
@@ -65,7 +78,7 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 
 #define KA_SIM_AT(kind, obj, site)                                             \
 	do {                                                                   \
-		if (KA_UNLIKELY(ka_sim_armed))                                 \
+		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))                     \
 			ka_sim_point((kind), (obj), (site));                   \
 	} while (0)
 
@@ -73,7 +86,7 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 	({                                                                     \
 		KA_SIM_AT(KA_SIM_LOAD, (p), KA_HERE);                          \
 		__auto_type ka_loaded = __atomic_load_n((p), (order));         \
-		if (KA_UNLIKELY(ka_sim_weak) &&                                \
+		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)) &&                    \
 		    ka_sim_load((p), sizeof(*(p)), (order)))                   \
 			__builtin_memcpy(                                      \
 			    &ka_loaded, &ka_sim_value, sizeof(*(p)));          \
@@ -85,17 +98,17 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 		uint64_t ka_bits = 0;                                          \
 		KA_SIM_AT(KA_SIM_STORE, (p), KA_HERE);                         \
 		__builtin_memcpy(&ka_bits, &ka_stored, sizeof(*(p)));          \
-		if (KA_LIKELY(!ka_sim_weak) ||                                 \
+		if (KA_LIKELY(!KA_SIM_GET(ka_sim_weak)) ||                     \
 		    !ka_sim_store((p), sizeof(*(p)), ka_bits, (order)))        \
 			__atomic_store_n((p), ka_stored, (order));             \
 	} while (0)
 #define KA_SIM_RMW_OF(p, expr)                                                 \
 	({                                                                     \
 		KA_SIM_AT(KA_SIM_RMW, (p), KA_HERE);                           \
-		if (KA_UNLIKELY(ka_sim_weak))                                  \
+		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)))                      \
 			ka_sim_rmw((p), sizeof(*(p)));                         \
 		__auto_type ka_result = (expr);                                \
-		if (KA_UNLIKELY(ka_sim_weak))                                  \
+		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)))                      \
 			ka_sim_rmw_done((p), sizeof(*(p)));                    \
 		ka_result;                                                     \
 	})
@@ -111,13 +124,13 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 #define ka_fence()                                                             \
 	do {                                                                   \
 		KA_SIM_AT(KA_SIM_FENCE, NULL, KA_HERE);                        \
-		if (KA_UNLIKELY(ka_sim_weak))                                  \
+		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)))                      \
 			ka_sim_fence(false);                                   \
 	} while (0)
 #define ka_fence_heavy()                                                       \
 	do {                                                                   \
 		KA_SIM_AT(KA_SIM_FENCE, NULL, KA_HERE);                        \
-		if (KA_UNLIKELY(ka_sim_weak))                                  \
+		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)))                      \
 			ka_sim_fence(true);                                    \
 	} while (0)
 
@@ -141,21 +154,23 @@ KA_INLINE struct ka_cpu *
 ka_sim_section_enter(const struct ka_site *site)
 {
 	KA_SIM_AT(KA_SIM_SECTION, NULL, site);
-	ka_sim_in_section = 1;
-	if (KA_LIKELY(!ka_sim_weak) ||
-	    !ka_sim_store(
-		&ka_section_of(ka_sim_cpu)->busy, 1, 1, __ATOMIC_RELAXED))
-		ka_section_of(ka_sim_cpu)->busy = 1;
-	return (ka_sim_cpu);
+	KA_SIM_SET(ka_sim_in_section, 1);
+	if (KA_LIKELY(!KA_SIM_GET(ka_sim_weak)) ||
+	    !ka_sim_store(&ka_section_of(KA_SIM_GET(ka_sim_cpu))->busy, 1, 1,
+		__ATOMIC_RELAXED))
+		__atomic_store_n(&ka_section_of(KA_SIM_GET(ka_sim_cpu))->busy,
+		    1, __ATOMIC_RELAXED);
+	return (KA_SIM_GET(ka_sim_cpu));
 }
 
 KA_INLINE void
 ka_section_exit(struct ka_cpu *cpu)
 {
-	if (KA_LIKELY(!ka_sim_weak) ||
+	if (KA_LIKELY(!KA_SIM_GET(ka_sim_weak)) ||
 	    !ka_sim_store(&ka_section_of(cpu)->busy, 1, 0, __ATOMIC_RELEASE))
-		ka_section_of(cpu)->busy = 0;
-	ka_sim_in_section = 0;
+		__atomic_store_n(
+		    &ka_section_of(cpu)->busy, 0, __ATOMIC_RELEASE);
+	KA_SIM_SET(ka_sim_in_section, 0);
 }
 
 #define ka_section_busy(cpu)                                                   \
@@ -164,7 +179,7 @@ ka_section_exit(struct ka_cpu *cpu)
 KA_INLINE struct ka_cpu *
 ka_cpu_self(void)
 {
-	return (ka_sim_cpu);
+	return (KA_SIM_GET(ka_sim_cpu));
 }
 
 struct ka_mutex {
@@ -208,27 +223,27 @@ KA_INLINE void
 ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
 {
 	KA_SIM_AT(KA_SIM_LOCK, m, site);
-	if (KA_UNLIKELY(m->owner != 0))
+	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0))
 		ka_sim_lock_slow(m, site);
-	m->owner = ka_sim_self + 1;
-	if (KA_UNLIKELY(ka_sim_armed))
+	KA_SIM_SET(m->owner, KA_SIM_GET(ka_sim_self) + 1);
+	if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))
 		ka_sim_locked(m, site);
 }
 
 KA_INLINE void
 ka_mutex_unlock(struct ka_mutex *m)
 {
-	if (KA_UNLIKELY(ka_sim_armed))
+	if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))
 		ka_sim_unlocking(m);
-	m->owner = 0;
-	if (KA_UNLIKELY(m->waiters != 0))
+	KA_SIM_SET(m->owner, 0);
+	if (KA_UNLIKELY(KA_SIM_GET(m->waiters) != 0))
 		ka_sim_unlock_slow(m);
 }
 
 KA_INLINE bool
 ka_mutex_owned(struct ka_mutex *m)
 {
-	return (m->owner == ka_sim_self + 1);
+	return (KA_SIM_GET(m->owner) == KA_SIM_GET(ka_sim_self) + 1);
 }
 
 KA_INLINE void
@@ -282,7 +297,7 @@ void ka_thread_join(struct ka_thread *);
 KA_INLINE bool
 ka_thread_is_self(const struct ka_thread *t)
 {
-	return (t->id >> 16 == ka_sim_self);
+	return (t->id >> 16 == KA_SIM_GET(ka_sim_self));
 }
 
 /* Virtual CPUs are the simulation's: nothing to bind, no thread exits. */
