@@ -158,6 +158,7 @@ common_alternatives(void)
 	if ((sim.config.may & SIM_MAY_WAKE) != 0)
 		for (i = 0; i < sim.total; i++)
 			if (sim.thread[i].state == SIM_ASLEEP &&
+			    sim.thread[i].wakes < SIM_WAKES_MAX &&
 			    sim.thread[i].chan->sleepers != 0)
 				sim__alternative(SIM_WAKE, i);
 }
@@ -189,6 +190,7 @@ wake_one(uint32_t thread)
 	 * it, and it will look for itself. */
 	((struct ka_chan *)(uintptr_t)t->chan)->sleepers--;
 	t->state = SIM_READY;
+	t->wakes++;
 	if (sim.config.hash)
 		sim__event(t, SIM_CHANGES, t->chan);
 	sim__tell(sim.config.on_wake, thread);
@@ -603,11 +605,23 @@ sim_reset(const struct sim_config *config)
 	return (0);
 }
 
+/* What threads did in the run, also those that are asleep in it, was before
+ * what is done now. */
 void
 sim_leave(void)
 {
-	if (sim_entered)
-		sim_sync_look(true);
+	uint32_t i;
+
+	if (!sim_entered)
+		return;
+	if (SIM_ALWAYS_ARMED && sim_main != NULL) {
+		for (i = 0; i < sim.total; i++)
+			if (sim.thread[i].fiber != NULL)
+				fiber_visit(sim_main, sim.thread[i].fiber,
+				    forget, NULL);
+		sim_sync_acquire(&sim__world);
+	}
+	sim_sync_look(true);
 	sim_entered = false;
 }
 
@@ -621,6 +635,7 @@ sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg)
 	t->state = SIM_READY;
 	t->op = op;
 	t->point = 0;
+	t->wakes = 0;
 	t->site = NULL;
 	if (ka_sim_weak && sim.config.memory == SIM_C11)
 		sim__c11_acquire(thread, &sim__world);

@@ -14,6 +14,10 @@
 #define SIM_ALL_MAX  (SIM_THREADS_MAX + SIM_DAEMONS_MAX)
 #define SIM_HELD_MAX 8u
 
+/* A sleeper wakes for no reason so many times, until it is woken or begins
+ * another operation: a world in which sleepers wake for ever has no end. */
+#define SIM_WAKES_MAX 4u
+
 struct sim_thread {
 	struct fiber *fiber;
 	void (*fn)(void *);
@@ -21,6 +25,7 @@ struct sim_thread {
 	enum sim_state state;
 	uint32_t cpu;
 	uint8_t in_section;
+	uint8_t wakes;	    /* for no reason, since the last with one */
 	uint16_t start;	    /* of a started thread: how many had the number */
 	uint32_t op, point; /* where it is, for deviations */
 	uint32_t deviation; /* index of its next one */

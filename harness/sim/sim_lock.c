@@ -225,6 +225,7 @@ wake(struct ka_chan *c, uint32_t thread)
 {
 	c->sleepers--;
 	sim.thread[thread].state = SIM_READY;
+	sim.thread[thread].wakes = 0;
 	sim__tell(sim.config.on_wake, thread);
 }
 
