@@ -205,8 +205,10 @@ begin(struct run_state *s, uint32_t thread)
 		dequeue(s, thread);
 		return;
 	}
-	if (run__is_stray(s, &t->first->op))
+	if (run__is_stray(s, &t->first->op)) {
 		s->solo = thread;
+		s->solo_slept = false;
+	}
 	t->busy = true;
 	s->busy++;
 	sim_start(thread, t->ops, run__call, t);
@@ -255,6 +257,8 @@ step(struct run_state *s, uint32_t thread)
 		if (s->solo == thread)
 			s->solo = SIM_NONE;
 	} else if (s->busy != 0) {
+		if (s->solo == thread && sim_state(thread) == SIM_ASLEEP)
+			s->solo_slept = true;
 		judge_idle(s);
 	}
 }
@@ -271,6 +275,20 @@ is_alone(const struct run_state *s)
 	return (!daemon_runs(s));
 }
 
+/*
+ * While a stray operation runs nobody else does. One that sleeps, a krealloc,
+ * has found an object to be there, and holds it: who is in the middle of a call
+ * may go on, and a call begins when the stray one has ended.
+ */
+bool
+run__may_join(const struct run_state *s, uint32_t thread)
+{
+	if (s->solo == SIM_NONE || s->solo == thread)
+		return (true);
+	return (s->solo_slept &&
+	    (thread >= s->nthreads || s->thread[thread].busy));
+}
+
 /* A barrier's own operation waits for all others. */
 bool
 run__can_step(const struct run_state *s, uint32_t thread, bool spinning)
@@ -279,7 +297,7 @@ run__can_step(const struct run_state *s, uint32_t thread, bool spinning)
 
 	if (t->first == NULL || !sim_may_run(thread))
 		return (false);
-	if (s->solo != SIM_NONE && s->solo != thread)
+	if (!run__may_join(s, thread))
 		return (false);
 	if (sim_solo() != SIM_NONE && sim_solo() != thread)
 		return (false);
@@ -301,7 +319,7 @@ candidates(const struct run_state *s, uint32_t *list, bool spinning)
 	for (i = 0; i < s->nthreads; i++)
 		if (run__can_step(s, i, spinning))
 			list[n++] = i;
-	for (; i < sim_threads() && s->solo == SIM_NONE; i++)
+	for (; i < sim_threads() && run__may_join(s, i); i++)
 		if ((sim_solo() == SIM_NONE || sim_solo() == i) &&
 		    sim_state(i) != SIM_IDLE && sim_may_run(i) &&
 		    (sim_state(i) == SIM_SPIN) == spinning)

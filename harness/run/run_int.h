@@ -109,6 +109,7 @@ struct run_state {
 	bool drain;	 /* past the end: faults are off */
 	bool types_stay; /* a callback may charge any: none ends any more */
 	uint32_t solo;	 /* thread that nobody may interrupt, or SIM_NONE */
+	bool solo_slept; /* it has, see run__may_join */
 	uint64_t arena;
 	uint64_t boot_memory; /* the first boot zone's */
 	uint64_t hash;
@@ -131,6 +132,7 @@ bool run__regs_ready(const struct run_state *, const struct pending *);
 void run__regs_leave(struct run_state *, const struct pending *);
 /* Could it free what another call is just getting? See run.c. */
 bool run__is_stray(const struct run_state *, const struct trace_op *);
+bool run__may_join(const struct run_state *, uint32_t thread);
 /* Resolves the operation's registers. False: it is to be skipped. */
 bool run__resolve(struct run_state *, const struct trace_op *, struct call *);
 void run__finish(

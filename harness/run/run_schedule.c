@@ -98,7 +98,7 @@ others(void *arg, uint32_t *list)
 	for (i = 0; i < s->nthreads; i++)
 		if (i != self && run__can_step(s, i, false))
 			list[n++] = i;
-	for (; i < sim_threads() && s->solo == SIM_NONE; i++)
+	for (; i < sim_threads() && run__may_join(s, i); i++)
 		if (i != self && sim_state(i) == SIM_READY && sim_may_run(i))
 			list[n++] = i;
 	return (n);
