@@ -772,6 +772,10 @@ draw_header(struct gen *g, const struct gen_options *o)
 	h->sched = (enum trace_sched_mode)below(g, TRACE_SCHED_MODE_COUNT);
 	h->sched_seed = random_next(&g->rng);
 	h->sticky = 2u << below(g, 5);
+	if (h->sched != TRACE_SCHED_RECORDED && one_in(g, 2))
+		h->memory = TRACE_MEMORY_TSO;
+	if (h->sched != TRACE_SCHED_RECORDED && one_in(g, 2))
+		h->may = below(g, TRACE_MAY_ALL + 1);
 	for (i = 0; i < h->threads; i++)
 		h->thread_cpu[i] = (uint16_t)(i % h->cpus);
 	draw_faults(g, h);
