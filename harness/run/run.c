@@ -24,8 +24,8 @@
 
 #define WINDOW_BLOCKED 65536u /* queued behind blocked threads at most */
 #define SPINS_MAX      1000000u
-#define POINTS_MAX     100000000u /* schedule points without an end */
-#define SWITCHES_MAX   1000000u	  /* changes of thread without one */
+#define POINTS_MAX     10000000u /* schedule points without an end */
+#define SWITCHES_MAX   1000000u	 /* changes of thread without one */
 #define PROGRESS_EVERY 65536u
 
 struct run_state run_state;
@@ -285,8 +285,8 @@ run__may_join(const struct run_state *s, uint32_t thread)
 {
 	if (s->solo == SIM_NONE || s->solo == thread)
 		return (true);
-	return (s->solo_slept &&
-	    (thread >= s->nthreads || s->thread[thread].busy));
+	return (
+	    s->solo_slept && (thread >= s->nthreads || s->thread[thread].busy));
 }
 
 /* A barrier's own operation waits for all others. */

@@ -196,8 +196,9 @@ wake_one(uint32_t thread)
 	sim__tell(sim.config.on_wake, thread);
 }
 
+/* A thread that has been moved is at the same point: it is not again. */
 static void
-point_alternatives(struct sim_thread *t, enum ka_sim_point kind)
+point_alternatives(struct sim_thread *t, enum ka_sim_point kind, bool moved)
 {
 	const struct sim_config *c = &sim.config;
 	uint32_t i, n;
@@ -211,7 +212,7 @@ point_alternatives(struct sim_thread *t, enum ka_sim_point kind)
 		sim__alternative(SIM_RUN, sim.list[i]);
 	common_alternatives();
 	if ((c->may & SIM_MAY_MIGRATE) != 0 && kind == KA_SIM_SECTION &&
-	    !ka_sim_in_section)
+	    !ka_sim_in_section && !moved && t->moves < SIM_MOVES_MAX)
 		for (i = 0; i < c->cpus; i++)
 			if (i != t->cpu && sim.holder[i] == SIM_NONE)
 				sim__alternative(SIM_MIGRATE, i);
@@ -287,12 +288,17 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 {
 	struct sim_strategy *s = sim.config.strategy;
 	struct sim_thread *t;
+	bool moved = false;
 
 	if (ka_sim_self == SIM_NONE || sim.held)
 		return;
 	t = &sim.thread[ka_sim_self];
 	t->site = site;
 	sim.points++;
+	if (sim.points - sim.resumed > SIM_STRETCH_MAX) {
+		sim.next = ka_sim_self;
+		sim__stop_with(SIM_PREEMPTED);
+	}
 	if (sim.quiet) {
 		if (sim.config.hash)
 			note(t, kind, obj);
@@ -308,11 +314,17 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 		}
 		if (due(t) == NULL && (s == NULL || stays(s)))
 			break;
-		point_alternatives(t, kind);
+		point_alternatives(t, kind, moved);
 		chosen = sim__ask(t, ka_sim_self, false);
-		if (chosen == SIM_PRUNE)
+		if (chosen == SIM_PRUNE) {
 			sim__stop_with(SIM_PREEMPTED);
-		else if (do_at_point(sim.alternative[chosen]))
+			continue;
+		}
+		if (sim.alternative[chosen].what == SIM_MIGRATE) {
+			moved = true;
+			t->moves++;
+		}
+		if (do_at_point(sim.alternative[chosen]))
 			break;
 	}
 	if (sim.config.hash)
@@ -590,7 +602,7 @@ sim_reset(const struct sim_config *config)
 	sim.config = *config;
 	sim.total = config->threads;
 	sim.next = sim.last = sim.solo = SIM_NONE;
-	sim.points = sim.switches = 0;
+	sim.points = sim.switches = sim.resumed = 0;
 	sim.nrecord = 0;
 	ka_sim_armed = SIM_ALWAYS_ARMED || config->strategy != NULL ||
 	    config->ndeviations != 0;
@@ -635,7 +647,7 @@ sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg)
 	t->state = SIM_READY;
 	t->op = op;
 	t->point = 0;
-	t->wakes = 0;
+	t->wakes = t->moves = 0;
 	t->site = NULL;
 	if (ka_sim_weak && sim.config.memory == SIM_C11)
 		sim__c11_acquire(thread, &sim__world);
@@ -673,6 +685,7 @@ sim_resume(uint32_t thread)
 	sim.holder[t->cpu] = SIM_NONE;
 	t->state = SIM_READY;
 	sim.switches++;
+	sim.resumed = sim.points;
 	sim.next = SIM_NONE;
 	sim.last = thread;
 	if (ka_sim_weak)

@@ -18,6 +18,14 @@
  * another operation: a world in which sleepers wake for ever has no end. */
 #define SIM_WAKES_MAX 4u
 
+/* A thread goes to another CPU so many times in an operation: one that is moved
+ * whenever it has found out where it is gets nowhere. */
+#define SIM_MOVES_MAX 16u
+
+/* Who passes so many points without a stop is stopped, for the run to see that
+ * nothing ends. */
+#define SIM_STRETCH_MAX 65536u
+
 struct sim_thread {
 	struct fiber *fiber;
 	void (*fn)(void *);
@@ -26,6 +34,7 @@ struct sim_thread {
 	uint32_t cpu;
 	uint8_t in_section;
 	uint8_t wakes;	    /* for no reason, since the last with one */
+	uint8_t moves;	    /* to another CPU, in the operation */
 	uint16_t start;	    /* of a started thread: how many had the number */
 	uint32_t op, point; /* where it is, for deviations */
 	uint32_t deviation; /* index of its next one */
@@ -48,6 +57,7 @@ struct sim {
 	uint32_t solo;
 	uint64_t solo_points;
 	uint64_t points, switches;
+	uint64_t resumed; /* points when the thread was */
 	uint32_t nalternatives;
 	struct sim_alternative alternative[SIM_ALL_MAX * 3];
 	uint32_t list[SIM_ALL_MAX];
