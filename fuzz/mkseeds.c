@@ -7,6 +7,9 @@
  *   copy    the file as it is, what is packed unpacked
  *   random  payloads of generated traces of so many operations as FILE says
  *
+ * and mkseeds dict FILE: the words of the text form, as a dictionary of
+ * libFuzzer and AFL++.
+ *
  * Names in the directory that are of no FILE are removed: the seeds are what
  * the sources say.
  */
@@ -150,13 +153,54 @@ empty_directory(void)
 	return (0);
 }
 
+static void
+word(FILE *f, const char *name, const char *behind)
+{
+	(void)fprintf(f, "\"%s%s\"\n", name, behind);
+}
+
+/* What the table and the header know. */
+static int
+dictionary(const char *name)
+{
+	static const char *const header[] = { "kalab-trace 1\\x0a", "cpus ",
+		"threads ", "pages ", "reserve ", "keep ", "debug ",
+		"schedule ", "memory ", "may ", "thread ", "fault page ",
+		"deviate " };
+	FILE *f = fopen(name, "w");
+	int failed;
+
+	if (f == NULL)
+		return (fail(name, strerror(errno)));
+	for (size_t i = 0; i < sizeof(header) / sizeof(*header); i++)
+		word(f, header[i], "");
+	for (int i = 0; i < TRACE_OP_COUNT; i++)
+		word(f, trace_ops[i].name, " ");
+	for (int i = 0; i <= TRACE__HOOKS; i++) {
+		size_t n;
+		const struct trace__name *flag =
+		    trace__flag_names((enum trace__names)i, &n);
+
+		while (n-- > 0)
+			word(f, flag[n].name, "");
+	}
+	for (int i = 0; i < TRACE_SCHED_MODE_COUNT; i++)
+		word(f, trace_sched_name((enum trace_sched_mode)i), " ");
+	failed = ferror(f);
+	failed |= fclose(f);
+	return (failed ? fail(name, "cannot be written") : 0);
+}
+
 int
 main(int argc, char **argv)
 {
 	int status = 0;
 
+	if (argc == 3 && strcmp(argv[1], "dict") == 0)
+		return (dictionary(argv[2]));
 	if (argc < 4)
-		return (fail("usage", "mkseeds KIND DIRECTORY FILE..."));
+		return (fail("usage",
+		    "mkseeds KIND DIRECTORY FILE... | mkseeds dict FILE"));
 	directory = argv[2];
 	status = empty_directory();
 	for (int i = 3; i < argc && status == 0; i++) {
