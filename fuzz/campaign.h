@@ -20,6 +20,8 @@ enum campaign_engine {
 
 struct campaign_options {
 	const char *directory;
+	/* Of this machine: instances of AFL++ are called so, with a number. */
+	const char *name;
 	/* Directories of executables and seeds, separated by colons. */
 	const char *bin;
 	const char *target[CAMPAIGN_TARGETS_MAX]; /* names */

@@ -237,6 +237,8 @@ set_environment(const struct campaign_target *t, enum campaign_engine engine)
 	(void)setenv("AFL_SKIP_CRASHES", "1", 1);
 	(void)setenv("AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES", "1", 1);
 	(void)setenv("AFL_IGNORE_PROBLEMS", "1", 1);
+	/* What other machines have found comes before the first mutation. */
+	(void)setenv("AFL_IMPORT_FIRST", "1", 1);
 	if (t->mutator[0] != '\0' && strtoul(t->groups, NULL, 0) != 0) {
 		(void)setenv("AFL_CUSTOM_MUTATOR_LIBRARY", t->mutator, 1);
 		(void)setenv("AFL_CUSTOM_MUTATOR_ONLY", "1", 1);
@@ -263,17 +265,17 @@ exec_libfuzzer(const struct campaign_slot *s)
 }
 
 static void
-exec_afl(const struct campaign_slot *s)
+exec_afl(const struct campaign_slot *s, const char *machine)
 {
 	const struct campaign_target *t = s->target;
 	static char out[CAMPAIGN_PATH + 16], corpus[CAMPAIGN_PATH + 16];
-	static char seeds[CAMPAIGN_PATH + 16], name[16];
+	static char seeds[CAMPAIGN_PATH + 16], name[CAMPAIGN_NAME + 16];
 	const bool first = s->index == 0;
 
 	(void)snprintf(out, sizeof(out), "%s/afl", t->directory);
 	(void)snprintf(corpus, sizeof(corpus), "%s/corpus", t->directory);
 	(void)snprintf(seeds, sizeof(seeds), "%s/seeds", t->directory);
-	(void)snprintf(name, sizeof(name), "job%u", s->index);
+	(void)snprintf(name, sizeof(name), "%s%u", machine, s->index);
 	/* Only a main instance reads what libFuzzer finds. */
 	if (first)
 		(void)execlp("afl-fuzz", "afl-fuzz", "-i", seeds, "-o", out,
@@ -318,7 +320,7 @@ campaign_engine_start(struct campaign *c, struct campaign_slot *s)
 		(void)dup2(fd, STDERR_FILENO);
 		set_environment(s->target, s->engine);
 		if (s->engine == CAMPAIGN_AFL)
-			exec_afl(s);
+			exec_afl(s, c->options->name);
 		exec_libfuzzer(s);
 	}
 	(void)close(fd);

@@ -5,7 +5,8 @@
  *   seeds/      what it began with
  *   corpus/     what libFuzzer reads and writes; AFL++ reads it, and what AFL++
  *               finds is copied here, under the hash of its contents
- *   afl/        AFL++'s own directories, one for each job
+ *   afl/        AFL++'s own directories, one for each job; and copies of those
+ *               of other machines, which AFL++ reads by itself
  *   artifacts/  what libFuzzer found to break something
  *   findings/   that of both engines, each input once, under its hash
  *   traces/     the same as text, where the target could still write it
@@ -33,7 +34,8 @@
 
 #define INPUT_MAX  (1u << 20)
 #define JUDGE_TIME 30u
-#define JUDGED_MAX 16u /* findings of a sweep: the status line goes on */
+#define QUEUES_MAX 256u /* of AFL++, of all targets and machines */
+#define JUDGED_MAX 16u	/* findings of a sweep: the status line goes on */
 
 bool
 campaign_path(char path[CAMPAIGN_PATH], const char *fmt, ...)
@@ -254,7 +256,7 @@ notice_entry(struct campaign *c, struct campaign_target *t, const char *path,
 	    c->db, t->name, name, (uint64_t)st.st_size, "libfuzzer", &is_new));
 }
 
-/* Where the sweep of an AFL++ queue has come to: by job, the highest id. */
+/* Where the sweep of an AFL++ queue has come to: the highest id. */
 static uint32_t
 entry_number(const char *name)
 {
@@ -263,8 +265,33 @@ entry_number(const char *name)
 		0);
 }
 
+struct seen {
+	char target[40], instance[CAMPAIGN_NAME + 16];
+	uint32_t to;
+};
+
+static struct seen seen[QUEUES_MAX];
 static uint32_t *seen_to; /* of the queue that is being swept */
 static uint32_t seen_new;
+
+/* NULL: a name that no instance has, or more queues than anybody has. */
+static uint32_t *
+seen_in(const struct campaign_target *t, const char *instance)
+{
+	struct seen *s;
+
+	if (strlen(instance) >= sizeof(s->instance))
+		return (NULL);
+	for (s = seen; s < seen + QUEUES_MAX && s->target[0] != '\0'; s++)
+		if (strcmp(s->target, t->name) == 0 &&
+		    strcmp(s->instance, instance) == 0)
+			return (&s->to);
+	if (s == seen + QUEUES_MAX)
+		return (NULL);
+	(void)snprintf(s->target, sizeof(s->target), "%s", t->name);
+	(void)snprintf(s->instance, sizeof(s->instance), "%s", instance);
+	return (&s->to);
+}
 
 static bool
 adopt_queued(struct campaign *c, struct campaign_target *t, const char *path,
@@ -276,7 +303,7 @@ adopt_queued(struct campaign *c, struct campaign_target *t, const char *path,
 		return (true);
 	if (n > seen_new)
 		seen_new = n;
-	/* Not what it had from us. */
+	/* Not what it had from us, or from one whose queue is swept too. */
 	if (strstr(name, ",orig:") != NULL || strstr(name, ",sync:") != NULL)
 		return (true);
 	return (adopt(c, t, path, "afl"));
@@ -341,32 +368,34 @@ take_crash(struct campaign *c, struct campaign_target *t, const char *path,
 	return (take_finding(c, t, path, CAMPAIGN_AFL));
 }
 
+/* An instance's queue and findings, of this machine or another. */
+static bool
+sweep_instance(struct campaign *c, struct campaign_target *t,
+    const char *directory, const char *instance)
+{
+	char path[CAMPAIGN_PATH];
+
+	seen_to = seen_in(t, instance);
+	if (seen_to == NULL)
+		return (true);
+	seen_new = *seen_to;
+	if (!campaign_path(path, "%s/queue", directory) ||
+	    !each_file(path, adopt_queued, c, t))
+		return (false);
+	*seen_to = seen_new;
+	return (campaign_path(path, "%s/crashes", directory) &&
+	    each_file(path, take_crash, c, t) &&
+	    campaign_path(path, "%s/hangs", directory) &&
+	    each_file(path, take_crash, c, t));
+}
+
 static bool
 sweep_afl(struct campaign *c, struct campaign_target *t)
 {
-	static uint32_t at[CAMPAIGN_TARGETS_MAX][CAMPAIGN_JOBS_MAX];
 	char path[CAMPAIGN_PATH];
 
-	for (uint32_t job = 0; job < CAMPAIGN_JOBS_MAX; job++) {
-		if (!campaign_path(
-			path, "%s/afl/job%u/queue", t->directory, job))
-			return (false);
-		if (access(path, F_OK) != 0)
-			continue;
-		seen_to = &at[t - c->target][job];
-		seen_new = *seen_to;
-		if (!each_file(path, adopt_queued, c, t))
-			return (false);
-		*seen_to = seen_new;
-		if (!campaign_path(
-			path, "%s/afl/job%u/crashes", t->directory, job) ||
-		    !each_file(path, take_crash, c, t) ||
-		    !campaign_path(
-			path, "%s/afl/job%u/hangs", t->directory, job) ||
-		    !each_file(path, take_crash, c, t))
-			return (false);
-	}
-	return (true);
+	return (campaign_path(path, "%s/afl", t->directory) &&
+	    each_file(path, sweep_instance, c, t));
 }
 
 bool

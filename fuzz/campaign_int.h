@@ -19,6 +19,7 @@
 #include "fuzz_shared.h"
 
 #define CAMPAIGN_PATH 1024u
+#define CAMPAIGN_NAME 24u /* letters of a machine's name, at most */
 
 /* A target of the campaign, and its directory. */
 struct campaign_target {

@@ -13,6 +13,7 @@ enum {
 	OPT_ENGINE,
 	OPT_HELP,
 	OPT_JOBS,
+	OPT_NAME,
 	OPT_QUIET,
 	OPT_TARGET,
 	OPT_TIME
@@ -23,6 +24,7 @@ static const struct option options[] = {
 	{ "engine", required_argument, NULL, OPT_ENGINE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
+	{ "name", required_argument, NULL, OPT_NAME },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
 	{ "target", required_argument, NULL, OPT_TARGET },
 	{ "time", required_argument, NULL, OPT_TIME },
@@ -38,6 +40,8 @@ usage(FILE *f)
 	    "                    before those beside kalab\n"
 	    "  --engine NAME     libfuzzer (default), afl or both\n"
 	    "  --jobs N          processes; default: one for each CPU\n"
+	    "  --name NAME       of this machine, if several share what they\n"
+	    "                    find; default: job\n"
 	    "  --quiet           no status line\n"
 	    "  --target NAME     default: all; may be given up to 8 times\n"
 	    "  --time SECONDS    stop after so long; default: go on\n");
@@ -57,19 +61,41 @@ parse_engine(struct campaign_options *o, const char *text)
 	return (false);
 }
 
-/* A target is a part of file names. */
+/* A target, or a machine, is a part of file names. */
 static bool
-parse_target(struct campaign_options *o, const char *text)
+is_name(const char *text, size_t max)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 
+	return (*text != '\0' && text[strspn(text, letters)] == '\0' &&
+	    strlen(text) <= max);
+}
+
+/* A number follows it. */
+static bool
+parse_name(struct campaign_options *o, const char *text)
+{
+	if (!is_name(text, 24) || strchr("0123456789-", *text) != NULL ||
+	    strchr("0123456789", text[strlen(text) - 1]) != NULL) {
+		(void)cli_usage("fuzz",
+		    "--name: \"%s\", expected up to 24 small letters, digits "
+		    "and '-', a letter first and no digit last",
+		    text);
+		return (false);
+	}
+	o->name = text;
+	return (true);
+}
+
+static bool
+parse_target(struct campaign_options *o, const char *text)
+{
 	if (o->targets == CAMPAIGN_TARGETS_MAX) {
 		(void)cli_usage("fuzz", "--target: more than %u targets",
 		    CAMPAIGN_TARGETS_MAX);
 		return (false);
 	}
-	if (*text == '\0' || text[strspn(text, letters)] != '\0' ||
-	    strlen(text) > 32) {
+	if (!is_name(text, 32)) {
 		(void)cli_usage(
 		    "fuzz", "--target: \"%s\" is no name of a target", text);
 		return (false);
@@ -101,6 +127,9 @@ parse(struct campaign_options *o, int argc, char **argv)
 			ok = cli_number(
 			    "fuzz", "--jobs", optarg, 1, CAMPAIGN_JOBS_MAX, &n);
 			o->jobs = (uint32_t)n;
+			break;
+		case OPT_NAME:
+			ok = parse_name(o, optarg);
 			break;
 		case OPT_QUIET:
 			o->quiet = true;
@@ -150,6 +179,7 @@ cli_fuzz(int argc, char **argv)
 {
 	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct campaign_options o = { .stop = &cli_stop,
+		.name = "job",
 		.engine = { [CAMPAIGN_LIBFUZZER] = true } };
 	const int end = parse(&o, argc, argv);
 

@@ -7,6 +7,7 @@ t fuzz --target ../up dir
 t fuzz --target '' dir
 t fuzz --jobs 0 dir
 t fuzz --time 1m dir
+t fuzz --name host1 dir
 t fuzz --target none --bin bin dir | sed 's, in bin:[^ ]*:, in BIN:,'
 mkdir bin
 printf '#!/bin/sh\necho cannot begin\nexit 3\n' > bin/fuzz_bad_libfuzzer
