@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fibers. The switch saves what the ABI says a callee keeps and nothing else:
- * no signal mask (glibc's swapcontext makes two system calls for it), no
- * floating-point control words. This file and sim.c are compiled without
- * sanitizers, which are told of every switch instead.
+ * Fibers: their stacks, and what sanitizers are told. This file and sim.c are
+ * compiled without sanitizers, which are told of every switch instead.
  */
 #include "fiber.h"
 
@@ -11,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#if !defined(__x86_64__) && !defined(__aarch64__)
-#include <ucontext.h>
-#define FIBER_UCONTEXT 1
-#endif
 
 #if defined(SIM_ASAN)
 #include <sanitizer/asan_interface.h>
@@ -39,52 +32,24 @@
 #define STACK_BYTES (64u * 1024)
 #endif
 #define GUARD_BYTES 4096u
+/*
+ * Stacks begin at different lines of their first page: at the same one the
+ * frames of many threads, which are alike, would fall on the same few sets of
+ * the cache and push each other out.
+ */
+#define COLOURS	     16u
+#define COLOUR_BYTES 192u
 
-struct fiber {
-	void *sp;
-	char *stack; /* NULL: the thread's own */
-	size_t stack_bytes;
-	const void *bottom; /* of the stack, for the sanitizers */
-	void (*fn)(void *);
-	void *arg;
-#ifdef FIBER_UCONTEXT
-	ucontext_t context;
-#endif
-#ifdef SIM_TSAN
-	void *tsan;
-#endif
-};
-
-static struct fiber *fiber_from; /* of the switch that is being made */
+struct fiber *fiber__from, *fiber__to;
 
 #if defined(__x86_64__)
-/* fiber_swap(save, load): rdi = where to save sp, rsi = sp to load. */
-__asm__(".text\n"
-	".p2align 4\n"
-	".type fiber_swap, @function\n"
-	"fiber_swap:\n"
-	"	pushq %rbp\n"
-	"	pushq %rbx\n"
-	"	pushq %r12\n"
-	"	pushq %r13\n"
-	"	pushq %r14\n"
-	"	pushq %r15\n"
-	"	movq %rsp, (%rdi)\n"
-	"	movq %rsi, %rsp\n"
-	"	popq %r15\n"
-	"	popq %r14\n"
-	"	popq %r13\n"
-	"	popq %r12\n"
-	"	popq %rbx\n"
-	"	popq %rbp\n"
-	"	ret\n"
-	".size fiber_swap, . - fiber_swap\n");
-void fiber_swap(void **save, void *load);
-#define FRAME_WORDS 8 /* six registers, the entry, a return address of 0 */
-#define FRAME_ENTRY 6
+#define FRAME_WORDS 2 /* the entry, a return address of 0 */
+#define FRAME_ENTRY 0
 #elif defined(__aarch64__)
 __asm__(".text\n"
 	".p2align 4\n"
+	".globl fiber_swap\n"
+	".hidden fiber_swap\n"
 	".type fiber_swap, %function\n"
 	"fiber_swap:\n"
 	"	sub sp, sp, #160\n"
@@ -114,7 +79,6 @@ __asm__(".text\n"
 	"	add sp, sp, #160\n"
 	"	ret\n"
 	".size fiber_swap, . - fiber_swap\n");
-void fiber_swap(void **save, void *load);
 #define FRAME_WORDS 20
 #define FRAME_ENTRY 11 /* x30 */
 #endif
@@ -128,9 +92,9 @@ fiber_arrived(void)
 
 	__sanitizer_finish_switch_fiber(NULL, &bottom, &size);
 	/* The thread's own stack is known only now. */
-	if (fiber_from->stack == NULL) {
-		fiber_from->bottom = bottom;
-		fiber_from->stack_bytes = size;
+	if (fiber__from->stack == NULL) {
+		fiber__from->bottom = bottom;
+		fiber__from->stack_bytes = size;
 	}
 #endif
 #ifdef SIM_MSAN
@@ -138,19 +102,17 @@ fiber_arrived(void)
 	size_t size;
 
 	__msan_finish_switch_fiber(&bottom, &size);
-	if (fiber_from->stack == NULL) {
-		fiber_from->bottom = bottom;
-		fiber_from->stack_bytes = size;
+	if (fiber__from->stack == NULL) {
+		fiber__from->bottom = bottom;
+		fiber__from->stack_bytes = size;
 	}
 #endif
 }
 
-static struct fiber *fiber_to; /* of the switch that is being made */
-
 static void
 fiber_entry(void)
 {
-	struct fiber *self = fiber_to;
+	struct fiber *self = fiber__to;
 
 	fiber_arrived();
 	self->fn(self->arg);
@@ -186,8 +148,9 @@ fiber_restart(struct fiber *f, void (*fn)(void *), void *arg)
 	makecontext(&f->context, fiber_entry, 0);
 #else
 	{
-		uintptr_t top = (uintptr_t)f->stack + f->stack_bytes;
-		uintptr_t *frame = (uintptr_t *)(top - 64) - FRAME_WORDS;
+		uintptr_t top = (uintptr_t)f->stack + f->stack_bytes - 64 -
+		    f->colour * COLOUR_BYTES;
+		uintptr_t *frame = (uintptr_t *)top - FRAME_WORDS;
 
 		memset(frame, 0, FRAME_WORDS * sizeof(*frame));
 		frame[FRAME_ENTRY] = (uintptr_t)fiber_entry;
@@ -199,6 +162,7 @@ fiber_restart(struct fiber *f, void (*fn)(void *), void *arg)
 struct fiber *
 fiber_create(void (*fn)(void *), void *arg)
 {
+	static unsigned created;
 	struct fiber *f = calloc(1, sizeof(*f));
 	char *map;
 
@@ -214,6 +178,7 @@ fiber_create(void (*fn)(void *), void *arg)
 	f->stack = map + GUARD_BYTES;
 	f->stack_bytes = STACK_BYTES;
 	f->bottom = f->stack;
+	f->colour = created++ % COLOURS;
 	(void)VALGRIND_STACK_REGISTER(f->stack, f->stack + STACK_BYTES);
 #ifdef SIM_TSAN
 	f->tsan = __tsan_create_fiber(0);
@@ -222,12 +187,13 @@ fiber_create(void (*fn)(void *), void *arg)
 	return (f);
 }
 
-void
-fiber_switch(struct fiber *from, struct fiber *to)
+#ifdef FIBER_TOLD
+void *
+fiber__leave(struct fiber *to)
 {
-#ifdef SIM_ASAN
-	void *fake;
+	void *fake = NULL;
 
+#ifdef SIM_ASAN
 	__sanitizer_start_switch_fiber(&fake, to->bottom, to->stack_bytes);
 #endif
 #ifdef SIM_MSAN
@@ -236,30 +202,27 @@ fiber_switch(struct fiber *from, struct fiber *to)
 #ifdef SIM_TSAN
 	__tsan_switch_to_fiber(to->tsan, __tsan_switch_to_fiber_no_sync);
 #endif
-	fiber_from = from;
-	fiber_to = to;
-#ifdef FIBER_UCONTEXT
-	(void)swapcontext(&from->context, &to->context);
-#else
-	fiber_swap(&from->sp, to->sp);
-#endif
-#ifdef SIM_ASAN
-	{
-		const void *bottom;
-		size_t size;
+	return (fake);
+}
 
-		__sanitizer_finish_switch_fiber(fake, &bottom, &size);
-	}
+void
+fiber__back(void *fake)
+{
+#ifdef SIM_ASAN
+	const void *bottom;
+	size_t size;
+
+	__sanitizer_finish_switch_fiber(fake, &bottom, &size);
 #endif
 #ifdef SIM_MSAN
-	{
-		const void *bottom;
-		size_t size;
+	const void *bottom;
+	size_t size;
 
-		__msan_finish_switch_fiber(&bottom, &size);
-	}
+	__msan_finish_switch_fiber(&bottom, &size);
 #endif
+	(void)fake;
 }
+#endif
 
 void
 fiber_visit(struct fiber *from, struct fiber *to, void (*fn)(void *), void *arg)
