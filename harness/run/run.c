@@ -205,7 +205,7 @@ begin(struct run_state *s, uint32_t thread)
 		dequeue(s, thread);
 		return;
 	}
-	if (run__is_stray(s, &t->first->op)) {
+	if (s->stray) {
 		s->solo = thread;
 		s->solo_slept = false;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The run's private parts: run.c schedules, run_exec.c does operations. */
+/* The run's private parts: run.c schedules, run_resolve.c and run_exec.c do
+ * operations. */
 #ifndef KALAB_RUN_INT_H
 #define KALAB_RUN_INT_H
 
@@ -57,7 +58,10 @@ struct run_plan {
 	bool ends_owner; /* ends it */
 	bool gives_back; /* ends an object of it */
 	bool describes;	 /* makes it, or may change its geometry */
-	uint8_t kind[TRACE_ARGS_MAX];
+	bool special;	 /* more than its arguments is to be resolved */
+	uint8_t nmemory, nends;
+	uint8_t memory[TRACE_ARGS_MAX]; /* of reg: objects and runs */
+	uint8_t ending[TRACE_ARGS_MAX]; /* of reg: what it ends */
 	struct {
 		uint8_t arg, class;
 		bool writes, ends;
@@ -107,6 +111,7 @@ struct run_state {
 	bool barrier;	 /* a quiesce operation waits for all before it */
 	bool offers_all; /* the subject has every operation */
 	bool drain;	 /* past the end: faults are off */
+	bool stray;	 /* the operation that was resolved last */
 	bool types_stay; /* a callback may charge any: none ends any more */
 	uint32_t solo;	 /* thread that nobody may interrupt, or SIM_NONE */
 	bool solo_slept; /* it has, see run__may_join */
@@ -130,11 +135,7 @@ bool run__regs_enter(struct run_state *, struct pending *);
 bool run__regs_reach(struct run_state *, struct pending *);
 bool run__regs_ready(const struct run_state *, const struct pending *);
 void run__regs_leave(struct run_state *, const struct pending *);
-/* Could it free what another call is just getting? See run.c. */
-bool run__is_stray(const struct run_state *, const struct trace_op *);
 bool run__may_join(const struct run_state *, uint32_t thread);
-/* Resolves the operation's registers. False: it is to be skipped. */
-bool run__resolve(struct run_state *, const struct trace_op *, struct call *);
 void run__finish(
     struct run_state *, const struct trace_op *, const struct call *);
 void run__call(void *thread); /* the body that a fiber does */
@@ -149,6 +150,12 @@ uint64_t run__relative(const struct run_state *, uint64_t addr);
 void run__quiesce(struct run_state *);
 void run__audit(struct run_state *);
 
+/* run_resolve.c */
+/* Could it free what another call is just getting? See run.c. */
+bool run__is_stray(const struct run_state *, const struct trace_op *);
+/* Resolves the operation's registers, and whether it is stray. False: it is to
+ * be skipped. */
+bool run__resolve(struct run_state *, const struct trace_op *, struct call *);
 /* run_schedule.c */
 /* Sets the simulation up. False: out of memory. */
 bool run__schedule(struct run_state *, bool *ret_recorded);

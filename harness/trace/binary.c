@@ -436,7 +436,7 @@ static const struct {
 	[TRACE_K_RECLAIM] = { CODE_SMALL, -1, 0 },
 };
 
-static inline uint64_t
+static inline __attribute__((always_inline)) uint64_t
 get_arg(const struct trace__decoder *d, struct window *w, enum trace_kind kind)
 {
 	struct got got;
@@ -460,13 +460,57 @@ get_arg(const struct trace__decoder *d, struct window *w, enum trace_kind kind)
 	return (0);
 }
 
+#define OUT_NONE   (-1)
+#define OUT_OBJ	   TRACE_OBJ
+#define OUT_TYPE   TRACE_TYPE
+#define OUT_RUN	   TRACE_RUN
+#define OUT_CACHE  TRACE_CACHE
+#define OUT_PIPE   TRACE_PIPE
+#define OUT_ZONE   TRACE_ZONE
+#define OUT_VMZONE TRACE_VMZONE
+
+#define GET_ARG(i, kind)                                                       \
+	do {                                                                   \
+		op->arg[i] = get_arg(d, w, TRACE_K_##kind);                    \
+		if (TRACE_K_##kind == TRACE_K_STR && op->arg[i] == UINT32_MAX) \
+			return (false);                                        \
+	} while (0)
+
+/*
+ * Arguments and the register defined; false if out of memory. A case for each
+ * row of the table, so that how an operation is decoded is one jump and no
+ * look-up.
+ */
+static inline bool
+get_args(struct trace__decoder *d, struct window *w, struct trace_op *op)
+{
+	switch (op->code) {
+#define OP(id, opname, opgroup, opout, a0, a1, a2, a3, a4, a5, ophelp)         \
+	case TRACE_OP_##id:                                                    \
+		GET_ARG(0, a0);                                                \
+		GET_ARG(1, a1);                                                \
+		GET_ARG(2, a2);                                                \
+		GET_ARG(3, a3);                                                \
+		GET_ARG(4, a4);                                                \
+		GET_ARG(5, a5);                                                \
+		op->out = OUT_##opout == OUT_NONE ?                            \
+			  TRACE_NOREG :                                        \
+			  get_definition(d, w, OUT_##opout);                   \
+		break;
+#include "ops.def"
+#undef OP
+	default:
+		__builtin_unreachable();
+	}
+	return (true);
+}
+
 int
 trace__decode_op(struct trace__decoder *d, struct trace_op *op)
 {
 	const int left = more(d);
-	unsigned i;
 
-	if (left <= 0)
+	if (__builtin_expect(left <= 0, 0))
 		return (left);
 	struct window w = { d->p, d->end };
 	const unsigned byte = *w.p++;
@@ -475,18 +519,10 @@ trace__decode_op(struct trace__decoder *d, struct trace_op *op)
 		code %= TRACE_OP_COUNT;
 	if ((byte & THREAD_BIT) != 0)
 		d->thread = (uint16_t)get_below(&w, d->header->threads);
-	const struct trace_opdef *const def = &trace_ops[code];
 	op->code = (uint16_t)code;
 	op->thread = d->thread;
-	for (i = 0; i < def->nargs; i++) {
-		op->arg[i] = get_arg(d, &w, def->arg[i]);
-		if (__builtin_expect(def->arg[i] == TRACE_K_STR, 0) &&
-		    op->arg[i] == UINT32_MAX)
-			return (-2);
-	}
-	for (; i < TRACE_ARGS_MAX; i++)
-		op->arg[i] = 0;
-	op->out = def->out < 0 ? TRACE_NOREG : get_definition(d, &w, def->out);
+	if (__builtin_expect(!get_args(d, &w, op), 0))
+		return (-2);
 	op->line = ++d->nops;
 	d->p = w.p;
 	return (1);
