@@ -101,6 +101,37 @@ model__was_alone(const struct model *m, const struct mthread *th)
 	return (th->quiet && th->activity == m->activity);
 }
 
+/* What the table of operations says of a call, laid out for every call. */
+static struct {
+	uint8_t class;
+	bool is_call; /* operations on threads and the run are none */
+} plan[TRACE_OP_COUNT];
+
+static uint8_t
+call_class(unsigned code)
+{
+	const struct trace_opdef *def = &trace_ops[code];
+	unsigned i;
+
+	if (def->out > TRACE_RUN)
+		return ((uint8_t)def->out);
+	for (i = 0; i < def->nargs; i++)
+		if (trace_kind_class(def->arg[i]) > TRACE_RUN)
+			return ((uint8_t)trace_kind_class(def->arg[i]));
+	return (TRACE_ZONE); /* uma_reclaim */
+}
+
+static void
+plan_calls(void)
+{
+	unsigned code;
+
+	for (code = 0; code < TRACE_OP_COUNT; code++) {
+		plan[code].class = call_class(code);
+		plan[code].is_call = trace_ops[code].group != TRACE_G_TH;
+	}
+}
+
 /* --- life cycle --- */
 
 struct model *
@@ -110,6 +141,7 @@ model_create(void)
 
 	if (m == NULL)
 		return (NULL);
+	plan_calls();
 	if (!model__pool_init(&m->object, sizeof(struct mobject), 1024) ||
 	    !model__pool_init(&m->run, sizeof(struct mrun), 256) ||
 	    !model__pool_init(&m->region, sizeof(struct mregion), 64) ||
@@ -376,27 +408,6 @@ call_ends(struct model *m, struct mthread *th, const struct call *c)
 	}
 }
 
-static uint8_t
-call_class(enum trace_opcode code)
-{
-	const struct trace_opdef *def = &trace_ops[code];
-	unsigned i;
-
-	if (def->out > TRACE_RUN)
-		return ((uint8_t)def->out);
-	for (i = 0; i < def->nargs; i++)
-		if (trace_kind_class(def->arg[i]) > TRACE_RUN)
-			return ((uint8_t)trace_kind_class(def->arg[i]));
-	return (TRACE_ZONE); /* uma_reclaim */
-}
-
-/* Operations on threads and the run are no calls of the subject. */
-static bool
-is_call(const struct call *c)
-{
-	return (trace_ops[c->code].group != TRACE_G_TH);
-}
-
 /* The call that waits for a call of a frame above; NULL: there is none. */
 static struct mthread *
 call_below(const struct model *m, struct mthread *th)
@@ -436,19 +447,19 @@ model_invoke(struct model *m, const struct call *c)
 {
 	struct mthread *th = &m->thread[c->thread];
 
+	MODEL_ASSERT(c->code < TRACE_OP_COUNT);
 	m->counts.calls++;
-	if (MODEL_UNLIKELY(!m->judging) || !is_call(c))
+	if (MODEL_UNLIKELY(!m->judging) || !plan[c->code].is_call)
 		return;
 	MODEL_ASSERT(c->thread < m->config.threads * CALL_DEPTH_MAX);
 	MODEL_ASSERT(!th->busy);
-	MODEL_ASSERT(c->code < TRACE_OP_COUNT);
 	memset(th, 0, MTHREAD_ZEROED);
 	if (c->thread >= m->frames)
 		m->frames = c->thread + 1;
 	th->busy = true;
 	th->suspended = th->slept = false;
 	th->nested_why = 0;
-	th->class = call_class(c->code);
+	th->class = plan[c->code].class;
 	th->handle = c->handle;
 	th->code = (uint16_t)c->code;
 	th->id = (uint16_t)c->thread;
@@ -483,7 +494,7 @@ model_return(struct model *m, const struct call *c)
 {
 	struct mthread *th = &m->thread[c->thread];
 
-	if (MODEL_UNLIKELY(!m->judging) || !is_call(c))
+	if (MODEL_UNLIKELY(!m->judging) || !plan[c->code].is_call)
 		return;
 	MODEL_ASSERT(th->busy);
 	MODEL_ASSERT(th->code == c->code);

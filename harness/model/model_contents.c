@@ -129,15 +129,82 @@ model__pattern_byte(uint64_t seed, uint64_t at)
 	return (byte_of(seed, STEP, at));
 }
 
+/*
+ * Sampled contents, without loops: 2 words, 8 words, and the last 2 or 3, of
+ * which the last is cut. With a step of 0 all words are the seed.
+ */
+struct sample {
+	char *first, *line, *last;
+	uint64_t line_at, last_at; /* in words */
+	unsigned cut;		   /* bytes beyond the last two words */
+};
+
+static inline struct sample
+sample_of(const void *p, uint64_t bytes, uint64_t seed)
+{
+	uint64_t lines = (bytes - 2 * END_BYTES) / LINE;
+	uint64_t line =
+	    END_BYTES + ((seed >> 32) * (lines & UINT32_MAX) >> 32) * LINE;
+	uint64_t last = (bytes - END_BYTES) & ~UINT64_C(7);
+	char *c = (char *)(uintptr_t)p;
+
+	return ((struct sample) { c, c + line, c + last, line / 8, last / 8,
+	    (unsigned)(bytes - END_BYTES - last) });
+}
+
+static inline void
+fill_sample(struct sample s, uint64_t seed)
+{
+	uint64_t x = seed + s.line_at * STEP;
+	unsigned i;
+
+	((word *)(void *)s.first)[0] = seed;
+	((word *)(void *)s.first)[1] = seed + STEP;
+	for (i = 0; i < LINE / 8; i++)
+		((word *)(void *)s.line)[i] = x + i * STEP;
+	x = seed + s.last_at * STEP;
+	((word *)(void *)s.last)[0] = x;
+	((word *)(void *)s.last)[1] = x + STEP;
+	x += 2 * STEP;
+	if (s.cut != 0)
+		memcpy(s.last + END_BYTES, &x, s.cut);
+}
+
+static inline uint64_t
+sample_differs(struct sample s, uint64_t seed, uint64_t step)
+{
+	uint64_t x = seed + s.line_at * step, bad, last = 0;
+	unsigned i;
+
+	bad = ((const word *)(void *)s.first)[0] ^ seed;
+	bad |= ((const word *)(void *)s.first)[1] ^ (seed + step);
+	for (i = 0; i < LINE / 8; i++)
+		bad |= ((const word *)(void *)s.line)[i] ^ (x + i * step);
+	x = seed + s.last_at * step;
+	bad |= ((const word *)(void *)s.last)[0] ^ x;
+	bad |= ((const word *)(void *)s.last)[1] ^ (x + step);
+	x += 2 * step;
+	if (s.cut != 0) {
+		memcpy(&last, s.last + END_BYTES, s.cut);
+		bad |= (last ^ x) & ((UINT64_C(1) << s.cut * 8) - 1);
+	}
+	return (bad);
+}
+
+static inline bool
+is_sampled(enum model_contents how, uint64_t bytes)
+{
+	return (how != MODEL_CONTENTS_FULL && bytes > SMALL);
+}
+
 void
 model__fill_bytes(
     enum model_contents how, void *p, uint64_t bytes, uint64_t seed)
 {
-	struct range r[3];
-	unsigned i, n = ranges(how, bytes, seed, r);
-
-	for (i = 0; i < n; i++)
-		fill_range(p, r[i], seed);
+	if (is_sampled(how, bytes))
+		fill_sample(sample_of(p, bytes, seed), seed);
+	else
+		fill_range(p, (struct range) { 0, bytes }, seed);
 }
 
 uint64_t
@@ -145,9 +212,14 @@ model__verify_bytes(enum model_contents how, const void *p, uint64_t bytes,
     uint64_t seed, uint64_t limit)
 {
 	struct range r[3];
-	unsigned i, n = ranges(how, bytes, seed, r);
+	unsigned i, n;
 	uint64_t at;
 
+	if (is_sampled(how, bytes) && limit >= bytes &&
+	    MODEL_LIKELY(
+		sample_differs(sample_of(p, bytes, seed), seed, STEP) == 0))
+		return (UINT64_MAX);
+	n = ranges(how, bytes, seed, r);
 	for (i = 0; i < n; i++) {
 		if (r[i].to > limit)
 			r[i].to = limit;
@@ -165,9 +237,14 @@ model__nonzero_bytes(
     enum model_contents how, const void *p, uint64_t bytes, uint64_t seed)
 {
 	struct range r[3];
-	unsigned i, n = ranges(how, bytes, seed, r);
+	unsigned i, n;
 	uint64_t at;
 
+	if (is_sampled(how, bytes) &&
+	    MODEL_LIKELY(
+		sample_differs(sample_of(p, bytes, seed), 0, 0) == 0))
+		return (UINT64_MAX);
+	n = ranges(how, bytes, seed, r);
 	for (i = 0; i < n; i++) {
 		at = compare(p, r[i], 0, 0);
 		if (MODEL_UNLIKELY(at != UINT64_MAX))
