@@ -4,6 +4,8 @@
  * process, over and over; and the same with the final drain, in which all that
  * is live is freed and no page may be left. Prints microseconds a run: median
  * and range of rounds.
+ *
+ * usage: reset [ROUNDS [plain]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,8 @@
 
 #define ROUNDS 21
 #define RUNS   2000
+
+static int rounds = ROUNDS; /* fewer under an instruction counter */
 
 static const char text[] =
     "kalab-trace 1\ncpus 4\nthreads 4\npages 4096\n"
@@ -48,7 +52,7 @@ measure(const struct trace *t, const struct run_options *o, const char *what)
 	double round[ROUNDS];
 	int i, k;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		double began = now_us();
 
 		for (k = 0; k < RUNS; k++) {
@@ -63,14 +67,14 @@ measure(const struct trace *t, const struct run_options *o, const char *what)
 		}
 		round[i] = (now_us() - began) / RUNS;
 	}
-	qsort(round, ROUNDS, sizeof(*round), by_value);
+	qsort(round, (size_t)rounds, sizeof(*round), by_value);
 	(void)printf("%.2f us a run of 16 operations%s (%.2f to %.2f)\n",
-	    round[ROUNDS / 2], what, round[0], round[ROUNDS - 1]);
+	    round[rounds / 2], what, round[0], round[rounds - 1]);
 	return (0);
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct run_options o = { .subject = subject_by_name("kalloc"),
 		.no_audit = true,
@@ -79,11 +83,17 @@ main(void)
 	struct trace_error e;
 	struct trace t;
 
+	if (argc > 1)
+		rounds = atoi(argv[1]);
+	if (rounds < 1 || rounds > ROUNDS)
+		return (2);
 	if (trace_reader_open_mem(&r, "reset", text, strlen(text), &e) != 0 ||
 	    trace_load(&t, r, &e) != 0)
 		return (2);
 	if (measure(&t, &o, "") != 0)
 		return (1);
+	if (argc > 2)
+		return (0);
 	o.no_drain = false;
 	return (measure(&t, &o, " and a drain"));
 }

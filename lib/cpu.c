@@ -95,7 +95,11 @@ cpu_init(struct ka_cpu *cpu, unsigned index)
 {
 	unsigned i;
 
-	memset(cpu, 0, sizeof(*cpu));
+	/* Whatever is not filled below. */
+	memset(&cpu->c_section, 0,
+	    offsetof(struct ka_cpu, c_slab) -
+		offsetof(struct ka_cpu, c_section));
+	memset(&cpu->c_use, 0, sizeof(*cpu) - offsetof(struct ka_cpu, c_use));
 	cpu->c_index = (uint16_t)index;
 	cpu->c_slot = (index + 1) * CPU_SLOT_STRIDE;
 	cpu->c_spare = index == cpu_count;

@@ -20,7 +20,8 @@ struct ka_slab kmalloc_no_slab = { .s_key = SLAB_KEY_SLOW,
 #define no_slab kmalloc_no_slab
 
 static char *slab_base; /* of the headers */
-static size_t slab_bytes, slab_slots;
+static size_t slab_bytes;
+static size_t slab_top; /* slots that ever had a slab are below */
 
 __attribute__((constructor)) static void
 slab_init(void)
@@ -36,7 +37,7 @@ km__slab_reserve(size_t slots)
 {
 	bool fresh;
 
-	slab_slots = slots;
+	slab_top = 0;
 	slab_bytes = slots * KM_SLAB_STRIDE;
 	slab_base =
 	    ka_os_reserve(KA_OS_SLABS, slab_bytes, KA_PAGE_SIZE, &fresh);
@@ -55,6 +56,19 @@ slab_map(uintptr_t base, struct ka_slab *slab)
 	ka_store(&km_slab_of[(uint32_t)base >> 16], slab, RELEASE);
 }
 
+/* Before a slab is mapped. */
+static void
+slab_reach(uintptr_t at)
+{
+	size_t slot = (at - (uintptr_t)vm__base()) / KA_SLAB_SIZE;
+	size_t top = __atomic_load_n(&slab_top, __ATOMIC_RELAXED);
+
+	while (slot >= top &&
+	    !__atomic_compare_exchange_n(&slab_top, &top, slot + 1, false,
+		__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		continue;
+}
+
 /* At a forced halt: the next system finds every entry free. */
 void
 km__slab_halt(void)
@@ -63,21 +77,21 @@ km__slab_halt(void)
 	size_t slot;
 	uint32_t i;
 
-	for (slot = 0; slot < slab_slots; slot++) {
+	for (slot = 0; slot < slab_top; slot++) {
 		uintptr_t at = base + slot * KA_SLAB_SIZE;
 		struct ka_slab *slab = km_slab_at((void *)at);
 
 		if (slab == &no_slab)
 			continue;
 		for (i = 0; i < slab->s_carved; i++)
-			slab->s_entry[i].e_owner = OWNER_FREE;
+			slab->s_entry[i] =
+			    (struct slab_entry) { .e_owner = OWNER_FREE };
 		slab->s_state = SLAB_NONE;
 		slab->s_key = SLAB_KEY_SLOW;
 		km__debug_slab(slab, false);
 		slab_map(at, &no_slab);
 	}
 	ka_os_release(KA_OS_SLABS, slab_base, slab_bytes);
-	slab_slots = 0;
 }
 
 unsigned
@@ -202,18 +216,21 @@ static bool
 slab_carve(struct ka_slab *slab)
 {
 	uint32_t i, n = slab->s_max - slab->s_carved;
+	struct slab_entry *e, *stack = &slab->s_entry[slab->s_nfree];
+	uint32_t off, size = slab->s_size;
 
 	if (n == 0)
 		return (false);
 	if (n > CARVE_BATCH)
 		n = CARVE_BATCH;
+	e = &slab->s_entry[slab->s_carved + n];
+	off = (slab->s_carved + n) * size;
 	for (i = 0; i < n; i++) {
-		uint32_t index = slab->s_carved + n - 1 - i;
-
-		ka_store(&slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
-		slab->s_entry[index].e_debug = 0;
-		slab->s_entry[slab->s_nfree + i].e_stack =
-		    (uint16_t)(index * slab->s_size);
+		e--;
+		off -= size;
+		ka_store(&e->e_owner, OWNER_FREE, RELAXED);
+		e->e_debug = 0;
+		stack[i].e_stack = (uint16_t)off;
 	}
 	ka_store(&slab->s_carved, slab->s_carved + n, RELAXED);
 	slab->s_nfree += n;
@@ -380,6 +397,7 @@ km__adopt(struct ka_cpu *cpu, struct ka_slab *slab, unsigned class,
 		slab_layout(slab, class);
 		(void)slab_carve(slab);
 	}
+	slab_reach(slab->s_base);
 	slab_map(slab->s_base, slab);
 	todo->moved = true;
 	if (cpu->c_slab[class]->s_nfree != 0)

@@ -357,8 +357,10 @@ km_try(struct malloc_type *type, unsigned class, struct ka_slab *fresh,
 			why = km__debug_alloc(
 			    slab, index, class, type->ks_debug, cpu->c_index);
 		if (why == KA_WHY_NONE) {
-			KM_ADD(
-			    cpu_use(cpu, type->ks_cookie)->u_left[class], -1);
+			uint32_t cookie = type->ks_cookie;
+
+			km__type_touch(cookie, class);
+			KM_ADD(cpu_use(cpu, cookie)->u_left[class], -1);
 		} else {
 			have_trail = km__debug_trail(*ret_p, &trail);
 			ka_store(
@@ -572,7 +574,10 @@ km_charged_class(const struct ka_slab *slab, uint32_t index)
 static void
 km_count_free(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 {
-	KM_ADD(cpu_use(cpu, type->ks_cookie)->u_freed[class], 1);
+	uint32_t cookie = type->ks_cookie;
+
+	km__type_touch(cookie, class);
+	KM_ADD(cpu_use(cpu, cookie)->u_freed[class], 1);
 }
 
 /* The chunk is of the locked CPU. False: it is not what it should be. */

@@ -36,14 +36,42 @@ static struct malloc_type *type_static;	     /* declared before boot */
 static struct malloc_type type_heap[KA_TYPES_MAX]; /* kmalloc_create() */
 static unsigned type_top; /* ids used since boot are up to here */
 
-/* Counters begin at zero: the statistics of the last owner of the id go. */
-static void
-type_clear_use(uint32_t cookie)
+/*
+ * By id: classes in which a counter may not be zero. To clear those of all
+ * classes and CPUs for each type would be most of a boot.
+ */
+static uint64_t type_used[KA_TYPES_MAX + 1];
+
+void
+km__type_touch(uint32_t cookie, unsigned class)
 {
+	uint64_t *used = &type_used[cookie >> 16], bit = UINT64_C(1) << class;
+
+	if ((__atomic_load_n(used, __ATOMIC_RELAXED) & bit) == 0)
+		(void)__atomic_fetch_or(used, bit, __ATOMIC_RELAXED);
+}
+
+/* Counters of an id that no type has are zero, also between two systems. */
+static void
+type_clear_use(unsigned id)
+{
+	const size_t tail = offsetof(struct km_use, u_calls);
+	uint64_t classes;
 	unsigned i;
 
-	for (i = 0; i <= cpu_count; i++)
-		memset(cpu_use(cpu_at(i), cookie), 0, sizeof(struct km_use));
+	for (i = 0; i <= cpu_count; i++) {
+		struct km_use *use = cpu_use(cpu_at(i), (uint32_t)id << 16);
+
+		memset((char *)use + tail, 0, sizeof(*use) - tail);
+		for (classes = type_used[id]; classes != 0;
+		     classes &= classes - 1) {
+			unsigned c = (unsigned)__builtin_ctzll(classes);
+
+			use->u_left[c] = 0;
+			use->u_freed[c] = use->u_granted[c] = 0;
+		}
+	}
+	type_used[id] = 0;
 }
 
 static bool
@@ -66,7 +94,7 @@ type_register(struct malloc_type *type)
 	type->ks_watched = 0;
 	type->ks_classes = 0;
 	type->ks_debug = km_debug;
-	type_clear_use(id << 16);
+	type_clear_use(id);
 	ka_store(&type->ks_cookie, id << 16, RELAXED);
 	ka_store(&type->ks_magic, KA_TYPE_MAGIC, RELEASE);
 	return (true);
@@ -90,7 +118,6 @@ km__type_boot(void)
 
 	ka_mutex_init(&type_lock, "types");
 	type_top = 0;
-	type_clear_use(0);
 	for (type = type_static; type != NULL; type = type->ks_next)
 		(void)type_register(type);
 }
@@ -100,9 +127,11 @@ km__type_halt(void)
 {
 	unsigned id;
 
+	type_clear_use(0); /* who was late found no type */
 	for (id = 1; id <= type_top; id++) {
 		struct malloc_type *type = type_slot[id];
 
+		type_clear_use(id);
 		type_slot[id] = NULL;
 		type_stale[id] = 0;
 		if (type == NULL)
@@ -363,7 +392,8 @@ type_grant_size(const struct km_use *use, const struct malloc_type *type,
 bool
 km__type_grant(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 {
-	struct km_use *use = cpu_use(cpu, type->ks_cookie);
+	uint32_t cookie = type->ks_cookie;
+	struct km_use *use = cpu_use(cpu, cookie);
 	uint64_t n, classes = KM_READ(type->ks_classes);
 
 	if (KM_READ(use->u_left[class]) > 0)
@@ -376,6 +406,7 @@ km__type_grant(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 	    use, type, ka_load(&type->ks_limit, RELAXED), class);
 	if (!type_admit(type, n * km_class_size[class], 0))
 		return (false);
+	km__type_touch(cookie, class);
 	KM_ADD(use->u_left[class], n);
 	KM_ADD(use->u_granted[class], n);
 	return (true);

@@ -94,7 +94,7 @@ vm_reserve_all(size_t pages)
 int
 vm__boot(size_t pages, size_t reserve_system, size_t reserve_interrupt)
 {
-	size_t i;
+	size_t slots = pages / VM_SLAB_PAGES;
 
 	if (vm_reserve_all(pages) != 0) {
 		vm__halt();
@@ -106,8 +106,10 @@ vm__boot(size_t pages, size_t reserve_system, size_t reserve_interrupt)
 	vm_reserve[VM_ALLOC_SYSTEM] = reserve_interrupt;
 	vm_reserve[VM_ALLOC_INTERRUPT] = 0;
 	memset(&vm_counts, 0, sizeof(vm_counts));
-	for (i = 0; i < pages / VM_SLAB_PAGES; i++)
-		vm_slot[i / WORD_PAGES] |= UINT64_C(1) << i % WORD_PAGES;
+	memset(vm_slot, 0xff, slots / WORD_PAGES * 8);
+	if (slots % WORD_PAGES != 0)
+		vm_slot[slots / WORD_PAGES] =
+		    (UINT64_C(1) << slots % WORD_PAGES) - 1;
 	/* What is beyond the budget is used for ever. */
 	if (pages % WORD_PAGES != 0)
 		vm_used[pages / WORD_PAGES] = ~UINT64_C(0)

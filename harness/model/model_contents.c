@@ -241,8 +241,7 @@ model__nonzero_bytes(
 	uint64_t at;
 
 	if (is_sampled(how, bytes) &&
-	    MODEL_LIKELY(
-		sample_differs(sample_of(p, bytes, seed), 0, 0) == 0))
+	    MODEL_LIKELY(sample_differs(sample_of(p, bytes, seed), 0, 0) == 0))
 		return (UINT64_MAX);
 	n = ranges(how, bytes, seed, r);
 	for (i = 0; i < n; i++) {

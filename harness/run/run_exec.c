@@ -143,7 +143,7 @@ regs_grow_slow(struct run_state *s, int class, uint32_t index)
 	uint32_t cap = s->nregs[class];
 	struct reg *reg;
 
-	cap = cap == 0 ? 64 : cap;
+	cap = cap == 0 ? 16 : cap;
 	while (cap <= index)
 		cap *= 2;
 	reg = realloc(s->reg[class], cap * sizeof(*reg));

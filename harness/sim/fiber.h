@@ -83,12 +83,13 @@ fiber_swap(void **save, void *load)
 			 "1:\n\t"
 			 "popq %%rbp\n\t"
 			 "leaq 128(%%rsp), %%rsp"
-	    : "+D"(save), "+S"(load)
-	    :
-	    : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",
-	    "r13", "r14", "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
-	    "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
-	    "xmm14", "xmm15" FIBER_MORE, "cc", "memory");
+			 : "+D"(save), "+S"(load)
+			 :
+			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11",
+			 "r12", "r13", "r14", "r15", "xmm0", "xmm1", "xmm2",
+			 "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+			 "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+			 "xmm15" FIBER_MORE, "cc", "memory");
 }
 #elif defined(__aarch64__)
 /* save: where to save sp; load: the sp to load. */

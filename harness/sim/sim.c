@@ -28,6 +28,7 @@ const char sim__world;
 
 static struct fiber *sim_main;
 static bool sim_entered;
+static uint32_t sim_fibers; /* threads that ever had a fiber are below */
 static char *sim_cpu_base;
 static size_t sim_cpu_stride;
 
@@ -535,6 +536,22 @@ forget(void *arg)
 	sim_sync_release(&sim__world);
 }
 
+/* The thread has a fiber when it returns; ENOMEM if there is none. */
+static int
+fiber_have(struct sim_thread *t)
+{
+	uint32_t self = (uint32_t)(t - sim.thread);
+
+	if (t->fiber != NULL)
+		return (0);
+	t->fiber = fiber_create(sim_body, t);
+	if (t->fiber == NULL)
+		return (ENOMEM);
+	if (self >= sim_fibers)
+		sim_fibers = self + 1;
+	return (0);
+}
+
 static int
 threads_reset(const struct sim_config *config)
 {
@@ -544,8 +561,7 @@ threads_reset(const struct sim_config *config)
 		struct sim_thread *t = &sim.thread[i];
 
 		if (t->fiber == NULL) {
-			t->fiber = fiber_create(sim_body, t);
-			if (t->fiber == NULL)
+			if (fiber_have(t) != 0)
 				return (ENOMEM);
 		} else {
 			fiber_visit(sim_main, t->fiber, forget, NULL);
@@ -562,7 +578,7 @@ threads_reset(const struct sim_config *config)
 		t->site = NULL;
 	}
 	/* Threads of a larger run before must not come back to life. */
-	for (; i < SIM_ALL_MAX; i++) {
+	for (; i < sim_fibers; i++) {
 		struct sim_thread *t = &sim.thread[i];
 
 		if (t->fiber == NULL)
@@ -885,9 +901,7 @@ ka_thread_start(
 	if (i == sim.config.threads + SIM_DAEMONS_MAX)
 		return (EAGAIN);
 	t = &sim.thread[i];
-	if (t->fiber == NULL)
-		t->fiber = fiber_create(sim_body, t);
-	if (t->fiber == NULL)
+	if (fiber_have(t) != 0)
 		return (ENOMEM);
 	t->in_section = 0;
 	t->cpu = i % sim.config.cpus;

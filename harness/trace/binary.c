@@ -494,8 +494,8 @@ get_args(struct trace__decoder *d, struct window *w, struct trace_op *op)
 		GET_ARG(4, a4);                                                \
 		GET_ARG(5, a5);                                                \
 		op->out = OUT_##opout == OUT_NONE ?                            \
-			  TRACE_NOREG :                                        \
-			  get_definition(d, w, OUT_##opout);                   \
+		    TRACE_NOREG :                                              \
+		    get_definition(d, w, OUT_##opout);                         \
 		break;
 #include "ops.def"
 #undef OP
