@@ -133,12 +133,10 @@ kmalloc_audit(const char **ret_found)
 		AUDIT(cpu_at(i)->c_free_count <= km_slabs_keep, "I-KM-6",
 		    "cpu %u keeps %u free slabs, of at most %u", i,
 		    cpu_at(i)->c_free_count, km_slabs_keep);
-	for (slot = 0; slot < vm__bytes() / KA_PAGE_SIZE; slot++) {
-		uint32_t owner =
-		    vm__info(vm__base() + slot * KA_PAGE_SIZE)->owner;
-
-		owned += owner != VM_OWNER_NONE && (owner & VM_OWNER_RUN) == 0;
-	}
+	for (slot = vm__info_next(0); slot < vm__bytes() / KA_PAGE_SIZE;
+	     slot = vm__info_next(slot + 1))
+		owned += (vm__info(vm__base() + slot * KA_PAGE_SIZE)->owner &
+			     VM_OWNER_RUN) == 0;
 	km__type_each(audit_sum, &inuse);
 	inuse += km__type_stale_objects();
 	AUDIT(inuse == owned, "I-KM-4",

@@ -43,6 +43,7 @@
 #define SLOT_BITS  ((UINT64_C(1) << VM_SLAB_PAGES) - 1)
 
 KA_STATIC_ASSERT(WORD_PAGES % VM_SLAB_PAGES == 0, "slots do not cross words");
+KA_STATIC_ASSERT(sizeof(struct vm_info) == 8, "is looked at as one word");
 
 static char *vm_base;
 static struct vm_info *vm_info;
@@ -490,7 +491,7 @@ vm__held(uint64_t *ret_runs, uint64_t *ret_pages)
 	uint64_t runs = 0, pages = 0;
 	size_t i;
 
-	for (i = 0; i < vm_pages; i++) {
+	for (i = vm__info_next(0); i < vm_pages; i = vm__info_next(i + 1)) {
 		if (vm_info[i].owner != VM_OWNER_RUN)
 			continue;
 		runs++;
@@ -500,19 +501,36 @@ vm__held(uint64_t *ret_runs, uint64_t *ret_pages)
 	*ret_pages = pages;
 }
 
+static bool
+none_used(size_t from, size_t to)
+{
+	uint64_t any = 0;
+	size_t at;
+
+	for (at = from; at < to; at += WORD_PAGES)
+		any |= vm_used[at / WORD_PAGES];
+	return (any == 0);
+}
+
 static const char *
 vm_audit_slots(const char **ret_found)
 {
-	size_t slot, i;
+	size_t slot;
 
 	for (slot = 0; slot < vm_pages / VM_SLAB_PAGES; slot++) {
-		bool free = true;
+		size_t at = slot * VM_SLAB_PAGES;
+		bool free;
 
-		for (i = slot * VM_SLAB_PAGES; i < (slot + 1) * VM_SLAB_PAGES;
-		     i++)
-			if ((vm_used[i / WORD_PAGES] >> i % WORD_PAGES & 1) !=
-			    0)
-				free = false;
+		/* Mostly 64 slots are free, and their bits say so. */
+		if (slot % WORD_PAGES == 0 &&
+		    vm_slot[slot / WORD_PAGES] == ~UINT64_C(0) &&
+		    none_used(at, at + WORD_PAGES * VM_SLAB_PAGES)) {
+			slot += WORD_PAGES - 1;
+			continue;
+		}
+		free = (vm_used[at / WORD_PAGES] >> at % WORD_PAGES &
+			   SLOT_BITS) == 0;
+
 		if (free !=
 		    (vm_slot[slot / WORD_PAGES] >> slot % WORD_PAGES & 1)) {
 			*ret_found = "a slot's bit is not what its pages say";
@@ -522,31 +540,81 @@ vm_audit_slots(const char **ret_found)
 	return (NULL);
 }
 
+/* Bits of the pages from .. to of a word, which begins at page `at`. */
+static uint64_t
+word_bits(size_t at, size_t from, size_t to)
+{
+	uint64_t bits = ~UINT64_C(0);
+
+	if (to <= at || from >= at + WORD_PAGES)
+		return (0);
+	if (from > at)
+		bits <<= from - at;
+	if (to < at + WORD_PAGES)
+		bits &= ~UINT64_C(0) >> (at + WORD_PAGES - to);
+	return (bits);
+}
+
+/* Are all pages from .. to used, and of the budget? */
+static bool
+all_used(size_t from, size_t to)
+{
+	size_t at;
+
+	if (to > vm_pages)
+		return (false);
+	for (at = from / WORD_PAGES * WORD_PAGES; at < to; at += WORD_PAGES)
+		if ((~vm_used[at / WORD_PAGES] & word_bits(at, from, to)) != 0)
+			return (false);
+	return (true);
+}
+
+size_t
+vm__info_next(size_t at)
+{
+	size_t n = vm_pages, i;
+
+	while (at < n) {
+		const uint64_t *raw = (const void *)&vm_info[at];
+		uint64_t any = 0;
+
+		if (vm_info[at].owner != VM_OWNER_NONE)
+			break;
+		if (at % WORD_PAGES != 0 || n - at < WORD_PAGES) {
+			at++;
+			continue;
+		}
+		/* Mostly there is nothing: 64 pages at once. */
+		for (i = 0; i < WORD_PAGES; i++)
+			any |= raw[i];
+		at += any == 0 ? WORD_PAGES : 1;
+	}
+	return (at);
+}
+
 const char *
 vm_page_audit(const char **ret_found)
 {
-	size_t i, j, free = 0;
+	size_t at, free = 0;
 
-	for (i = 0; i < vm_pages; i++) {
-		bool used =
-		    (vm_used[i / WORD_PAGES] >> i % WORD_PAGES & 1) != 0;
+	for (at = 0; at < vm_pages; at += WORD_PAGES) {
+		uint64_t unused =
+		    ~vm_used[at / WORD_PAGES] & word_bits(at, 0, vm_pages);
 
-		if (!used) {
-			free++;
-			if (i < vm_low) {
-				*ret_found = "a page below vm_low is free";
-				return ("I-VM-3");
-			}
+		free += unused == ~UINT64_C(0) ?
+		    WORD_PAGES :
+		    (size_t)__builtin_popcountll(unused);
+		if ((unused & word_bits(at, 0, vm_low)) != 0) {
+			*ret_found = "a page below vm_low is free";
+			return ("I-VM-3");
 		}
-		if (vm_info[i].owner != VM_OWNER_RUN)
-			continue;
-		for (j = i; j < i + vm_info[i].npages; j++)
-			if ((vm_used[j / WORD_PAGES] >> j % WORD_PAGES & 1) ==
-			    0) {
-				*ret_found = "a page of a held run is free";
-				return ("I-VM-4");
-			}
 	}
+	for (at = vm__info_next(0); at < vm_pages; at = vm__info_next(at + 1))
+		if (vm_info[at].owner == VM_OWNER_RUN &&
+		    !all_used(at, at + vm_info[at].npages)) {
+			*ret_found = "a page of a held run is free";
+			return ("I-VM-4");
+		}
 	if (free != vm_free) {
 		*ret_found = "the count of free pages is not that of the bits";
 		return ("I-VM-1");

@@ -37,6 +37,9 @@ void vm__free(void *addr, size_t npages);
 uint64_t vm__bytes(void);
 char *vm__base(void);
 struct vm_info *vm__info(const void *addr);
+/* The first page from `at` on that has an owner, by number; or, if there is
+ * none, a number not below the budget. For audits. */
+size_t vm__info_next(size_t at);
 
 /*
  * Waiting, as an event count: take the count, try everything, then wait for

@@ -323,6 +323,8 @@ uma_audit(const char **ret_found)
 
 	if (id != NULL)
 		return (id);
+	if (zone_high == 0)
+		return (NULL);
 	*ret_found = audit_text;
 	memset(audit_held, 0, sizeof(audit_held));
 	for (i = 1; i <= zone_high && id == NULL; i++) {

@@ -295,7 +295,8 @@ execute(struct explore_world *world, const struct explore_how *how,
 		judge(p, r);
 	r->points = sim_points();
 	sim_leave();
-	keep_record(w, r);
+	if (r->status == RUN_FINDING)
+		keep_record(w, r);
 	if (how->state != NULL)
 		how->state(how->arg, r->schedule);
 }

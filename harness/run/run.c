@@ -556,8 +556,6 @@ finish(struct run_state *s)
 	if (s->result->status == RUN_CLEAN && s->busy == 0 &&
 	    !s->options->no_drain && model_finding(s->model) == NULL)
 		run__drain(s);
-	if (s->options->record)
-		run__schedule_end(s);
 	s->result->hash = s->hash;
 	s->result->points = sim_points();
 	s->result->switches = sim_switches();
@@ -567,6 +565,8 @@ finish(struct run_state *s)
 		s->result->finding = *f;
 		if (s->busy != 0 && s->result->waits[0] == '\0')
 			describe_waits(s);
+		if (s->options->record)
+			run__schedule_end(s);
 	}
 }
 

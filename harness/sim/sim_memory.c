@@ -35,35 +35,42 @@ static struct buffer {
 
 static uint32_t applied = SIM_NONE; /* whose buffer is */
 
+/* One thread of the system does all this: no order is needed. */
 static void
 put(const struct store *s, uint64_t value)
 {
 	switch (s->size) {
 	case 1:
 		__atomic_store_n((volatile uint8_t *)s->addr, (uint8_t)value,
-		    __ATOMIC_SEQ_CST);
+		    __ATOMIC_RELAXED);
 		break;
 	case 2:
 		__atomic_store_n((volatile uint16_t *)s->addr, (uint16_t)value,
-		    __ATOMIC_SEQ_CST);
+		    __ATOMIC_RELAXED);
 		break;
 	case 4:
 		__atomic_store_n((volatile uint32_t *)s->addr, (uint32_t)value,
-		    __ATOMIC_SEQ_CST);
+		    __ATOMIC_RELAXED);
 		break;
 	default:
 		__atomic_store_n(
-		    (volatile uint64_t *)s->addr, value, __ATOMIC_SEQ_CST);
+		    (volatile uint64_t *)s->addr, value, __ATOMIC_RELAXED);
 	}
 }
 
 static uint64_t
 get(const struct store *s)
 {
-	uint64_t value = 0;
-
-	memcpy(&value, (const void *)(uintptr_t)s->addr, s->size);
-	return (value);
+	switch (s->size) {
+	case 1:
+		return (*(const volatile uint8_t *)s->addr);
+	case 2:
+		return (*(const volatile uint16_t *)s->addr);
+	case 4:
+		return (*(const volatile uint32_t *)s->addr);
+	default:
+		return (*(const volatile uint64_t *)s->addr);
+	}
 }
 
 void
