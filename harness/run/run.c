@@ -446,15 +446,15 @@ loop(struct run_state *s, bool recorded)
 		if (recorded && s->queued == 0 && !daemon_runs(s)) {
 			if (!step_alone(s))
 				break;
-			continue;
+		} else {
+			thread = pick(s, &spins);
+			if (thread == SIM_NONE) {
+				if (sim_pruned())
+					s->result->status = RUN_PRUNED;
+				break;
+			}
+			step(s, thread);
 		}
-		thread = pick(s, &spins);
-		if (thread == SIM_NONE) {
-			if (sim_pruned())
-				s->result->status = RUN_PRUNED;
-			break;
-		}
-		step(s, thread);
 		if (s->result->ops != ops) {
 			ops = s->result->ops;
 			since = sim_points();
