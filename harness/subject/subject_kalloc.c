@@ -47,6 +47,11 @@ typedef jmp_buf panic_jump;
 #define PANIC_SET(jump) setjmp(jump)
 #define PANIC_GO(jump)	longjmp(jump, 1)
 #endif
+static uint32_t
+types_used(void)
+{
+	return (__atomic_load_n(&types_top, __ATOMIC_RELAXED));
+}
 
 /* Where a panic of the running call goes; threads of the host have their own,
  * fibers one each by number, since a call may be left in the middle. */
@@ -149,17 +154,28 @@ kalloc_subject_halt(void)
 	(void)kalloc_halt(true, NULL, NULL);
 	subject_owners_halt();
 	(void)ka_panic_set_handler(NULL);
-	for (i = 0; i < types_top; i++) {
+	for (i = 0; i < types_used(); i++) {
 		memset(&types[i].storage, 0, sizeof(types[i].storage));
 		types[i].type = NULL;
 	}
 	types_top = 0;
 }
 
+void
+subject_kalloc_reach(uint32_t *count, uint32_t n)
+{
+	uint32_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
+
+	while (now < n &&
+	    !__atomic_compare_exchange_n(
+		count, &now, n, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		continue;
+}
+
 struct malloc_type *
 subject_kalloc_type(uint32_t reg)
 {
-	if (reg >= types_top || types[reg].type == NULL)
+	if (reg >= types_used() || types[reg].type == NULL)
 		return (&undeclared);
 	return (types[reg].type);
 }
@@ -169,7 +185,7 @@ subject_kalloc_type_reg(const struct malloc_type *type)
 {
 	uint32_t i;
 
-	for (i = 0; i < types_top; i++)
+	for (i = 0; i < types_used(); i++)
 		if (types[i].type == type && !types[i].ending)
 			return (i);
 	return (TRACE_NOREG);
@@ -190,8 +206,7 @@ do_type_make(struct call *c)
 		c->why = KA_WHY_BAD_ARG;
 		return;
 	}
-	while (types_top <= c->type)
-		types_top++;
+	subject_kalloc_reach(&types_top, c->type + 1);
 	t = &types[c->type];
 	t->ending = false;
 	t->heap = c->code == TRACE_OP_KMALLOC_CREATE;
@@ -210,7 +225,7 @@ do_type_end(struct call *c)
 {
 	struct malloc_type *type = type_of(c);
 
-	if (c->type < types_top)
+	if (c->type < types_used())
 		types[c->type].ending = type != &undeclared;
 	if (type != &undeclared && types[c->type].heap &&
 	    c->code == TRACE_OP_KMALLOC_DESTROY) {
@@ -218,7 +233,7 @@ do_type_end(struct call *c)
 		return;
 	}
 	c->ret = malloc_uninit(type);
-	if (c->type < types_top)
+	if (c->type < types_used())
 		types[c->type].type = NULL;
 }
 
@@ -373,7 +388,7 @@ op_of(enum trace_opcode code)
 static void
 kalloc_subject_exec(struct call *c)
 {
-	const uint32_t t = c->thread;
+	const uint32_t t = c->thread, outer = panic_thread_self;
 
 	panic_thread_self = t;
 	panic_armed[t] = true;
@@ -382,8 +397,10 @@ kalloc_subject_exec(struct call *c)
 	} else {
 		c->why = panic_why[c->thread];
 		c->ret = 0;
+		subject_owners_panicked(c);
 	}
 	panic_armed[c->thread] = false;
+	panic_thread_self = outer;
 }
 
 static bool
@@ -391,7 +408,7 @@ kalloc_subject_type_stats(uint32_t type, struct subject_type_stats *ret_s)
 {
 	struct kmalloc_stats s;
 
-	if (type >= types_top || types[type].type == NULL)
+	if (type >= types_used() || types[type].type == NULL)
 		return (false);
 	kmalloc_type_stats(types[type].type, &s);
 	ret_s->calls = s.calls;
@@ -440,7 +457,7 @@ const struct subject subject_kalloc = {
 	    SUBJECT_MAP | SUBJECT_SIM | SUBJECT_OWNERS,
 #else
 	.caps = SUBJECT_PAGES | SUBJECT_STATS | SUBJECT_MISUSE | SUBJECT_AUDIT |
-	    SUBJECT_MAP,
+	    SUBJECT_MAP | SUBJECT_OWNERS,
 #endif
 	.boot = kalloc_subject_boot,
 	.halt = kalloc_subject_halt,

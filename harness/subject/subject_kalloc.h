@@ -14,12 +14,18 @@ extern struct subject_config subject_kalloc_config;
 struct malloc_type *subject_kalloc_type(uint32_t reg);
 uint32_t subject_kalloc_type_reg(const struct malloc_type *);
 
+/* Makes a count of registers that are used n, if it was less. On the host
+ * several threads do it at once. */
+void subject_kalloc_reach(uint32_t *count, uint32_t n);
+
 /* A panic of a nested call is one of the call around it. */
 void subject_kalloc_panic(int why) __attribute__((noreturn));
 
 /* subject_owners.c: objcaches, mpipes, zones. NULL where it has none. */
 typedef void subject_op(struct call *);
 subject_op *subject_owners_op(enum trace_opcode);
+/* The call ended in a panic: what it was to make is not there. */
+void subject_owners_panicked(const struct call *);
 void subject_owners_boot(void);
 void subject_owners_halt(void);
 bool subject_owners_stats(

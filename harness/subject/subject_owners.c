@@ -34,9 +34,9 @@ struct owner {
 	struct objcache_malloc_args args;
 	enum trace_class class;
 	uint32_t handle, hooks;
-	uint64_t tokens, given;	  /* of a cache zone: there are, are out */
-	uint8_t *out;		  /* which are out */
-	bool alive, boot, called; /* has callbacks of its own */
+	uint64_t tokens, given; /* of a cache zone: there are, are out */
+	uint8_t *out;		/* which are out */
+	bool alive, boot;
 	char name[TRACE_STR_MAX + 1];
 };
 
@@ -44,7 +44,7 @@ struct owner {
 static struct owner *owners[CLASSES][OWNERS_MAX];
 static uint32_t owners_top[CLASSES];
 static char static_memory[STATIC_MAX] __attribute__((aligned(4096)));
-static size_t static_used, static_dirty;
+static uint32_t static_used, static_dirty;
 
 /* Pointers to nothing: of each cache zone its own. */
 #define TOKEN_BASE(o) (UINT64_C(0x700000000000) + ((uint64_t)(o)->handle << 24))
@@ -76,8 +76,7 @@ owner_make(enum trace_class class, const struct call *c)
 	o->hooks = c->hooks;
 	if (c->str != NULL)
 		(void)strncpy(o->name, c->str, sizeof(o->name) - 1);
-	if (c->handle >= owners_top[class - TRACE_CACHE])
-		owners_top[class - TRACE_CACHE] = c->handle + 1;
+	subject_kalloc_reach(&owners_top[class - TRACE_CACHE], c->handle + 1);
 	return (o);
 }
 
@@ -226,7 +225,9 @@ static int
 zone_event(unsigned i, enum trace_hook hook, void *item, size_t size,
     const void *udata, int flags)
 {
-	struct callback cb = callback_of(zone_called[i], hook, item, size);
+	struct callback cb =
+	    callback_of(__atomic_load_n(&zone_called[i], __ATOMIC_ACQUIRE),
+		hook, item, size);
 	bool ok;
 
 	cb.udata = (uintptr_t)udata;
@@ -294,6 +295,18 @@ static const struct zone_callbacks {
 	uma_maxaction *maxaction;
 } zone_callbacks[ZONES_CALLED] = { ZONE_EACH(ZONE_ROW_COMMA) };
 
+/* The zone calls nobody any more. */
+static void
+zone_uncalled(const struct owner *o)
+{
+	unsigned i;
+
+	for (i = 0; i < ZONES_CALLED; i++)
+		if (__atomic_load_n(&zone_called[i], __ATOMIC_RELAXED) == o)
+			__atomic_store_n(
+			    &zone_called[i], NULL, __ATOMIC_RELEASE);
+}
+
 /* The callbacks that the zone's hooks ask for. */
 static struct zone_callbacks
 zone_callbacks_of(struct owner *o)
@@ -301,19 +314,17 @@ zone_callbacks_of(struct owner *o)
 	struct zone_callbacks k = { NULL, NULL, NULL, NULL, NULL };
 	unsigned i;
 
-	/* What its register had before has ended. */
-	for (i = 0; i < ZONES_CALLED; i++)
-		if (zone_called[i] == o)
-			zone_called[i] = NULL;
 	if (o->hooks == 0)
 		return (k);
-	for (i = 0; i < ZONES_CALLED; i++)
-		if (zone_called[i] == NULL || !zone_called[i]->called)
+	for (i = 0; i < ZONES_CALLED; i++) {
+		struct owner *nobody = NULL;
+
+		if (__atomic_compare_exchange_n(&zone_called[i], &nobody, o,
+			false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			break;
+	}
 	if (i == ZONES_CALLED)
 		return (k);
-	zone_called[i] = o;
-	o->called = true;
 	k = zone_callbacks[i];
 	if (!has(o, TRACE_HOOK_CTOR))
 		k.ctor = NULL;
@@ -340,9 +351,9 @@ zone_import(void *arg, void **store, int count, int flags)
 	cb.store = (uint64_t *)(void *)store;
 	if (begin(&cb))
 		for (i = 0; i < o->tokens && n < (uint64_t)count; i++) {
-			if (o->out[i])
+			if (__atomic_exchange_n(
+				&o->out[i], 1, __ATOMIC_ACQ_REL) != 0)
 				continue;
-			o->out[i] = 1;
 			store[n++] = (void *)(TOKEN_BASE(o) + i * TOKEN_STEP);
 		}
 	done(&cb, n);
@@ -364,7 +375,7 @@ zone_release(void *arg, void **store, int count)
 		    ((uintptr_t)store[i] - TOKEN_BASE(o)) / TOKEN_STEP;
 
 		if (at < o->tokens) /* otherwise the model knows */
-			o->out[at] = 0;
+			__atomic_store_n(&o->out[at], 0, __ATOMIC_RELEASE);
 	}
 	done(&cb, 1);
 }
@@ -548,7 +559,9 @@ zone_of(uint32_t handle)
 static void
 zone_made(struct call *c, struct owner *o, uma_maxaction *maxaction)
 {
-	o->alive = o->called = o->zone != NULL;
+	o->alive = o->zone != NULL;
+	if (!o->alive)
+		zone_uncalled(o);
 	if (o->alive && maxaction != NULL)
 		uma_zone_set_maxaction(o->zone, maxaction);
 	c->ret = o->alive;
@@ -597,7 +610,7 @@ do_uma_zdestroy(struct call *c)
 {
 	uma_zdestroy(zone_of(c->handle));
 	owner_at(TRACE_ZONE, c->handle)->alive = false;
-	owner_at(TRACE_ZONE, c->handle)->called = false;
+	zone_uncalled(owner_at(TRACE_ZONE, c->handle));
 }
 
 static void
@@ -701,16 +714,19 @@ vmzone_of(const struct call *c)
 uint64_t
 subject_owners_memory(const struct call *c)
 {
-	uint64_t bytes = c->size * (uint64_t)(uint32_t)c->n[0], at;
+	uint64_t bytes = c->size * (uint64_t)(uint32_t)c->n[0];
+	uint32_t at = __atomic_load_n(&static_used, __ATOMIC_RELAXED), end;
 
-	if (c->size > STATIC_MAX || c->n[0] < 0 ||
-	    bytes > STATIC_MAX - static_used)
+	if (c->size > STATIC_MAX || c->n[0] < 0)
 		return (0);
-	at = (uintptr_t)static_memory + static_used;
-	static_used += (bytes + 4095) / 4096 * 4096;
-	if (static_used > static_dirty)
-		static_dirty = static_used;
-	return (at);
+	do {
+		if (bytes > STATIC_MAX - at)
+			return (0);
+		end = at + (uint32_t)((bytes + 4095) / 4096 * 4096);
+	} while (!__atomic_compare_exchange_n(
+	    &static_used, &at, end, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	subject_kalloc_reach(&static_dirty, end);
+	return ((uintptr_t)static_memory + at);
 }
 
 static void
@@ -801,6 +817,13 @@ static subject_op *const ops[TRACE_OP_COUNT] = {
 	[TRACE_OP_ZALLOC] = do_zalloc,
 	[TRACE_OP_ZFREE] = do_zfree,
 };
+
+void
+subject_owners_panicked(const struct call *c)
+{
+	if (trace_ops[c->code].out == TRACE_ZONE)
+		zone_uncalled(owner_at(TRACE_ZONE, c->handle));
+}
 
 subject_op *
 subject_owners_op(enum trace_opcode code)

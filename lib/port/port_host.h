@@ -10,17 +10,33 @@
 #define RELEASE __ATOMIC_RELEASE
 #define SEQ_CST __ATOMIC_SEQ_CST
 
-#define ka_load(p, order)     __atomic_load_n((p), order)
-#define ka_store(p, v, order) __atomic_store_n((p), (v), order)
+/*
+ * In a stress build (harness/stress) a function is called where the simulation
+ * has its schedule points: before each access to shared memory, section, lock,
+ * sleep and wake-up. It delays. In any other build there is nothing.
+ */
+#ifdef KA_PORT_STRESS
+void ka_stress_point(void);
+#define KA_POINT() ka_stress_point()
+#else
+#define KA_POINT() ((void)0)
+#endif
+
+#define ka_load(p, order)     (KA_POINT(), __atomic_load_n((p), order))
+#define ka_store(p, v, order) (KA_POINT(), __atomic_store_n((p), (v), order))
 #define ka_cas(p, old, new)                                                    \
-	__atomic_compare_exchange_n(                                           \
-	    (p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-#define ka_xchg(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
-#define ka_add(p, v)  __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+	(KA_POINT(),                                                           \
+	    __atomic_compare_exchange_n(                                       \
+		(p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+#define ka_xchg(p, v)                                                          \
+	(KA_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
+#define ka_add(p, v)                                                           \
+	(KA_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
 
 KA_INLINE void
 ka_fence(void)
 {
+	KA_POINT();
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -75,6 +91,7 @@ ka_section_enter(void)
 	struct ka_cpu *cpu = ka_tls_cpu;
 	struct ka_section *s = ka_section_of(cpu);
 
+	KA_POINT();
 #ifdef KA_TSAN
 	while (__atomic_exchange_n(&s->busy, 1, __ATOMIC_ACQUIRE) != 0)
 		ka_pause();
@@ -98,6 +115,7 @@ ka_section_busy(struct ka_cpu *cpu)
 {
 	struct ka_section *s = ka_section_of(cpu);
 
+	KA_POINT();
 	return (__atomic_load_n(&s->busy, __ATOMIC_ACQUIRE) != 0);
 }
 
@@ -130,6 +148,7 @@ ka_mutex_fini(struct ka_mutex *m)
 KA_INLINE void
 ka_mutex_lock(struct ka_mutex *m)
 {
+	KA_POINT();
 	(void)pthread_mutex_lock(&m->m);
 }
 
@@ -162,12 +181,14 @@ ka_chan_fini(struct ka_chan *c)
 KA_INLINE void
 ka_chan_sleep(struct ka_chan *c, struct ka_mutex *m)
 {
+	KA_POINT();
 	(void)pthread_cond_wait(&c->c, &m->m);
 }
 
 KA_INLINE void
 ka_chan_wake_all(struct ka_chan *c)
 {
+	KA_POINT();
 	(void)pthread_cond_broadcast(&c->c);
 }
 
