@@ -466,6 +466,7 @@ model_invoke(struct model *m, const struct call *c)
 	th->expect = WHY(NONE);
 	th->type = model__type_of(m, c->type);
 	th->line = c->line;
+	th->cpu = c->cpu;
 	m->inflight++;
 	th->quiet = m->inflight - m->sleeping == 1;
 	th->activity = ++m->activity;
@@ -555,6 +556,7 @@ model_migrate(struct model *m, uint32_t thread, uint32_t cpu)
 	struct mthread *th = &m->thread[thread];
 
 	for (; m->judging && th->busy; th -= m->config.threads) {
+		th->cpu = UINT32_MAX;
 		if (th->class == TRACE_ZONE || th->class == TRACE_VMZONE)
 			model__zn_migrate(m, th, cpu);
 		if (th < m->thread + m->config.threads)
@@ -907,6 +909,8 @@ const struct model_clause model_clauses[] = {
 	    'D' },
 	{ "G-7", "the page layer's count of free pages", 'D' },
 	{ "G-8", "after everything was given back no page is held", 'D' },
+	{ "G-9", "callbacks begin with no lock held and outside of sections",
+	    'D' },
 	{ "VM-1", "runs are of the budget, contiguous, aligned, held once",
 	    'D' },
 	{ "VM-2", "vm_page_alloc and vm_page_free do not sleep", 'D' },
@@ -919,7 +923,9 @@ const struct model_clause model_clauses[] = {
 	    'P' },
 	{ "VM-6", "pages pass the observable point; refusals have a cause",
 	    'D' },
-	{ "VM-7", "no run of kmalloc is wholly free while a caller sleeps",
+	{ "VM-7",
+	    "no run of kmalloc is wholly free while a caller sleeps, nor of "
+	    "its own CPU when M_NOWAIT is refused",
 	    'S' },
 	{ "KM-2", "through KM-4 and KM-5: above 8 KiB pages are charged", 'D' },
 	{ "KM-3", "kmalloc_usable_size; all of it is written and kept", 'D' },

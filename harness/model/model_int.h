@@ -144,6 +144,8 @@ struct mrun {
 	uint8_t used;
 	uint8_t class;	 /* ZONE: TRACE_ZONE or TRACE_VMZONE */
 	uint32_t handle; /* ZONE: its register */
+	uint32_t cpu;	 /* KMALLOC: that it is likely a slab of */
+	uint64_t moves;	 /* the same: m->moves then */
 };
 
 /* 64 KiB of addresses, aligned. Masks have a bit a page. */
@@ -215,6 +217,7 @@ struct mthread {
 	uint32_t handle;
 	uint32_t nested_why; /* panics that calls of the frame above ended in */
 	uint64_t line;
+	uint32_t cpu;	   /* of the whole call; UINT32_MAX: of no one */
 	uint64_t activity; /* of the model when the call began */
 	/* set where they mean something */
 	uint64_t align;
@@ -252,6 +255,7 @@ struct model {
 	uint64_t held;	       /* pages */
 	uint64_t held_kmalloc; /* of them, by kmalloc and its types */
 	uint64_t runs_empty;   /* runs of kmalloc without a live object */
+	uint64_t moves;	       /* waiters that may have moved slabs so far */
 	struct mpool object, run, region, type, typereg, sort;
 	struct mhash by_addr, by_region;
 	struct mstolen stolen[STOLEN_MAX];
@@ -609,6 +613,8 @@ void model__run_static_end(struct model *, uint32_t run);
 /* Does an object in transit lie in the run? A krealloc that sleeps has one. */
 bool model__run_has_transit(struct model *, uint32_t run);
 uint32_t model__run_hoarded(struct model *);
+/* The same, of the slabs that a CPU certainly has. */
+uint32_t model__run_hoarded_by(struct model *, uint32_t cpu);
 void model__page_alloc_begin(
     struct model *, struct mthread *, const struct call *);
 void model__page_alloc_end(

@@ -206,6 +206,28 @@ fail_refusal(struct model *m, const struct mthread *th, const char *clause,
 				  "no page allocation failed");
 }
 
+/* Pages were short, and the call might not wait: what its own CPU keeps it
+ * gives back first (VM-7). Others' calls may have moved things meanwhile. */
+static void
+judge_kept(struct model *m, struct mthread *th)
+{
+	uint32_t run;
+
+	if (!model__was_alone(m, th) || !model__is_kalloc(m))
+		return;
+	run = model__run_hoarded_by(m, th->cpu);
+	if (run == 0)
+		return;
+	model__fail(m, th, "VM-7", "hoarded-nowait");
+	model__expected(m,
+	    "every wholly free slab of CPU %" PRIu32
+	    " given back before %" PRIu64 " bytes are refused",
+	    th->cpu, th->requested);
+	model__found(m, "%" PRIu64 " pages at %s held, no object in them",
+	    model__run(m, run)->npages,
+	    model__addr_text(m, model__run(m, run)->addr).s);
+}
+
 /* NULL: what allowed it? */
 static void
 alloc_refused(struct model *m, struct mthread *th)
@@ -225,7 +247,10 @@ alloc_refused(struct model *m, struct mthread *th)
 			return;
 		clause = "KM-15";
 		state = "null";
-	} else if ((nullok && th->limit_seen) || (nowait && th->page_failed)) {
+	} else if (nowait && th->page_failed) {
+		judge_kept(m, th);
+		return;
+	} else if (nullok && th->limit_seen) {
 		return;
 	} else if (th->page_failed || (!nullok && !nowait)) {
 		clause = "KM-7";

@@ -180,8 +180,9 @@ model__run_has_transit(struct model *m, uint32_t i)
 	return (false);
 }
 
-uint32_t
-model__run_hoarded(struct model *m)
+/* Of the CPU, or of all. */
+static uint32_t
+run_hoarded(struct model *m, uint32_t cpu)
 {
 	uint32_t i;
 
@@ -191,10 +192,24 @@ model__run_hoarded(struct model *m)
 		const struct mrun *run = model__run(m, i);
 
 		if (run->used && model__run_is_counted(run) && run->live == 0 &&
+		    (cpu == UINT32_MAX ||
+			(run->cpu == cpu && run->moves == m->moves)) &&
 		    !model__run_has_transit(m, i))
 			return (i);
 	}
 	return (0);
+}
+
+uint32_t
+model__run_hoarded(struct model *m)
+{
+	return (run_hoarded(m, UINT32_MAX));
+}
+
+uint32_t
+model__run_hoarded_by(struct model *m, uint32_t cpu)
+{
+	return (cpu == UINT32_MAX ? 0 : run_hoarded(m, cpu));
 }
 
 /* --- events --- */
@@ -235,6 +250,9 @@ alloc_failed(struct model *m, struct mthread *th, uint64_t npages,
 		th->fail_pages = npages;
 		th->fail_align = align;
 		th->fail_flags = flags;
+		/* It may take slabs of other CPUs for the chunks in them. */
+		if (th->busy && th->allocating && (th->flags & M_WAITOK) != 0)
+			m->moves++;
 	}
 	if (injected || m->config.arena == 0 ||
 	    !model__pages_can(m, npages, align, flags))
@@ -358,6 +376,8 @@ model_vm_alloc(struct model *m, uint32_t thread, uint64_t addr, uint64_t npages,
 	run = run_new(m, addr, npages, owner);
 	if (run == 0)
 		return;
+	model__run(m, run)->cpu = th == NULL ? UINT32_MAX : th->cpu;
+	model__run(m, run)->moves = m->moves;
 	if (owner == MOWNER_ZONE) {
 		model__run(m, run)->class = th->class;
 		model__run(m, run)->handle = th->handle;

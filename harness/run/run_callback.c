@@ -198,6 +198,7 @@ run__callback(void *arg, struct callback *cb)
 	uint32_t thread = sim_current();
 	enum trace_action action;
 	struct run_owner *o;
+	char found[96];
 
 	if (thread == SIM_NONE)
 		return (true);
@@ -208,6 +209,11 @@ run__callback(void *arg, struct callback *cb)
 	}
 	o = &s->owner[cb->class][cb->handle];
 	cb->thread = run__frame(s, thread);
+	if (sim_holds(found, sizeof(found)))
+		model_report(s->model, "G-9", trace_hook_name(cb->hook),
+		    "a callback is called with nothing locked, and outside of "
+		    "sections",
+		    found);
 	run__mix(s, (uint64_t)cb->hook << 32 ^ run__relative(s, cb->addr));
 	model_callback(s->model, cb);
 	action = hook_due(&o->hook[cb->hook]);

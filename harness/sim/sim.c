@@ -20,6 +20,8 @@
 int ka_sim_armed, ka_sim_weak;
 struct ka_cpu *ka_sim_cpu;
 uint8_t ka_sim_in_section;
+uint32_t ka_sim_locks;
+const struct ka_mutex *ka_sim_lock_last;
 uint32_t ka_sim_self = SIM_NONE;
 uint64_t ka_sim_value;
 
@@ -493,6 +495,7 @@ sim__stop_with(enum sim_stop reason)
 	struct sim_thread *t = &sim.thread[ka_sim_self];
 
 	t->in_section = ka_sim_in_section;
+	t->locks = ka_sim_locks;
 	if (t->in_section)
 		sim.holder[t->cpu] = ka_sim_self;
 	sim.reason = reason;
@@ -570,6 +573,7 @@ threads_reset(const struct sim_config *config)
 		}
 		t->state = SIM_IDLE;
 		t->in_section = 0;
+		t->locks = 0;
 		t->cpu = config->thread_cpu[i];
 		t->op = t->point = 0;
 		t->deviation = config->ndeviations;
@@ -698,6 +702,7 @@ sim_resume(uint32_t thread)
 	ka_sim_self = thread;
 	set_cpu(t);
 	ka_sim_in_section = t->in_section;
+	ka_sim_locks = t->locks;
 	sim.holder[t->cpu] = SIM_NONE;
 	t->state = SIM_READY;
 	sim.switches++;
@@ -904,6 +909,7 @@ ka_thread_start(
 	if (fiber_have(t) != 0)
 		return (ENOMEM);
 	t->in_section = 0;
+	t->locks = 0;
 	t->cpu = i % sim.config.cpus;
 	if (i == sim.total) {
 		sim.total++;

@@ -219,6 +219,9 @@ uint64_t sim_hash(void);
  * until the next reset. */
 const struct sim_deviation *sim_record(uint32_t *ret_n);
 
+/* Has the running thread a lock, or is it in a section? Which, as text. */
+bool sim_holds(char *buf, size_t size);
+
 /* Who waits for what, as text: "thread 2 waits for lock "vm" of thread 1".
  * One thread; false if it does not wait. */
 bool sim_describe(uint32_t thread, char *buf, size_t size);

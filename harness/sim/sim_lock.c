@@ -214,6 +214,7 @@ ka_sim_sleep(struct ka_chan *c, struct ka_mutex *m, const struct ka_site *site)
 	t->state = SIM_ASLEEP;
 	t->chan = c;
 	m->owner = 0;
+	ka_sim_locks--;
 	if (m->waiters != 0)
 		ka_sim_unlock_slow(m);
 	sim__stop_with(SIM_BLOCKED);
@@ -273,6 +274,21 @@ ka_sim_wake(struct ka_chan *c, bool one, const struct ka_site *site)
 		if (sim.thread[i].state == SIM_ASLEEP &&
 		    sim.thread[i].chan == c)
 			wake(c, i);
+}
+
+bool
+sim_holds(char *buf, size_t size)
+{
+	if (ka_sim_in_section) {
+		(void)snprintf(buf, size, "it is in the section of CPU %u",
+		    sim.thread[ka_sim_self].cpu);
+		return (true);
+	}
+	if (ka_sim_locks == 0)
+		return (false);
+	(void)snprintf(buf, size, "it holds %u lock%s, and took \"%s\" last",
+	    ka_sim_locks, ka_sim_locks == 1 ? "" : "s", ka_sim_lock_last->name);
+	return (true);
 }
 
 /* ---- Who waits for what ------------------------------------------------ */

@@ -296,7 +296,31 @@ keeps_slabs(void)
 
 #define MAKE HEAD "0 m0 = kmalloc_create \"t\"\n"
 
+/* Its pages are refused, and it does not look at what its CPU keeps. */
+static void
+nowait_gives_up(struct call *c)
+{
+	struct call other = *c;
+
+	if (c->code != TRACE_OP_KMALLOC || c->size < 65536) {
+		healthy->exec(c);
+		return;
+	}
+	other.code = TRACE_OP_VM_PAGE_ALLOC;
+	other.num = c->size / KA_PAGE_SIZE;
+	other.flags = VM_ALLOC_SYSTEM;
+	other.align = 0;
+	healthy->exec(&other);
+	assert_int_equal(other.ret, 0);
+}
+
 static const struct breakage breakages[] = {
+	{ .name = "refuses before it gives back",
+	    .clause = "VM-7",
+	    .exec = nowait_gives_up,
+	    .trace = MAKE "0 kmalloc_set_unlimited m0\n"
+			  "0 p0 = kmalloc 64 m0 NOWAIT\n0 kfree p0 m0\n"
+			  "0 p1 = kmalloc 1044480 m0 NOWAIT\n" },
 	{ .name = "same address twice",
 	    .clause = "G-2",
 	    .exec = same_address_twice,

@@ -485,6 +485,27 @@ two_callbacks(struct callback *cb)
 }
 
 static bool
+locked_callback(struct callback *cb)
+{
+	bool go;
+
+	ka_mutex_lock(&mutex[1]);
+	go = pass(cb);
+	ka_mutex_unlock(&mutex[1]);
+	return (go);
+}
+
+static bool
+callback_in_section(struct callback *cb)
+{
+	struct ka_cpu *cpu = ka_section_enter();
+	bool go = pass(cb);
+
+	ka_section_exit(cpu);
+	return (go);
+}
+
+static bool
 loses_argument(struct callback *cb)
 {
 	cb->udata = 0;
@@ -528,6 +549,14 @@ dirty_before_ctor(struct callback *cb)
 #define ZF1   "0 uma_zfree z0 p0\n"
 
 static const struct breakage objcaches[] = {
+	{ .name = "constructs with a lock held",
+	    .clause = "G-9",
+	    .callback = locked_callback,
+	    .trace = CACHE GET1 },
+	{ .name = "constructs in a section",
+	    .clause = "G-9",
+	    .callback = callback_in_section,
+	    .trace = CACHE GET1 },
 	{ .name = "returns what is held",
 	    .clause = "G-2",
 	    .exec = held_again,
@@ -609,6 +638,15 @@ static const struct breakage objcaches[] = {
 };
 
 static const struct breakage mpipes[] = {
+	{ .name = "constructs with a lock held",
+	    .clause = "G-9",
+	    .callback = locked_callback,
+	    .trace = PIPE1 },
+	{ .name = "calls back with a lock held",
+	    .clause = "G-9",
+	    .callback = locked_callback,
+	    .trace = PIPEC NOW1 "0 p1 = mpipe_alloc_callback q0\n"
+				"0 mpipe_free q0 p0\n" },
 	{ .name = "returns what is held",
 	    .clause = "G-2",
 	    .exec = held_again,
@@ -687,6 +725,14 @@ static const struct breakage mpipes[] = {
 };
 
 static const struct breakage zones[] = {
+	{ .name = "constructs with a lock held",
+	    .clause = "G-9",
+	    .callback = locked_callback,
+	    .trace = ZONEC ZA1 },
+	{ .name = "initialises in a section",
+	    .clause = "G-9",
+	    .callback = callback_in_section,
+	    .trace = ZONEI ZA1 },
 	{ .name = "returns what is held",
 	    .clause = "G-2",
 	    .exec = held_again,

@@ -63,7 +63,10 @@ extern int ka_sim_armed; /* may the schedule be another than the plain one? */
 extern int ka_sim_weak; /* may memory be weaker than sequentially consistent? */
 extern struct ka_cpu *ka_sim_cpu; /* of the running fiber */
 extern uint8_t ka_sim_in_section; /* the running fiber is in a section */
-extern uint64_t ka_sim_value;	  /* what ka_sim_load says that is seen */
+extern uint32_t ka_sim_locks;	  /* locks that it holds */
+struct ka_mutex;
+extern const struct ka_mutex *ka_sim_lock_last; /* that it took last */
+extern uint64_t ka_sim_value; /* what ka_sim_load says that is seen */
 
 void ka_sim_point(
     enum ka_sim_point, const volatile void *obj, const struct ka_site *);
@@ -226,6 +229,8 @@ ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
 	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0))
 		ka_sim_lock_slow(m, site);
 	KA_SIM_SET(m->owner, KA_SIM_GET(ka_sim_self) + 1);
+	KA_SIM_SET(ka_sim_locks, KA_SIM_GET(ka_sim_locks) + 1);
+	KA_SIM_SET(ka_sim_lock_last, m);
 	if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))
 		ka_sim_locked(m, site);
 }
@@ -236,6 +241,7 @@ ka_mutex_unlock(struct ka_mutex *m)
 	if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))
 		ka_sim_unlocking(m);
 	KA_SIM_SET(m->owner, 0);
+	KA_SIM_SET(ka_sim_locks, KA_SIM_GET(ka_sim_locks) - 1);
 	if (KA_UNLIKELY(KA_SIM_GET(m->waiters) != 0))
 		ka_sim_unlock_slow(m);
 }
