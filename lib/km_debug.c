@@ -7,7 +7,13 @@
  * chunk is *charged* and reported as of the class that the request has without
  * debugging (G-11), kept in e_debug; the bytes beyond are the redzone. A class
  * has room for one if there is a larger class of the same alignment: all but
- * 8192. Objects of whole pages have none of this.
+ * 8192.
+ *
+ * Objects of whole pages have a page behind them as redzone (km_large.c), and
+ * are poisoned when they are freed. The page layer keeps which free pages are:
+ * kmalloc looks at them when it gets them again, for whatever. Pages that
+ * others got meanwhile are nobody's poison any more. The trail of a large
+ * object is that of its first page, in an array beside the arena.
  *
  * Poison is distinct for each state, so that a dump tells which: 0xa5 was
  * never written by its owner, 0xdf was freed, 0xbd is a redzone.
@@ -57,10 +63,59 @@ km__debug_slab(struct ka_slab *slab, bool get)
 	slab->s_trail = NULL;
 }
 
+static struct ka_trail *page_trail; /* one a page of the arena, or NULL */
+
+static size_t
+page_trail_bytes(void)
+{
+	return (vm__bytes() / KA_PAGE_SIZE * sizeof(*page_trail));
+}
+
+static struct ka_trail *
+page_trail_of(const void *p)
+{
+	struct ka_trail *trail = __atomic_load_n(&page_trail, __ATOMIC_ACQUIRE);
+
+	if (trail == NULL)
+		return (NULL);
+	return (&trail[(size_t)((const char *)p - vm__base()) / KA_PAGE_SIZE]);
+}
+
+static struct ka_trail *
+page_trail_make(const void *p)
+{
+	struct ka_trail *none = NULL, *trail;
+
+	if (page_trail_of(p) == NULL) {
+		trail = ka_os_map(page_trail_bytes());
+		if (trail == NULL)
+			return (NULL);
+		if (!__atomic_compare_exchange_n(&page_trail, &none, trail,
+			false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			ka_os_unmap(trail, page_trail_bytes());
+	}
+	return (page_trail_of(p));
+}
+
+void
+km__debug_halt(void)
+{
+	if (page_trail != NULL)
+		ka_os_unmap(page_trail, page_trail_bytes());
+	page_trail = NULL;
+}
+
+static void
+record(struct ka_trail_event *e, unsigned cpu)
+{
+	e->serial = __atomic_add_fetch(&debug_serial, 1, __ATOMIC_RELAXED);
+	e->cpu = cpu;
+	e->nframes = ka_os_backtrace(e->frame, KA_TRAIL_FRAMES);
+}
+
 static void
 debug_record(struct ka_slab *slab, uint32_t index, unsigned cpu, bool alloc)
 {
-	struct ka_trail_event *e;
 	struct ka_trail *trail = ka_load(&slab->s_trail, ACQUIRE);
 
 	if (trail == NULL) {
@@ -75,10 +130,7 @@ debug_record(struct ka_slab *slab, uint32_t index, unsigned cpu, bool alloc)
 			trail = none;
 		}
 	}
-	e = alloc ? &trail[index].alloc : &trail[index].free;
-	e->serial = __atomic_add_fetch(&debug_serial, 1, __ATOMIC_RELAXED);
-	e->cpu = cpu;
-	e->nframes = ka_os_backtrace(e->frame, KA_TRAIL_FRAMES);
+	record(alloc ? &trail[index].alloc : &trail[index].free, cpu);
 }
 
 static bool
@@ -151,14 +203,110 @@ km__debug_usable(const struct ka_slab *slab, uint32_t index)
 	return (km_class_size[class - 1]);
 }
 
+/* ---- Large objects ---------------------------------------------------- */
+
+void
+km__debug_large_alloc(char *p, size_t npages, bool guarded, unsigned debug)
+{
+	struct ka_trail *trail;
+
+	if ((debug & KA_DEBUG_POISON) != 0)
+		memset(p, FILL_UNINIT, npages * KA_PAGE_SIZE);
+	if (guarded)
+		memset(p + npages * KA_PAGE_SIZE, FILL_REDZONE, KA_PAGE_SIZE);
+	trail = (debug & KA_DEBUG_AUDIT) != 0 ? page_trail_make(p) : NULL;
+	cpu__attach();
+	if (trail != NULL)
+		record(&trail->alloc, ka_cpu_self()->c_index);
+}
+
+void
+km__debug_large_free(char *p, size_t npages, unsigned debug)
+{
+	struct ka_trail *trail;
+
+	if ((debug & KA_DEBUG_POISON) != 0)
+		memset(p, FILL_FREED, npages * KA_PAGE_SIZE);
+	trail = (debug & KA_DEBUG_AUDIT) != 0 ? page_trail_make(p) : NULL;
+	if (trail != NULL)
+		record(&trail->free, ka_cpu_self()->c_index);
+}
+
+bool
+km__debug_guard_holds(const char *p, size_t npages)
+{
+	return (all_bytes((const unsigned char *)p + npages * KA_PAGE_SIZE,
+	    KA_PAGE_SIZE, FILL_REDZONE));
+}
+
+/* The first page that was poisoned and has been written since, or NULL. */
+static const char *
+bad_page(const char *p, size_t npages)
+{
+	size_t i;
+
+	for (i = 0; i < npages; i++)
+		if (vm__poison(p + i * KA_PAGE_SIZE) != 0 &&
+		    !all_bytes((const unsigned char *)p + i * KA_PAGE_SIZE,
+			KA_PAGE_SIZE, FILL_FREED))
+			return (p + i * KA_PAGE_SIZE);
+	return (NULL);
+}
+
+bool
+km__debug_pages(const char *p, size_t npages)
+{
+	return (bad_page(p, npages) == NULL);
+}
+
+/* The object is the one that the page was of. */
+void
+km__debug_pages_panic(char *p, size_t npages)
+{
+	const char *bad = bad_page(p, npages);
+	struct ka_trail *at, trail;
+
+	while (vm__poison(bad) == 2 && bad != vm__base())
+		bad -= KA_PAGE_SIZE;
+	at = page_trail_of(bad);
+	if (at != NULL)
+		trail = *at;
+	vm__free(p, npages);
+	km__panic(KA_WHY_POISON, bad, "kmalloc",
+	    at != NULL && trail.free.serial != 0 ? &trail : NULL);
+}
+
+/* Of a page that is no slab's: of the large object that it is, or was, of. */
+static bool
+large_trail(const char *p, struct ka_trail *ret_trail)
+{
+	const struct vm_info *info = vm__info(p);
+	const struct ka_trail *trail;
+	uint32_t owner;
+
+	for (; info != NULL; p -= KA_PAGE_SIZE, info = vm__info(p)) {
+		owner = __atomic_load_n(&info->owner, __ATOMIC_RELAXED);
+		if (owner != VM_OWNER_TAIL)
+			break;
+	}
+	if (info == NULL || owner == VM_OWNER_RUN || owner == VM_OWNER_ZONE)
+		return (false);
+	trail = page_trail_of(p);
+	if (trail == NULL || trail->alloc.serial == 0)
+		return (false);
+	*ret_trail = *trail;
+	return (true);
+}
+
 bool
 km__debug_trail(const void *addr, struct ka_trail *ret_trail)
 {
 	struct ka_slab *slab = km_slab_at(addr);
 	const struct ka_trail *trail = ka_load(&slab->s_trail, ACQUIRE);
 
-	if (trail == NULL ||
-	    slab->s_base != ((uintptr_t)addr & ~(uintptr_t)(KA_SLAB_SIZE - 1)))
+	if (slab->s_base != ((uintptr_t)addr & ~(uintptr_t)(KA_SLAB_SIZE - 1)))
+		return (large_trail(addr, ret_trail));
+	if (trail == NULL)
 		return (false);
 	*ret_trail = trail[km_index(slab, (uintptr_t)addr)];
 	return (true);

@@ -92,6 +92,7 @@ km__slab_halt(void)
 		slab_map(at, &no_slab);
 	}
 	ka_os_release(KA_OS_SLABS, slab_base, slab_bytes);
+	km__debug_halt();
 }
 
 unsigned
@@ -619,8 +620,8 @@ km__collect(size_t size, const struct malloc_type *type)
 		km__debug_class(km_class_of[size], type->ks_debug), true));
 }
 
-static unsigned
-km_depth(int flags)
+unsigned
+km__depth(int flags)
 {
 	if ((flags & M_USE_INTERRUPT_RESERVE) != 0)
 		return (VM_ALLOC_INTERRUPT);
@@ -638,7 +639,7 @@ static void *
 km_pages_wait(
     size_t npages, size_t align, int flags, unsigned class, bool *ret_again)
 {
-	unsigned depth = km_depth(flags);
+	unsigned depth = km__depth(flags);
 	enum vm_observe verdict;
 	uint64_t event;
 	void *addr;
@@ -674,7 +675,7 @@ static void *
 km_pages(
     size_t npages, size_t align, int flags, unsigned class, bool *ret_again)
 {
-	unsigned depth = km_depth(flags);
+	unsigned depth = km__depth(flags);
 	struct km_todo todo = { 0 };
 	size_t reclaimed;
 	void *addr;
@@ -710,5 +711,9 @@ km__slab_get(unsigned class, int flags, bool *ret_again)
 		return (NULL);
 	}
 	addr = km_pages(VM_SLAB_PAGES, KA_SLAB_SIZE, flags, class, ret_again);
-	return (addr == NULL ? NULL : slab_create(addr));
+	if (addr == NULL)
+		return (NULL);
+	if (KA_UNLIKELY(!km__debug_pages(addr, VM_SLAB_PAGES)))
+		km__debug_pages_panic(addr, VM_SLAB_PAGES);
+	return (slab_create(addr));
 }

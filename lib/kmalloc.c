@@ -289,8 +289,8 @@ km_check_flags(int flags, int valid, const char *caller)
 		    caller, (unsigned)flags);
 }
 
-static void
-km_count_call(struct malloc_type *type)
+void
+km__count_call(struct malloc_type *type)
 {
 	struct ka_cpu *cpu = cpu__lock_self();
 
@@ -298,9 +298,9 @@ km_count_call(struct malloc_type *type)
 	cpu__unlock_self(cpu);
 }
 
-/* Reports what is wrong with an address; the trail may be NULL. */
-static void __attribute__((noreturn, cold)) km_panic(enum ka_why why,
-    const void *p, const char *caller, const struct ka_trail *trail)
+void
+km__panic(enum ka_why why, const void *p, const char *caller,
+    const struct ka_trail *trail)
 {
 	struct ka_panic_info panic = { .why = why, .addr = p, .trail = trail };
 	char message[160];
@@ -376,15 +376,15 @@ km_try(struct malloc_type *type, unsigned class, struct ka_slab *fresh,
 	cpu__unlock_self(cpu);
 	km__todo(&todo);
 	if (why != KA_WHY_NONE)
-		km_panic(why, *ret_p, "kmalloc", have_trail ? &trail : NULL);
+		km__panic(why, *ret_p, "kmalloc", have_trail ? &trail : NULL);
 	return (outcome);
 }
 
 /* At the limit (KM-6). */
-static void *
-km_refuse(struct malloc_type *type, int flags)
+void *
+km__refuse(struct malloc_type *type, int flags)
 {
-	km_count_call(type);
+	km__count_call(type);
 	if ((flags & M_NULLOK) == 0)
 		ka_misuse(KA_WHY_LIMIT, NULL,
 		    "kmalloc: type \"%s\" is at its limit of %llu bytes",
@@ -405,56 +405,14 @@ km_alloc_chunk(unsigned class, struct malloc_type *type, int flags)
 		if (outcome == KM_GOT)
 			return (p);
 		if (outcome == KM_AT_LIMIT)
-			return (km_refuse(type, flags));
+			return (km__refuse(type, flags));
 		fresh = km__slab_get(
 		    km__debug_class(class, type->ks_debug), flags, &again);
 		if (fresh == NULL && !again) {
-			km_count_call(type);
+			km__count_call(type);
 			return (NULL);
 		}
 	}
-}
-
-static void
-km_large_own(char *p, size_t npages, struct malloc_type *type)
-{
-	struct ka_cpu *cpu;
-	struct km_use *use;
-	size_t i;
-
-	for (i = 1; i < npages; i++)
-		ka_store(&vm__info(p + i * KA_PAGE_SIZE)->owner, VM_OWNER_TAIL,
-		    RELAXED);
-	vm__info(p)->npages = (uint32_t)npages;
-	ka_store(&vm__info(p)->owner, type->ks_cookie, RELEASE);
-	cpu = cpu__lock_self();
-	use = cpu_use(cpu, type->ks_cookie);
-	KM_ADD(use->u_large, 1);
-	KM_ADD(use->u_large_pages, npages);
-	cpu__unlock_self(cpu);
-}
-
-static void *
-km_alloc_large(const struct km_request *r, struct malloc_type *type, int flags)
-{
-	size_t npages = r->size / KA_PAGE_SIZE;
-	bool waits = (flags & M_WAITOK) != 0;
-	void *p;
-
-	if (!km__type_admit(type, r->size))
-		return (km_refuse(type, flags));
-	if (waits)
-		(void)ka_add(&type->ks_waiting, r->size);
-	p = km__pages(npages, r->align, flags);
-	if (waits)
-		(void)ka_add(&type->ks_waiting, -(uint64_t)r->size);
-	if (p != NULL) {
-		km_large_own(p, npages, type);
-	} else {
-		km__type_forget(type, r->size);
-		km_count_call(type);
-	}
-	return (p);
 }
 
 static void *
@@ -466,19 +424,20 @@ km_alloc_slow(size_t size, struct malloc_type *type, int flags)
 	km__type_check(type, "kmalloc");
 	km_check_flags(flags, M_VALID, "kmalloc");
 	if (size == 0) {
-		km_count_call(type);
+		km__count_call(type);
 		return (ZERO_LENGTH_PTR);
 	}
 	km_round(&r, size, flags);
 	if (r.overflow) {
-		km_count_call(type);
+		km__count_call(type);
 		if ((flags & (M_NULLOK | M_RNOWAIT)) == 0)
 			ka_misuse(KA_WHY_OVERFLOW, NULL,
 			    "kmalloc: %zu bytes cannot be had", size);
 		return (NULL);
 	}
 	if (r.class == KM_CLASSES || r.align > KA_PAGE_SIZE) {
-		p = km_alloc_large(&r, type, flags);
+		p = km__large_alloc(
+		    r.size / KA_PAGE_SIZE, r.align, type, flags);
 	} else {
 		if (!km_alloc_fast(r.class, type, &p))
 			p = km_alloc_chunk(r.class, type, flags);
@@ -503,9 +462,8 @@ kmalloc_powerof2(size_t size, struct malloc_type *type, int flags)
 
 /* ---- Freeing ---------------------------------------------------------- */
 
-/* Tells what is wrong with an address that could not be freed. */
-static void __attribute__((noreturn, cold))
-km_misused(const void *p, const char *caller)
+void
+km__misused(const void *p, const char *caller)
 {
 	struct ka_slab *slab = km_slab_at(p);
 	struct vm_info *info = vm__info(p);
@@ -529,7 +487,7 @@ km_misused(const void *p, const char *caller)
 	} else if (info != NULL) {
 		owner = ka_load(&info->owner, RELAXED);
 		if (owner == VM_OWNER_NONE || owner == VM_OWNER_RUN ||
-		    owner == VM_OWNER_ZONE)
+		    owner == VM_OWNER_ZONE || owner == VM_OWNER_GUARD)
 			why = KA_WHY_FOREIGN;
 		else if (owner == VM_OWNER_TAIL ||
 		    (uintptr_t)p % KA_PAGE_SIZE != 0)
@@ -538,27 +496,7 @@ km_misused(const void *p, const char *caller)
 			why = KA_WHY_WRONG_TYPE;
 	}
 	have_trail = km__debug_trail(p, &trail);
-	km_panic(why, p, caller, have_trail ? &trail : NULL);
-}
-
-static void
-km_free_large(
-    void *p, struct malloc_type *type, uint32_t cookie, struct vm_info *info)
-{
-	size_t i, npages = info->npages;
-	struct ka_cpu *cpu;
-	struct km_use *use;
-
-	if (!ka_cas(&info->owner, &cookie, VM_OWNER_NONE))
-		km_misused(p, "kfree");
-	for (i = 1; i < npages; i++)
-		ka_store(&info[i].owner, VM_OWNER_NONE, RELAXED);
-	cpu = cpu__lock_self();
-	use = cpu_use(cpu, type->ks_cookie);
-	KM_ADD(use->u_large_freed, 1);
-	KM_ADD(use->u_large_pages_freed, npages);
-	cpu__unlock_self(cpu);
-	vm__free(p, npages);
+	km__panic(why, p, caller, have_trail ? &trail : NULL);
 }
 
 /* The class that a chunk is charged as. Only its holder may ask. */
@@ -657,7 +595,7 @@ km_free_chunk(struct ka_slab *slab, void *p, struct malloc_type *type)
 		done = km_free_remote(slab, p, type, &why);
 	}
 	if (why != KA_WHY_NONE) /* it is still the caller's */
-		km_panic(why, p, "kfree",
+		km__panic(why, p, "kfree",
 		    km__debug_trail(p, &trail) ? &trail : NULL);
 	return (done);
 }
@@ -674,18 +612,18 @@ km_free_slow(void *p, struct malloc_type *type)
 	if (p == ZERO_LENGTH_PTR)
 		return;
 	if (info == NULL)
-		km_misused(p, "kfree");
+		km__misused(p, "kfree");
 	if (slab->s_base == ((uintptr_t)p & ~(uintptr_t)(KA_SLAB_SIZE - 1))) {
 		if (!km_free_chunk(slab, p, type))
-			km_misused(p, "kfree");
+			km__misused(p, "kfree");
 		if (ka_load(&cpu_shortage, SEQ_CST) != 0)
 			vm__kick();
 		return;
 	}
 	if ((uintptr_t)p % KA_PAGE_SIZE != 0 ||
 	    ka_load(&info->owner, ACQUIRE) != type->ks_cookie)
-		km_misused(p, "kfree");
-	km_free_large(p, type, type->ks_cookie, info);
+		km__misused(p, "kfree");
+	km__large_free(p, type, info);
 }
 
 /*
@@ -726,7 +664,7 @@ km_usable(const void *p, const char *caller, uint32_t *ret_cookie)
 	uint32_t off = (uintptr_t)p & (KA_SLAB_SIZE - 1), owner;
 
 	if (info == NULL)
-		km_misused(p, caller);
+		km__misused(p, caller);
 	if (slab->s_base == (uintptr_t)p - off) {
 		uint32_t index = km_index(slab, (uintptr_t)p);
 
@@ -734,7 +672,7 @@ km_usable(const void *p, const char *caller, uint32_t *ret_cookie)
 		if (index * slab->s_size != off ||
 		    index >= ka_load(&slab->s_carved, RELAXED) ||
 		    owner == OWNER_FREE || (owner & OWNER_REMOTE) != 0)
-			km_misused(p, caller);
+			km__misused(p, caller);
 		*ret_cookie = owner - off;
 		return (slab->s_class < KM_CLASSES ?
 			slab->s_size :
@@ -743,7 +681,7 @@ km_usable(const void *p, const char *caller, uint32_t *ret_cookie)
 	owner = ka_load(&info->owner, ACQUIRE);
 	if ((uintptr_t)p % KA_PAGE_SIZE != 0 || owner == VM_OWNER_NONE ||
 	    (owner & VM_OWNER_RUN) != 0)
-		km_misused(p, caller);
+		km__misused(p, caller);
 	*ret_cookie = owner;
 	return ((size_t)info->npages * KA_PAGE_SIZE);
 }
@@ -788,7 +726,7 @@ krealloc(void *p, size_t size, struct malloc_type *type, int flags)
 		return (kmalloc(size, type, flags));
 	usable = km_usable(p, "krealloc", &cookie);
 	if (cookie != type->ks_cookie)
-		km_misused(p, "krealloc");
+		km__misused(p, "krealloc");
 	if (size == 0) {
 		kfree(p, type);
 		return (NULL);

@@ -208,6 +208,7 @@ size_t km__reclaim(struct ka_cpu *, struct km_todo *);
  * the caller's: for who waits for pages. */
 bool km__collect(size_t size, const struct malloc_type *);
 void *km__pages(size_t npages, size_t align, int flags);
+unsigned km__depth(int flags); /* of the page layer */
 void km__slab_halt(void);
 int km__slab_reserve(size_t slots);
 unsigned km__chunk_size(unsigned class);
@@ -234,7 +235,23 @@ bool km__type_is_id(uint32_t id);
 /* Objects of ended types that are still in use. */
 uint64_t km__type_stale_objects(void);
 
-/* km_debug.c: chunks of types with debug options; under c_lock. */
+/* kmalloc.c: what large objects share. A refusal; a call that failed is
+ * counted; what is wrong with an address that could not be freed. */
+void *km__refuse(struct malloc_type *, int flags);
+void km__count_call(struct malloc_type *);
+void km__misused(const void *, const char *caller)
+    __attribute__((noreturn, cold));
+/* Reports what is wrong with an address; the trail may be NULL. */
+void km__panic(enum ka_why, const void *, const char *caller,
+    const struct ka_trail *) __attribute__((noreturn, cold));
+
+/* km_large.c: objects of whole pages; align in bytes. */
+void *km__large_alloc(
+    size_t npages, size_t align, struct malloc_type *, int flags);
+void km__large_free(void *, struct malloc_type *, struct vm_info *);
+
+/* km_debug.c: objects of types with debug options. Chunks: under c_lock. Large
+ * objects: with nothing locked. */
 unsigned km__debug_class(unsigned class, unsigned debug);
 void km__debug_slab(struct ka_slab *, bool get);
 enum ka_why km__debug_alloc(struct ka_slab *, uint32_t index, unsigned class,
@@ -243,6 +260,18 @@ enum ka_why km__debug_free(
     struct ka_slab *, uint32_t index, unsigned debug, unsigned cpu);
 unsigned km__debug_usable(const struct ka_slab *, uint32_t index);
 bool km__debug_trail(const void *addr, struct ka_trail *ret_trail);
+void km__debug_large_alloc(
+    char *p, size_t npages, bool guarded, unsigned debug);
+/* With the guard's page, if it has one. */
+void km__debug_large_free(char *p, size_t npages, unsigned debug);
+/* Is the redzone as it was? */
+bool km__debug_guard_holds(const char *p, size_t npages);
+/* Pages that were just had: were they written since they were poisoned? Then
+ * they are given back, and that is a panic; with nothing locked. */
+bool km__debug_pages(const char *p, size_t npages);
+void km__debug_pages_panic(char *p, size_t npages)
+    __attribute__((noreturn, cold));
+void km__debug_halt(void);
 
 bool kmalloc__report(
     void (*report)(void *, const struct kalloc_leak *), void *arg);

@@ -530,6 +530,7 @@ void
 kmalloc_set_debug(struct malloc_type *type, unsigned debug)
 {
 	struct kmalloc_stats s;
+	unsigned i, class;
 
 	kmalloc_type_stats(type, &s);
 	if (s.inuse != 0)
@@ -537,6 +538,13 @@ kmalloc_set_debug(struct malloc_type *type, unsigned debug)
 		    "kmalloc_set_debug: type \"%s\" has %llu objects in use",
 		    type->ks_shortdesc, (unsigned long long)s.inuse);
 	type->ks_debug = debug & KA_DEBUG_ALL;
+	/* What was granted before would go by the fast path. */
+	for (i = 0; i <= cpu_count; i++) {
+		cpu__visit(cpu_at(i));
+		for (class = 0; class < KM_CLASSES; class ++)
+			km__type_revoke(cpu_at(i), type, class);
+		cpu__leave(cpu_at(i));
+	}
 }
 
 void

@@ -48,6 +48,7 @@ KA_STATIC_ASSERT(sizeof(struct vm_info) == 8, "is looked at as one word");
 static char *vm_base;
 static struct vm_info *vm_info;
 static uint64_t *vm_used, *vm_slot, *vm_dirty;
+static uint8_t *vm_poison; /* one a page; NULL until any is poisoned */
 static size_t vm_pages, vm_free, vm_low, vm_reserve[8];
 static size_t vm_arena_bytes, vm_pages_bytes, vm_dirty_bytes, vm_bitmap_bytes;
 static struct vm_page_stats vm_counts;
@@ -172,9 +173,12 @@ vm__halt(void)
 		ka_os_release(KA_OS_PAGES, vm_info, vm_pages_bytes);
 	if (vm_dirty != NULL)
 		ka_os_release(KA_OS_DIRTY, vm_dirty, vm_dirty_bytes);
+	if (vm_poison != NULL)
+		ka_os_unmap(vm_poison, vm_pages);
 	vm_base = NULL;
 	vm_info = NULL;
 	vm_dirty = NULL;
+	vm_poison = NULL;
 	vm_pages = 0;
 	memset(&vm_observer, 0, sizeof(vm_observer));
 	ka_mutex_fini(&vm_lock);
@@ -340,13 +344,19 @@ vm_event(void)
 		ka_chan_wake_all(&vm_chan);
 }
 
-void
-vm__free(void *addr, size_t npages)
+static void
+vm_free_run(void *addr, size_t npages, bool poisoned)
 {
 	size_t at = (size_t)((char *)addr - vm_base) / KA_PAGE_SIZE;
 
 	KA_ASSERT(at + npages <= vm_pages);
 	ka_mutex_lock(&vm_lock);
+	if (KA_UNLIKELY(
+		__atomic_load_n(&vm_poison, __ATOMIC_ACQUIRE) != NULL)) {
+		memset(vm_poison + at, poisoned ? 2 : 0, npages);
+		if (poisoned)
+			vm_poison[at] = 1;
+	}
 	if (vm_observer.free != NULL)
 		vm_observer.free(vm_observer.arg, addr, npages);
 	vm_mark(at, npages, false);
@@ -356,6 +366,37 @@ vm__free(void *addr, size_t npages)
 		vm_low = at;
 	vm_event();
 	ka_mutex_unlock(&vm_lock);
+}
+
+void
+vm__free(void *addr, size_t npages)
+{
+	vm_free_run(addr, npages, false);
+}
+
+/* Without memory for the marks nobody can tell, and nothing is found. */
+void
+vm__free_poisoned(void *addr, size_t npages)
+{
+	uint8_t *none = NULL, *map;
+
+	if (__atomic_load_n(&vm_poison, __ATOMIC_ACQUIRE) == NULL) {
+		map = ka_os_map(vm_pages);
+		if (map != NULL &&
+		    !__atomic_compare_exchange_n(&vm_poison, &none, map, false,
+			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			ka_os_unmap(map, vm_pages);
+	}
+	vm_free_run(addr, npages, true);
+}
+
+unsigned
+vm__poison(const void *addr)
+{
+	size_t at = (size_t)((const char *)addr - vm_base) / KA_PAGE_SIZE;
+	const uint8_t *poison = __atomic_load_n(&vm_poison, __ATOMIC_ACQUIRE);
+
+	return (poison == NULL || at >= vm_pages ? 0 : poison[at]);
 }
 
 uint64_t

@@ -12,10 +12,11 @@
 #define VM_DEPTHS     (VM_ALLOC_NORMAL | VM_ALLOC_SYSTEM | VM_ALLOC_INTERRUPT)
 
 /* Who holds the run that begins at a page, or that a page is inside of. */
-#define VM_OWNER_NONE 0u
-#define VM_OWNER_RUN  0x80000000u /* vm_page_alloc() */
-#define VM_OWNER_TAIL 0x80000001u /* not the first page of a large object */
-#define VM_OWNER_ZONE 0x80000002u /* a page of a zone's slab */
+#define VM_OWNER_NONE  0u
+#define VM_OWNER_RUN   0x80000000u /* vm_page_alloc() */
+#define VM_OWNER_TAIL  0x80000001u /* not the first page of a large object */
+#define VM_OWNER_ZONE  0x80000002u /* a page of a zone's slab */
+#define VM_OWNER_GUARD 0x80000003u /* behind a large object: its redzone */
 
 struct vm_info {
 	uint32_t npages; /* of the run that begins here; of a zone's slab: pages
@@ -32,6 +33,13 @@ void vm__held(uint64_t *ret_runs, uint64_t *ret_pages);
 void *vm__alloc(
     size_t npages, size_t align, unsigned flags, enum vm_observe *ret_verdict);
 void vm__free(void *addr, size_t npages);
+/*
+ * The same, of pages that were filled with a pattern (km_debug.c): until they
+ * are held and freed again, vm__poison() of each is not 0, but 1 of the first
+ * and 2 of those behind it. Whoever has just got a page may ask.
+ */
+void vm__free_poisoned(void *addr, size_t npages);
+unsigned vm__poison(const void *addr);
 
 /* Bytes of the budget; first page. NULL info: not in the budget. */
 uint64_t vm__bytes(void);

@@ -909,7 +909,9 @@ const struct model_clause model_clauses[] = {
 	    'D' },
 	{ "G-7", "the page layer's count of free pages", 'D' },
 	{ "G-8", "after everything was given back no page is held", 'D' },
-	{ "G-9", "callbacks begin with no lock held and outside of sections",
+	{ "G-9",
+	    "through the simulation: callbacks begin with no lock held and "
+	    "outside of sections",
 	    'D' },
 	{ "VM-1", "runs are of the budget, contiguous, aligned, held once",
 	    'D' },

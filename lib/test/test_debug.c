@@ -335,15 +335,196 @@ trail_is_only_where_it_was_asked_for(void **state)
 	kfree(p, M_PLAIN);
 	halt();
 	boot_debug(KA_DEBUG_AUDIT);
-	p = kmalloc(20000, M_PLAIN, M_WAITOK);
+	kmalloc_set_debug(M_CHECK, KA_DEBUG_POISON);
+	p = kmalloc(20000, M_CHECK, M_WAITOK);
 	run = vm_page_alloc(1, 0, VM_ALLOC_NORMAL);
 	assert_false(kmalloc_trail(p, &t));
 	assert_false(kmalloc_trail(run, &t));
 	assert_false(kmalloc_trail(&t, &t));
 	assert_false(kmalloc_trail(NULL, &t));
 	assert_false(kmalloc_trail(ZERO_LENGTH_PTR, &t));
-	kfree(p, M_PLAIN);
+	kfree(p, M_CHECK);
 	vm_page_free(run, 1);
+	halt();
+}
+
+/* ---- Whole pages ------------------------------------------------------- */
+
+static const size_t large_sizes[] = { 8193, 12288, 20000, 65536, 1 << 20 };
+
+static void
+redzone_is_behind_whole_pages(void **state)
+{
+	static const size_t at[] = { 0, 1, 2000, 4095 };
+	unsigned i, k;
+	size_t n;
+	char *p;
+
+	(void)state;
+	boot_debug(KA_DEBUG_REDZONE);
+	kmalloc_set_unlimited(M_PLAIN);
+	for (i = 0; i < COUNT_OF(large_sizes); i++) {
+		p = kmalloc(large_sizes[i], M_PLAIN, M_WAITOK);
+		n = kmalloc_usable_size(p);
+		assert_int_equal(n, (large_sizes[i] + 4095) / 4096 * 4096);
+		assert_int_equal(stats(M_PLAIN).memuse, n + i * 24);
+		memset(p, 0xff, n);
+		for (k = 0; k < COUNT_OF(at); k++) {
+			p[n + at[k]] ^= 1;
+			assert_why(REDZONE, kfree(p, M_PLAIN));
+			assert_ptr_equal(caught.addr, p);
+			p[n + at[k]] ^= 1;
+			audit();
+		}
+		/* Behind the object is nothing, as without the option. */
+		assert_why(FOREIGN, kfree(p + n, M_PLAIN));
+		assert_why(INTERIOR, kfree(p + n - 4096, M_PLAIN));
+		p = krealloc(p, n + 1, M_PLAIN, M_WAITOK);
+		assert_int_equal((unsigned char)p[n - 1], 0xff);
+		p[kmalloc_usable_size(p)] ^= 1;
+		assert_why(REDZONE, sink = krealloc(p, 20, M_PLAIN, M_WAITOK));
+		p[kmalloc_usable_size(p)] ^= 1;
+		kfree(p, M_PLAIN);
+		audit();
+	}
+	/* krealloc took what it copied to before it looked. */
+	assert_int_equal(stats(M_PLAIN).inuse, COUNT_OF(large_sizes));
+	(void)kalloc_halt(true, NULL, NULL);
+}
+
+/* What can be had without the option can be had with it (G-11). */
+static void
+redzone_goes_without_where_pages_are_short(void **state)
+{
+	size_t n;
+	char *p;
+
+	(void)state;
+	boot_debug(KA_DEBUG_ALL);
+	kmalloc_set_unlimited(M_PLAIN);
+	n = vm_free_pages();
+	p = kmalloc(n * 4096, M_PLAIN, M_NOWAIT);
+	assert_non_null(p);
+	assert_int_equal(vm_free_pages(), 0);
+	kfree(p, M_PLAIN);
+	p = kmalloc(n * 4096, M_PLAIN, M_WAITOK);
+	kfree(p, M_PLAIN);
+	assert_int_equal(vm_free_pages(), n);
+	halt();
+}
+
+static void
+poison_sees_what_is_written_on_free_pages(void **state)
+{
+	unsigned i;
+	size_t n, k;
+	char *p;
+
+	(void)state;
+	boot_debug(KA_DEBUG_POISON);
+	kmalloc_set_unlimited(M_PLAIN);
+	for (i = 0; i < COUNT_OF(large_sizes); i++) {
+		n = large_sizes[i];
+		for (k = 0; k<n; k += k + 2> n ? 1 : n - 1 - k) {
+			p = kmalloc(n, M_PLAIN, M_WAITOK);
+			assert_int_equal(p[k], p[k + 1 == n ? 0 : k + 1]);
+			memset(p, 0x12, n);
+			kfree(p, M_PLAIN);
+			assert_int_not_equal(p[k], 0x12);
+			p[k] ^= 0x40;
+			assert_why(
+			    POISON, sink = kmalloc(n, M_PLAIN, M_WAITOK));
+			assert_ptr_equal(caught.addr, p);
+			audit();
+			assert_int_equal(stats(M_PLAIN).inuse, 0);
+			assert_int_equal(vm_free_pages(), 2048);
+			p = kmalloc(n, M_PLAIN, M_WAITOK);
+			assert_non_null(p);
+			kfree(p, M_PLAIN);
+		}
+	}
+	/* A slab is made of the same pages. */
+	p = kmalloc(65536, M_PLAIN, M_WAITOK);
+	kfree(p, M_PLAIN);
+	p[100] ^= 1;
+	assert_why(POISON, sink = kmalloc(64, M_PLAIN, M_WAITOK));
+	audit();
+	p = kmalloc(64, M_PLAIN, M_WAITOK);
+	kfree(p, M_PLAIN);
+	halt();
+}
+
+/* Pages that somebody else had meanwhile may hold what he left. */
+static void
+poison_ends_with_the_next_owner(void **state)
+{
+	char *p, *run;
+
+	(void)state;
+	boot_debug(KA_DEBUG_POISON);
+	p = kmalloc(65536, M_PLAIN, M_WAITOK);
+	kfree(p, M_PLAIN);
+	run = vm_page_alloc(8, 0, VM_ALLOC_NORMAL);
+	assert_ptr_equal(run, p);
+	memset(run, 7, 8 * 4096);
+	vm_page_free(run, 8);
+	p = kmalloc(65536, M_PLAIN, M_WAITOK);
+	assert_ptr_equal(run, p);
+	kfree(p, M_PLAIN);
+	halt();
+}
+
+static void
+trail_of_whole_pages(void **state)
+{
+	struct ka_trail t, u;
+	char *p;
+
+	(void)state;
+	boot_debug(KA_DEBUG_ALL);
+	p = kmalloc(20000, M_PLAIN, M_WAITOK);
+	assert_true(kmalloc_trail(p, &t));
+	check_event(&t.alloc, 0);
+	assert_int_equal(t.free.serial, 0);
+	assert_true(kmalloc_trail(p + 9000, &u));
+	assert_int_equal(u.alloc.serial, t.alloc.serial);
+	p[kmalloc_usable_size(p)] ^= 1;
+	assert_why(REDZONE, kfree(p, M_PLAIN));
+	assert_int_equal(caught.trail.alloc.serial, t.alloc.serial);
+	p[kmalloc_usable_size(p)] ^= 1;
+	kfree(p, M_PLAIN);
+	assert_true(kmalloc_trail(p, &t));
+	check_event(&t.free, t.alloc.serial);
+	/* Both are told when the pages turn out to be written. */
+	p[9000] ^= 1;
+	assert_why(POISON, sink = kmalloc(40000, M_PLAIN, M_WAITOK));
+	assert_ptr_equal(caught.addr, p);
+	assert_int_equal(caught.trail.free.serial, t.free.serial);
+	halt();
+}
+
+/* Whatever was granted to the type before does not go by the options. */
+static void
+options_may_come_after_the_first_use(void **state)
+{
+	char *p;
+
+	(void)state;
+	boot_debug(0);
+	p = kmalloc(64, M_CHECK, M_WAITOK);
+	assert_why(BUSY, kmalloc_set_debug(M_CHECK, KA_DEBUG_REDZONE));
+	kfree(p, M_CHECK);
+	kmalloc_set_debug(M_CHECK, KA_DEBUG_REDZONE);
+	p = kmalloc(64, M_CHECK, M_WAITOK);
+	assert_true(slab_chunk(p) > 64);
+	p[64] ^= 1;
+	assert_why(REDZONE, kfree(p, M_CHECK));
+	p[64] ^= 1;
+	kfree(p, M_CHECK);
+	kmalloc_set_debug(M_CHECK, 0);
+	p = kmalloc(64, M_CHECK, M_WAITOK);
+	assert_int_equal(slab_chunk(p), 64);
+	kfree(p, M_CHECK);
 	halt();
 }
 
@@ -573,6 +754,12 @@ main(void)
 		cmocka_unit_test(trail_tells_last_allocation_and_free),
 		cmocka_unit_test(panics_of_damage_have_the_trail),
 		cmocka_unit_test(trail_is_only_where_it_was_asked_for),
+		cmocka_unit_test(redzone_is_behind_whole_pages),
+		cmocka_unit_test(redzone_goes_without_where_pages_are_short),
+		cmocka_unit_test(poison_sees_what_is_written_on_free_pages),
+		cmocka_unit_test(poison_ends_with_the_next_owner),
+		cmocka_unit_test(trail_of_whole_pages),
+		cmocka_unit_test(options_may_come_after_the_first_use),
 		cmocka_unit_test(options_of_a_type_are_its_own),
 		cmocka_unit_test(results_are_those_of_the_plain_build),
 	};

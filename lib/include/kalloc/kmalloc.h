@@ -99,8 +99,10 @@ size_t malloc_uninit(struct malloc_type *);
 void kmalloc_create(struct malloc_type **ret_type, const char *descr);
 size_t kmalloc_destroy(struct malloc_type **type);
 
-/* Debug options of one type, instead of the system's: before its first use.
- * KA_DEBUG_ bits. Misuse: with objects in use: KA_WHY_BUSY. */
+/* Debug options of one type, instead of the system's: KA_DEBUG_ bits, at any
+ * time while no object of it is in use; every later allocation has them.
+ * Context: no other thread may be in a call with the type. Misuse: with objects
+ * in use: KA_WHY_BUSY. */
 void kmalloc_set_debug(struct malloc_type *, unsigned debug);
 
 /*
