@@ -115,7 +115,9 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 			"found", r->finding.found, "signature",
 			r->finding.signature, "waiting", r->waits, "replay",
 			json_text(command.s)));
-	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED) {
+	if (r->status == RUN_BAD_INPUT && r->ops != 0)
+		(void)json_object_set_new(o, "before", json_string("clean"));
+	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED || r->cut) {
 		trace_error_format(&r->error, error, sizeof(error));
 		(void)json_object_set_new(o, "error", json_text(error));
 	}
@@ -132,15 +134,14 @@ print_text(struct replay *p, const struct run_result *r, double seconds)
 		cli_print_finding(stdout, r, p->file, command.s);
 		return;
 	}
-	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED) {
-		(void)cli_input_error(&r->error);
+	if (r->status == RUN_FAILED ||
+	    (r->status == RUN_BAD_INPUT && r->ops == 0))
 		return;
-	}
 	(void)printf("%s: %s: %llu operations, %llu objects at once, "
 		     "%llu left at the end, hash %016llx, %.2f M/s\n",
-	    p->file, status_name(r->status), (unsigned long long)r->ops,
-	    (unsigned long long)r->counts.live_max, (unsigned long long)r->left,
-	    (unsigned long long)r->hash,
+	    p->file, r->cut ? "clean up to the error" : status_name(r->status),
+	    (unsigned long long)r->ops, (unsigned long long)r->counts.live_max,
+	    (unsigned long long)r->left, (unsigned long long)r->hash,
 	    seconds > 0 ? (double)r->ops / seconds / 1e6 : 0.0);
 	if (r->skipped != 0)
 		(void)printf("  %llu operations skipped: what they name was "
@@ -214,6 +215,12 @@ replay_file(struct replay *p, const char *name)
 		raise_status(p, CLI_FINDING);
 	else if (r.status != RUN_CLEAN)
 		raise_status(p, CLI_USAGE);
+	if (r.status != RUN_BAD_INPUT && r.status != RUN_FAILED && !r.cut)
+		return;
+	(void)fflush(stdout);
+	if (!p->json)
+		(void)cli_input_error(&r.error);
+	raise_status(p, CLI_USAGE);
 }
 
 static int

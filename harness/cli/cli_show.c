@@ -143,10 +143,14 @@ show(struct show *s, const char *name)
 		cli_command_file(&command, name);
 		cli_print_finding(stdout, &result, name, command.s);
 		status = CLI_FINDING;
-	} else if (result.status != RUN_CLEAN) {
-		status = cli_input_error(&result.error);
-	} else {
+	} else if (result.status == RUN_CLEAN || result.cut) {
 		cli_print_waits(stdout, &result, "# ");
+	} else {
+		status = cli_input_error(&result.error);
+	}
+	if (result.cut) { /* what was shown comes first */
+		(void)fflush(stdout);
+		status = cli_input_error(&result.error);
 	}
 	trace_reader_close(r);
 	return (status);

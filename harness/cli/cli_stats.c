@@ -72,6 +72,10 @@ verdict(struct stats *s, const struct run_result *r)
 		return (CLI_FINDING);
 	case RUN_INTERRUPTED:
 		return (cli_usage("stats", "interrupted"));
+	case RUN_BAD_INPUT: /* as far as it goes; stats() tells the error */
+		if (s->text != NULL && r->ops != 0)
+			(void)fwrite(s->text, 1, s->size, stdout);
+		return (CLI_USAGE);
 	default:
 		return (cli_input_error(&r->error));
 	}
@@ -101,6 +105,10 @@ stats(struct stats *s)
 		s->text = NULL;
 	}
 	status = verdict(s, &result);
+	if (result.cut) {
+		(void)fflush(stdout);
+		status = cli_input_error(&result.error);
+	}
 	free(s->text);
 	trace_reader_close(r);
 	return (status);

@@ -75,8 +75,7 @@ pull_op(struct run_state *s)
 	if (got <= 0) {
 		pending_put(s, p);
 		s->ended = true;
-		if (got < 0)
-			s->result->status = RUN_BAD_INPUT;
+		s->result->cut = got < 0;
 		return (NULL);
 	}
 	p->ordinal = ++s->ordinal;
@@ -380,9 +379,7 @@ pick(struct run_state *s, uint32_t *spins)
 static bool
 go_on(struct run_state *s, uint32_t spins, uint64_t since, uint64_t switches)
 {
-	if (model_finding(s->model) != NULL ||
-	    s->result->status == RUN_BAD_INPUT ||
-	    s->result->status == RUN_FAILED)
+	if (model_finding(s->model) != NULL || s->result->status == RUN_FAILED)
 		return (false);
 	if (sim_pruned()) {
 		s->result->status = RUN_PRUNED;
@@ -560,7 +557,9 @@ finish(struct run_state *s)
 	s->result->points = sim_points();
 	s->result->switches = sim_switches();
 	f = model_finding(s->model);
-	if (f != NULL && s->result->status != RUN_BAD_INPUT) {
+	if (f == NULL && s->result->status == RUN_CLEAN && s->result->cut)
+		s->result->status = RUN_BAD_INPUT;
+	if (f != NULL) {
 		s->result->status = RUN_FINDING;
 		s->result->finding = *f;
 		if (s->busy != 0 && s->result->waits[0] == '\0')

@@ -29,7 +29,8 @@
 enum run_status {
 	RUN_CLEAN,
 	RUN_FINDING,
-	RUN_BAD_INPUT,	 /* run_result.error says where and what */
+	RUN_BAD_INPUT,	 /* run_result.error says where and what; the rest of
+	                    the result is of the operations before */
 	RUN_INTERRUPTED, /* by run_options.stop; counts are of the part done */
 	RUN_PRUNED,	 /* by the strategy: what follows is known */
 	RUN_FAILED	 /* the harness could not: run_result.error */
@@ -112,7 +113,10 @@ struct run_result {
 	struct finding finding;
 	struct trace_error error;
 	uint64_t hash; /* of all events, addresses relative to the arena */
-	uint64_t ops;  /* operations that ended */
+	/* The input was bad: what came before has ended and was judged, so that
+	 * the status may be a finding's. */
+	bool cut;
+	uint64_t ops; /* operations that ended */
 	uint64_t
 	    skipped; /* that could not be done: an allocation before failed */
 	uint64_t
