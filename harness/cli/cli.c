@@ -2,10 +2,12 @@
 /* What the verbs share; see cli.h. */
 #include "cli.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,6 +89,68 @@ cli_load(struct trace *ret_t, const char *name, struct trace_error *ret_err)
 	error = trace_load(ret_t, r, ret_err);
 	trace_reader_close(r);
 	return (error);
+}
+
+static int
+visible(const struct dirent *d)
+{
+	const char *dot = strrchr(d->d_name, '.');
+
+	if (d->d_name[0] == '.')
+		return (0);
+	return (dot == NULL || strcmp(dot, ".md") != 0);
+}
+
+int
+cli_each_file(const char *verb, const char *name,
+    void (*fn)(void *arg, const char *name), void *arg)
+{
+	struct stat st = { 0 };
+	struct dirent **list;
+	uint64_t files = 0;
+	int i, n;
+
+	if (strcmp(name, "-") == 0 || stat(name, &st) != 0 ||
+	    !S_ISDIR(st.st_mode)) {
+		fn(arg, name);
+		return (0);
+	}
+	n = scandir(name, &list, visible, alphasort);
+	if (n < 0)
+		return (cli_usage(verb, "%s: %s", name, strerror(errno)));
+	for (i = 0; i < n; i++) {
+		char path[4096];
+
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", name, list[i]->d_name);
+		free(list[i]);
+		/* What cannot be looked at is an error of that file. */
+		if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+			continue;
+		files++;
+		if (!cli_stop)
+			fn(arg, path);
+	}
+	free(list);
+	if (files != 0)
+		return (0);
+	return (cli_usage(verb, "%s: no trace in this directory", name));
+}
+
+json_t *
+cli_json_text(const char *text)
+{
+	char clean[CLI_COMMAND_MAX];
+	json_t *j = json_string(text);
+	size_t i;
+
+	if (j != NULL)
+		return (j);
+	(void)snprintf(clean, sizeof(clean), "%s", text);
+	for (i = 0; clean[i] != '\0'; i++)
+		if ((unsigned char)clean[i] >= 0x80)
+			clean[i] = '?';
+	return (json_string(clean));
 }
 
 bool

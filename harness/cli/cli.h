@@ -9,6 +9,7 @@
 #define KALAB_CLI_H
 
 #include <getopt.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ int cli_show(int argc, char **argv);
 int cli_list(int argc, char **argv);
 int cli_shrink(int argc, char **argv);
 int cli_stats(int argc, char **argv);
+int cli_sweep(int argc, char **argv);
 int cli_explore(int argc, char **argv);
 
 /* "kalab VERB: message" and a hint; returns CLI_USAGE. */
@@ -43,6 +45,16 @@ int cli_input_error(const struct trace_error *);
 /* Reads a trace whole. 0, or -1 with *ret_err set. */
 int cli_load(
     struct trace *ret_t, const char *name, struct trace_error *ret_err);
+
+/*
+ * Calls fn for the file, or for each file of the directory by name, without
+ * those that begin with '.' or end in ".md". 0, or CLI_USAGE with a message: a
+ * directory that cannot be read, or without a trace.
+ */
+int cli_each_file(const char *verb, const char *name,
+    void (*fn)(void *arg, const char *name), void *arg);
+/* Names of files are bytes, JSON is UTF-8: what is none becomes '?'. */
+json_t *cli_json_text(const char *);
 
 /* A number within bounds. False, and a message, if it is none. */
 bool cli_number(const char *verb, const char *option, const char *text,

@@ -7,12 +7,9 @@
  */
 #include "cli.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct replay {
 	struct run_options run;
@@ -69,23 +66,6 @@ replay_command(const struct replay *p, struct cli_command *c)
 	cli_command_file(c, p->file);
 }
 
-/* Names of files are bytes, JSON is UTF-8: what is none becomes '?'. */
-static json_t *
-json_text(const char *text)
-{
-	char clean[CLI_COMMAND_MAX];
-	json_t *j = json_string(text);
-	size_t i;
-
-	if (j != NULL)
-		return (j);
-	(void)snprintf(clean, sizeof(clean), "%s", text);
-	for (i = 0; clean[i] != '\0'; i++)
-		if ((unsigned char)clean[i] >= 0x80)
-			clean[i] = '?';
-	return (json_string(clean));
-}
-
 static void
 print_json(struct replay *p, const struct run_result *r, double seconds)
 {
@@ -98,7 +78,7 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 	    hash, sizeof(hash), "%016llx", (unsigned long long)r->hash);
 	o = json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
 		      "s:f}",
-	    "file", json_text(p->file), "status", status_name(r->status),
+	    "file", cli_json_text(p->file), "status", status_name(r->status),
 	    "subject", p->run.subject->name, "operations", (json_int_t)r->ops,
 	    "skipped", (json_int_t)r->skipped, "left", (json_int_t)r->left,
 	    "blocked", (json_int_t)r->blocked, "not_run",
@@ -114,12 +94,12 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 			(int)r->finding.thread, "expected", r->finding.expected,
 			"found", r->finding.found, "signature",
 			r->finding.signature, "waiting", r->waits, "replay",
-			json_text(command.s)));
+			cli_json_text(command.s)));
 	if (r->status == RUN_BAD_INPUT && r->ops != 0)
 		(void)json_object_set_new(o, "before", json_string("clean"));
 	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED || r->cut) {
 		trace_error_format(&r->error, error, sizeof(error));
-		(void)json_object_set_new(o, "error", json_text(error));
+		(void)json_object_set_new(o, "error", cli_json_text(error));
 	}
 	(void)json_array_append_new(p->results, o);
 }
@@ -179,8 +159,9 @@ run_once(struct replay *p, const char *name, struct run_result *r)
 }
 
 static void
-replay_file(struct replay *p, const char *name)
+replay_file(void *arg, const char *name)
 {
+	struct replay *p = arg;
 	struct run_result r = { 0 }, again = { 0 };
 	double seconds;
 
@@ -221,46 +202,6 @@ replay_file(struct replay *p, const char *name)
 	if (!p->json)
 		(void)cli_input_error(&r.error);
 	raise_status(p, CLI_USAGE);
-}
-
-static int
-visible(const struct dirent *d)
-{
-	const char *dot = strrchr(d->d_name, '.');
-
-	if (d->d_name[0] == '.')
-		return (0);
-	return (dot == NULL || strcmp(dot, ".md") != 0);
-}
-
-static void
-replay_directory(struct replay *p, const char *name)
-{
-	struct dirent **list;
-	uint64_t files = p->files;
-	int i, n = scandir(name, &list, visible, alphasort);
-
-	if (n < 0) {
-		raise_status(
-		    p, cli_usage("replay", "%s: %s", name, strerror(errno)));
-		return;
-	}
-	for (i = 0; i < n; i++) {
-		char path[4096];
-		struct stat st = { 0 };
-
-		(void)snprintf(
-		    path, sizeof(path), "%s/%s", name, list[i]->d_name);
-		/* What cannot be looked at is an error of that file. */
-		if (!cli_stop && (stat(path, &st) != 0 || S_ISREG(st.st_mode)))
-			replay_file(p, path);
-		free(list[i]);
-	}
-	free(list);
-	if (p->files == files)
-		raise_status(p,
-		    cli_usage(
-			"replay", "%s: no trace in this directory", name));
 }
 
 static const struct option options[] = {
@@ -343,15 +284,9 @@ cli_replay(int argc, char **argv)
 	p.run.arg = &p;
 	p.results = p.json ? json_array() : NULL;
 	cli_catch_signals();
-	for (i = optind; i < argc && !cli_stop; i++) {
-		struct stat st = { 0 };
-
-		if (strcmp(argv[i], "-") != 0 && stat(argv[i], &st) == 0 &&
-		    S_ISDIR(st.st_mode))
-			replay_directory(&p, argv[i]);
-		else
-			replay_file(&p, argv[i]);
-	}
+	for (i = optind; i < argc && !cli_stop; i++)
+		raise_status(
+		    &p, cli_each_file("replay", argv[i], replay_file, &p));
 	if (p.json) {
 		(void)json_dumpf(p.results, stdout, JSON_INDENT(2));
 		(void)printf("\n");

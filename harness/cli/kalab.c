@@ -26,6 +26,8 @@ static const struct verb {
 	    "make a trace that fails as small as can be" },
 	{ "defects", cli_defects, "[OPTION...] [NAME...]",
 	    "search for real bugs that are put into the library" },
+	{ "sweep", cli_sweep, "[OPTION...] FILE...",
+	    "check traces with each thing that may fail made to fail" },
 	{ "stats", cli_stats, "[OPTION...] FILE",
 	    "print the statistics of all allocators at the end of a trace" },
 	{ "list", cli_list, "[operations|clauses|subjects|protocols]",
@@ -90,7 +92,7 @@ dispatch(int argc, char **argv)
 		}
 	(void)fprintf(stderr,
 	    "kalab: unknown verb \"%s\", expected run, replay, explore, "
-	    "import, fuzz, show, shrink, defects, stats or list\n",
+	    "import, fuzz, show, shrink, defects, sweep, stats or list\n",
 	    argv[1]);
 	return (CLI_USAGE);
 }

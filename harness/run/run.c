@@ -189,6 +189,7 @@ begin(struct run_state *s, uint32_t thread)
 	struct run_thread *t = &s->thread[thread];
 
 	t->ops++;
+	t->failed = t->retries = false;
 	if (run_plan[t->first->op.code].own) {
 		memset(&t->call, 0, sizeof(t->call));
 		begin_own(s, thread);
@@ -250,6 +251,10 @@ step(struct run_state *s, uint32_t thread)
 	if (!t->busy)
 		return;
 	if (resume(s, thread) == SIM_DONE) {
+		if (run__again(s, thread)) {
+			sim_start(thread, t->ops, run__call, t);
+			return;
+		}
 		t->busy = false;
 		s->busy--;
 		op_ended(s, thread);
@@ -448,6 +453,8 @@ loop(struct run_state *s, bool recorded)
 			if (thread == SIM_NONE) {
 				if (sim_pruned())
 					s->result->status = RUN_PRUNED;
+				else if (run__help(s))
+					continue;
 				break;
 			}
 			step(s, thread);
@@ -624,7 +631,7 @@ static void
 on_nested(void *arg, struct call *c)
 {
 	sim_library(false);
-	run__nested(arg, c);
+	run__backend(arg, c);
 	sim_library(true);
 }
 
@@ -735,6 +742,7 @@ run(const struct run_source *source, const struct run_options *options,
 		s->thread[i].last = &s->thread[i].first;
 		s->thread[i].busy = false;
 		s->thread[i].ops = 0;
+		s->thread[i].failed = s->thread[i].retries = false;
 	}
 	if (s->model == NULL)
 		s->model = model_create();

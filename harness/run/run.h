@@ -75,6 +75,43 @@ struct run_step {
 	uint32_t before_line;
 };
 
+/*
+ * A failure that the run injects besides the trace's own, at a *point*: a place
+ * where something is asked for that may fail. Each kind has its points, counted
+ * from 1 in the order in which the run comes to them.
+ */
+enum run_fault {
+	RUN_FAULT_PAGE,	   /* an allocation of the page layer */
+	RUN_FAULT_BACKEND, /* of objcache, of a cache zone, of an mpipe that
+	                      grows: memory that must not be waited for */
+	RUN_FAULT_CTOR,	   /* a constructor of objcache or a zone */
+	RUN_FAULT_INIT,	   /* a zone's init */
+	RUN_FAULT_COUNT
+};
+
+/*
+ * An operation that gives nothing because of it is done again at once, without
+ * failures, and the second result is what the trace goes on with: the model
+ * judges it, so that it is something unless there is another reason. Whoever
+ * sleeps at the end because of it is helped by a page that is taken and given
+ * back by the last thread of the header, which the trace must not use.
+ */
+struct run_inject {
+	enum run_fault kind;
+	uint64_t k; /* 0: none, points are counted only */
+	bool on;    /* that point and all later ones */
+};
+
+struct run_injected {
+	uint64_t points[RUN_FAULT_COUNT];
+	uint64_t fired;	  /* failures */
+	uint64_t retries; /* operations done again */
+	uint64_t refused; /* of them, with the model's consent, in vain */
+	bool helped;	  /* a sleeper was */
+};
+
+const char *run_fault_name(enum run_fault);
+
 struct run_options {
 	const struct subject *subject;
 	enum model_contents contents;
@@ -94,6 +131,7 @@ struct run_options {
 	bool locks_stay;     /* order of locks: of all runs of the process */
 	uint64_t ops_max;    /* stop before operation ops_max + 1; 0: all */
 	bool no_audit; /* not even at quiescence: it costs the whole budget */
+	const struct run_inject *inject; /* NULL: nothing */
 	bool no_drain; /* leave what is live: for a picture at the end */
 	/* Told at every change of thread and at every deviation. */
 	void (*story)(void *arg, const struct run_step *);
@@ -123,6 +161,7 @@ struct run_result {
 	    blocked; /* threads asleep at the end, with the model's consent */
 	uint64_t not_run; /* operations of those threads, after */
 	uint64_t left;	  /* objects and runs live at the end of the trace */
+	struct run_injected injected;
 	uint64_t points, switches;
 	uint64_t schedule; /* hash of who ran when */
 	struct model_counts counts;

@@ -191,6 +191,24 @@ is_whole(const struct run_state *s, const struct callback *cb)
 	    !s->owner[cb->class][cb->handle].ending);
 }
 
+/* Where a callback may fail, a sweep may make it. */
+static bool
+is_made_to_fail(struct run_state *s, const struct callback *cb)
+{
+	switch (cb->hook) {
+	case TRACE_HOOK_CTOR:
+		return (
+		    cb->class != TRACE_PIPE && run__fault(s, RUN_FAULT_CTOR));
+	case TRACE_HOOK_INIT:
+		return (run__fault(s, RUN_FAULT_INIT));
+	case TRACE_HOOK_ALLOC:
+	case TRACE_HOOK_IMPORT:
+		return (run__fault(s, RUN_FAULT_BACKEND));
+	default:
+		return (false);
+	}
+}
+
 bool
 run__callback(void *arg, struct callback *cb)
 {
@@ -225,7 +243,7 @@ run__callback(void *arg, struct callback *cb)
 		else if (action == TRACE_ACTION_SELF && is_whole(s, cb))
 			act_self(s, cb);
 	}
-	return (action != TRACE_ACTION_REFUSE);
+	return (action != TRACE_ACTION_REFUSE && !is_made_to_fail(s, cb));
 }
 
 void

@@ -413,6 +413,8 @@ run__page_try(void *arg, uint64_t npages, uint64_t align, uint32_t flags)
 	}
 	if (sim_page_fails())
 		return (1);
+	if (run__fault(s, RUN_FAULT_PAGE))
+		return (s->options->inject->on ? 2 : 1);
 	for (i = 0; i < s->header->nfaults; i++) {
 		const struct trace_fault *f = &s->header->fault[i];
 

@@ -84,6 +84,8 @@ struct run_thread {
 	struct pending *first, **last; /* its queue; the first may be running */
 	bool busy;		       /* in the middle of the first */
 	uint32_t ops;		       /* begun so far */
+	bool failed;  /* a failure was injected into its operation */
+	bool retries; /* its operation is done again: nothing fails */
 	struct call call;
 };
 
@@ -156,6 +158,18 @@ bool run__is_stray(const struct run_state *, const struct trace_op *);
 /* Resolves the operation's registers, and whether it is stray. False: it is to
  * be skipped. */
 bool run__resolve(struct run_state *, const struct trace_op *, struct call *);
+/* run_inject.c */
+/* The run is at a point of the kind: is it to fail? */
+bool run__fault(struct run_state *, enum run_fault);
+/* A call that the library makes of kmalloc, which may be made to fail. */
+void run__backend(struct run_state *, struct call *);
+/* The thread's operation has failed only because it was made to: it is laid
+ * out once more. */
+bool run__again(struct run_state *, uint32_t thread);
+/* Nobody can go on because something was made to fail: ends the failures, and
+ * tells those who sleep. False: there is no such reason. */
+bool run__help(struct run_state *);
+
 /* run_schedule.c */
 /* Sets the simulation up. False: out of memory. */
 bool run__schedule(struct run_state *, bool *ret_recorded);
