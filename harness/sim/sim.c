@@ -513,15 +513,16 @@ sim_body(void *arg)
 	struct sim_thread *t = arg;
 
 	sim_sync_look(false);
+	t->library = false;
 	takes_up(t);
 	for (;;) {
 		bool library = (size_t)(t - sim.thread) >= sim.config.threads;
 
 		if (library)
-			sim_sync_look(true);
+			sim_library(true);
 		t->fn(t->arg);
 		if (library)
-			sim_sync_look(false);
+			sim_library(false);
 		/* What it stored is seen when it has ended; until then others
 		 * may go on without having seen it. */
 		if (ka_sim_weak && sim__buffered(t->cpu) != 0)
@@ -531,12 +532,17 @@ sim_body(void *arg)
 	}
 }
 
-/* What was done in the run before was before what is done in this one. */
+/* What was done in the run before was before what is done in this one. Who
+ * begins anew although it never came to its end must not find a count of the
+ * end before: it would not be looked at any more. */
 static void
 forget(void *arg)
 {
-	(void)arg;
+	const struct sim_thread *t = arg;
+
 	sim_sync_release(&sim__world);
+	if (t->state != SIM_IDLE && !t->library)
+		sim_sync_look(true);
 }
 
 /* The thread has a fiber when it returns; ENOMEM if there is none. */
@@ -567,7 +573,7 @@ threads_reset(const struct sim_config *config)
 			if (fiber_have(t) != 0)
 				return (ENOMEM);
 		} else {
-			fiber_visit(sim_main, t->fiber, forget, NULL);
+			fiber_visit(sim_main, t->fiber, forget, t);
 			if (t->state != SIM_IDLE)
 				fiber_restart(t->fiber, sim_body, t);
 		}
@@ -587,7 +593,7 @@ threads_reset(const struct sim_config *config)
 
 		if (t->fiber == NULL)
 			continue;
-		fiber_visit(sim_main, t->fiber, forget, NULL);
+		fiber_visit(sim_main, t->fiber, forget, t);
 		if (t->state != SIM_IDLE)
 			fiber_restart(t->fiber, sim_body, t);
 		t->state = SIM_IDLE;
@@ -810,6 +816,8 @@ void
 sim_library(bool library)
 {
 	sim_sync_look(library);
+	if (ka_sim_self != SIM_NONE)
+		sim.thread[ka_sim_self].library = library;
 }
 
 void

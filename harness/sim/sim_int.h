@@ -46,6 +46,7 @@ struct sim_thread {
 	const struct ka_mutex *held[SIM_HELD_MAX];
 	const struct ka_site *held_at[SIM_HELD_MAX];
 	uint32_t nheld;
+	bool library; /* it is in the library's part: sim_library() */
 };
 
 struct sim {

@@ -36,6 +36,7 @@ enum why {
 /* What is not NULL takes the healthy subject's place. */
 struct breakage {
 	const char *name, *clause, *trace;
+	const char *signature; /* which check it is that sees; NULL: any */
 	void (*exec)(struct call *);
 	uint64_t (*free_pages)(void);
 	bool (*type_stats)(uint32_t, struct subject_type_stats *);
@@ -47,7 +48,7 @@ struct breakage {
 
 static const struct subject *healthy;
 static uint32_t seen; /* calls that a breakage has seen */
-static uint64_t first_addr;
+HELPER uint64_t first_addr;
 
 static struct ka_mutex mutex[2] = { KA_MUTEX_INITIALIZER,
 	KA_MUTEX_INITIALIZER };
@@ -87,6 +88,7 @@ replay(const struct subject *subject, const char *text, struct run_result *r)
 	struct run_source source;
 	struct trace_error e;
 
+	sim_enter(); /* what a test does is no access of the library */
 	seen = 0;
 	memset(mutex, 0, sizeof(mutex));
 	mutex[0].name = "a";
@@ -96,6 +98,7 @@ replay(const struct subject *subject, const char *text, struct run_result *r)
 	    trace_reader_open_mem(&reader, "test", text, strlen(text), &e), 0);
 	source = run_source_reader(reader);
 	run(&source, &o, r);
+	sim_enter();
 	trace_reader_close(reader);
 }
 
@@ -136,6 +139,8 @@ must_be_reported(const struct breakage *b, const struct subject *broken)
 	assert_true(r.finding.expected[0] != '\0');
 	assert_true(r.finding.found[0] != '\0');
 	assert_true(r.finding.signature[0] != '\0');
+	if (b->signature != NULL)
+		assert_string_equal(r.finding.signature, b->signature);
 }
 
 HELPER int
@@ -143,7 +148,16 @@ setup(void **state)
 {
 	(void)state;
 	healthy = subject_by_name("kalloc");
+	sim_enter();
 	return (healthy == NULL);
+}
+
+HELPER int
+teardown(void **state)
+{
+	(void)state;
+	sim_leave();
+	return (0);
 }
 
 #endif

@@ -973,5 +973,5 @@ main(void)
 		cmocka_unit_test(broken_zones_are_reported),
 	};
 
-	return (cmocka_run_group_tests(tests, setup, NULL));
+	return (cmocka_run_group_tests(tests, setup, teardown));
 }
