@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The run does what the header says: faults are injected where they are to be,
+ * deviations are obeyed, another schedule is another, and what happens below
+ * the calls is in the hash of events.
+ */
+#include "broken_test.h"
+
+#define MAKE HEAD "0 m0 = kmalloc_create \"t\"\n"
+#define RUNS                                                                   \
+	"0 g0 = vm_page_alloc 1 0 NORMAL\n0 g1 = vm_page_alloc 1 0 NORMAL\n"   \
+	"0 g2 = vm_page_alloc 1 0 NORMAL\n0 g3 = vm_page_alloc 1 0 NORMAL\n"
+
+static uint64_t
+failures(const char *text)
+{
+	struct run_result r;
+
+	replay(healthy, text, &r);
+	assert_int_equal(r.status, RUN_CLEAN);
+	return (r.counts.page_failures);
+}
+
+static void
+faults_are_injected(void **state)
+{
+	(void)state;
+	assert_int_equal(failures(HEAD RUNS), 0);
+	assert_int_equal(failures(HEAD "fault page once 2\n" RUNS), 1);
+	assert_int_equal(failures(HEAD "fault page once 9\n" RUNS), 0);
+	assert_int_equal(failures(HEAD "fault page from 2\n" RUNS), 3);
+	assert_int_equal(failures(HEAD "fault page prob 1/1 7\n" RUNS), 4);
+	assert_in_range(failures(HEAD "fault page prob 1/2 7\n" RUNS), 1, 3);
+}
+
+/* Who ran when; the operations are the same. */
+static uint64_t
+schedule_of(const char *text, uint64_t perturb)
+{
+	struct run_options o = { .subject = healthy,
+		.perturb = perturb != 0,
+		.perturb_seed = perturb };
+	struct trace_reader *reader;
+	struct run_source source;
+	struct run_result r;
+	struct trace_error e;
+
+	assert_int_equal(
+	    trace_reader_open_mem(&reader, "test", text, strlen(text), &e), 0);
+	source = run_source_reader(reader);
+	run(&source, &o, &r);
+	sim_enter();
+	trace_reader_close(reader);
+	assert_int_equal(r.status, RUN_CLEAN);
+	return (r.schedule);
+}
+
+#define TWO                                                                    \
+	"0 m0 = kmalloc_create \"t\"\n0 p0 = kmalloc 64 m0 WAITOK\n"           \
+	"1 p1 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n1 kfree p1 m0\n"          \
+	"0 p2 = kmalloc 640 m0 WAITOK\n1 p3 = kmalloc 640 m0 WAITOK\n"
+
+static void
+deviations_are_obeyed(void **state)
+{
+	uint64_t as_it_is = schedule_of(HEAD TWO, 0), seed, other = 0;
+
+	(void)state;
+	assert_true(schedule_of(HEAD TWO, 0) == as_it_is);
+	assert_true(
+	    schedule_of(HEAD "deviate 0 2 3 run 1\n" TWO, 0) != as_it_is);
+	for (seed = 1; seed <= 10; seed++)
+		other += schedule_of(HEAD TWO, seed) != as_it_is;
+	assert_in_range(other, 8, 10);
+}
+
+/* The calls' results are the same, the pages below are not. */
+static void
+takes_and_gives_back(struct call *c)
+{
+	struct call page = { .code = TRACE_OP_VM_PAGE_ALLOC,
+		.thread = c->thread,
+		.num = 1,
+		.flags = VM_ALLOC_NORMAL };
+
+	if (c->code == TRACE_OP_KMALLOC_TRIM) {
+		healthy->exec(&page);
+		page.code = TRACE_OP_VM_PAGE_FREE;
+		page.addr = page.ret;
+		page.pages = 1;
+		healthy->exec(&page);
+	}
+	healthy->exec(c);
+}
+
+static void
+pages_are_in_the_hash(void **state)
+{
+	static const char text[] = MAKE "0 kmalloc_trim\n";
+	struct subject other = *healthy;
+	struct run_result a, b;
+
+	(void)state;
+	other.exec = takes_and_gives_back;
+	replay(healthy, text, &a);
+	replay(&other, text, &b);
+	assert_int_equal(a.status, RUN_CLEAN);
+	assert_int_equal(b.status, RUN_CLEAN);
+	assert_int_equal(a.ops, b.ops);
+	assert_true(a.hash != b.hash);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(faults_are_injected),
+		cmocka_unit_test(deviations_are_obeyed),
+		cmocka_unit_test(pages_are_in_the_hash),
+	};
+
+	return (cmocka_run_group_tests(tests, setup, teardown));
+}
