@@ -28,6 +28,7 @@ int cli_replay(int argc, char **argv);
 int cli_defects(int argc, char **argv);
 int cli_fuzz(int argc, char **argv);
 int cli_import(int argc, char **argv);
+int cli_mutate(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_list(int argc, char **argv);
 int cli_shrink(int argc, char **argv);

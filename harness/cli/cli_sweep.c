@@ -141,38 +141,19 @@ sweep_run(const struct sweep *s, struct swept *w, const struct trace *t,
 	return (r.status == RUN_CLEAN || r.status == RUN_FINDING);
 }
 
-static bool
-sweep_kind(const struct sweep *s, struct swept *w, const struct trace *t,
-    enum run_fault kind)
-{
-	struct run_inject at = { .kind = kind };
-	struct run_injected did = { .fired = 1 };
-
-	for (at.k = 1; did.fired != 0; at.k++) {
-		at.on = false;
-		if (!sweep_run(s, w, t, at, &did))
-			return (false);
-		at.on = true;
-		if (did.fired != 0 && !sweep_run(s, w, t, at, &did))
-			return (false);
-		did.fired = did.points[kind] >= at.k;
-	}
-	return (true);
-}
-
+/* What is wrong anyhow says nothing about failures. */
 static bool
 sweep_all(const struct sweep *s, struct swept *w, const struct trace *t)
 {
-	struct run_inject none = { .k = 0 };
-	int kind;
+	struct run_sweep sweep = { .at = s->only };
+	struct run_injected did;
 
-	if (s->only.k != 0)
-		return (sweep_run(s, w, t, s->only, &w->as));
-	if (!sweep_run(s, w, t, none, &w->as))
+	if (!sweep_run(s, w, t, sweep.at, &w->as))
 		return (false);
-	/* What is wrong anyhow says nothing about failures. */
-	for (kind = 0; kind < RUN_FAULT_COUNT && w->nfound == 0; kind++)
-		if (!sweep_kind(s, w, t, (enum run_fault)kind))
+	did = w->as;
+	while (s->only.k == 0 && (w->nfound == 0 || w->found[0].at.k != 0) &&
+	    run_sweep_next(&sweep, &did))
+		if (!sweep_run(s, w, t, sweep.at, &did))
 			return (false);
 	return (true);
 }

@@ -28,6 +28,8 @@ static const struct verb {
 	    "search for real bugs that are put into the library" },
 	{ "sweep", cli_sweep, "[OPTION...] FILE...",
 	    "check traces with each thing that may fail made to fail" },
+	{ "mutate", cli_mutate, "[OPTION...] [WORD...]",
+	    "count the mutants of the library that are seen" },
 	{ "stats", cli_stats, "[OPTION...] FILE",
 	    "print the statistics of all allocators at the end of a trace" },
 	{ "list", cli_list, "[operations|clauses|subjects|protocols]",
@@ -92,7 +94,7 @@ dispatch(int argc, char **argv)
 		}
 	(void)fprintf(stderr,
 	    "kalab: unknown verb \"%s\", expected run, replay, explore, "
-	    "import, fuzz, show, shrink, defects, sweep, stats or list\n",
+	    "import, fuzz, show, shrink, defects, sweep, mutate, stats or list\n",
 	    argv[1]);
 	return (CLI_USAGE);
 }

@@ -112,6 +112,17 @@ struct run_injected {
 
 const char *run_fault_name(enum run_fault);
 
+/*
+ * All runs of a sweep, one after the other: the first without a failure, then
+ * for each kind and each point with that one failing, and with it and all
+ * after it. Begin with all zero, run with `at`, ask for the next with what the
+ * run did; false: that was the last.
+ */
+struct run_sweep {
+	struct run_inject at;
+};
+bool run_sweep_next(struct run_sweep *, const struct run_injected *did);
+
 struct run_options {
 	const struct subject *subject;
 	enum model_contents contents;

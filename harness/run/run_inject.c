@@ -18,6 +18,24 @@ run_fault_name(enum run_fault kind)
 }
 
 bool
+run_sweep_next(struct run_sweep *w, const struct run_injected *did)
+{
+	struct run_inject *at = &w->at;
+
+	if (at->k == 0 || at->on) {
+		at->k++;
+		at->on = false;
+	} else if (did->fired != 0) {
+		at->on = true;
+	} else {
+		if (++at->kind == RUN_FAULT_COUNT)
+			return (false);
+		at->k = 1;
+	}
+	return (true);
+}
+
+bool
 run__fault(struct run_state *s, enum run_fault kind)
 {
 	const struct run_inject *in = s->options->inject;
