@@ -37,12 +37,14 @@
 #define FAILURES_MAX   5u
 #define FAILURE_WITHIN 3.0
 
+const char *campaign_verb = "fuzz";
+
 int
 campaign_fail(const char *fmt, ...)
 {
 	va_list ap;
 
-	(void)fprintf(stderr, "kalab fuzz: ");
+	(void)fprintf(stderr, "kalab %s: ", campaign_verb);
 	va_start(ap, fmt);
 	(void)vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -310,7 +312,7 @@ prepare(struct campaign *c)
 			return (false);
 	}
 	if (!lock(c) || !campaign_path(name, "%s/campaign.db", o->directory) ||
-	    !campaign_db_open(&c->db, name))
+	    !campaign_db_open(&c->db, name, true))
 		return (false);
 	campaign_orphans_end(c);
 	if (!campaign_directories(c) || !campaign_engines_find(c))

@@ -39,6 +39,9 @@ struct campaign_options {
  */
 int campaign_run(const struct campaign_options *);
 
+/* The verb that messages begin with; "fuzz" at first. */
+extern const char *campaign_verb;
+
 /* "libfuzzer", "afl". */
 const char *campaign_engine_name(enum campaign_engine);
 

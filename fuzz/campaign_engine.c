@@ -39,9 +39,8 @@ campaign_engine_name(enum campaign_engine engine)
 
 /* ---- Finding them -------------------------------------------------------- */
 
-/* The file in one of the directories; "" if there is none. */
-static void
-find_file(const char *bin, const char *name, char path[CAMPAIGN_PATH])
+void
+campaign_find(const char *bin, const char *name, char path[CAMPAIGN_PATH])
 {
 	while (*bin != '\0') {
 		const size_t n = strcspn(bin, ":");
@@ -56,11 +55,9 @@ find_file(const char *bin, const char *name, char path[CAMPAIGN_PATH])
 	path[0] = '\0';
 }
 
-/* Runs it with one argument; its output in buf. The status of waitpid(2), or
- * -1. seconds: it is killed then, and the status is SIGKILL's. */
-static int
-run_quietly(const char *exe, const char *argument, unsigned seconds, char *buf,
-    size_t size)
+int
+campaign_run_quietly(const char *exe, const char *first, const char *second,
+    unsigned seconds, char *buf, size_t size)
 {
 	const double until = campaign_now() + seconds;
 	size_t n = 0;
@@ -78,7 +75,7 @@ run_quietly(const char *exe, const char *argument, unsigned seconds, char *buf,
 		(void)dup2(fds[1], STDOUT_FILENO);
 		(void)dup2(fds[1], STDERR_FILENO);
 		(void)unsetenv("KALAB_FUZZ_SHARED");
-		(void)execl(exe, exe, argument, (char *)NULL);
+		(void)execl(exe, exe, first, second, (char *)NULL);
 		_exit(127);
 	}
 	(void)close(fds[1]);
@@ -117,10 +114,11 @@ probe(struct campaign *c, struct campaign_target *t, enum campaign_engine e)
 		(void)campaign_fail("%s: %s", input, strerror(errno));
 		return (false);
 	}
-	status = run_quietly(t->exe[e], input, PROBE_TIME, said, sizeof(said));
+	status = campaign_run_quietly(
+	    t->exe[e], input, NULL, PROBE_TIME, said, sizeof(said));
 	if (status == 0 && e == CAMPAIGN_AFL) {
-		status = run_quietly(
-		    t->exe[e], "--groups", PROBE_TIME, said, sizeof(said));
+		status = campaign_run_quietly(t->exe[e], "--groups", NULL,
+		    PROBE_TIME, said, sizeof(said));
 		said[strcspn(said, "\n")] = '\0';
 		(void)snprintf(t->groups, sizeof(t->groups), "%.15s", said);
 	}
@@ -148,7 +146,7 @@ campaign_engines_find(struct campaign *c)
 				continue;
 			(void)snprintf(name, sizeof(name), "fuzz_%s_%s",
 			    t->name, engine_names[e]);
-			find_file(o->bin, name, t->exe[e]);
+			campaign_find(o->bin, name, t->exe[e]);
 			if (t->exe[e][0] == '\0') {
 				(void)campaign_fail(
 				    "no %s in %s: see --bin", name, o->bin);
@@ -157,12 +155,12 @@ campaign_engines_find(struct campaign *c)
 			if (!probe(c, t, (enum campaign_engine)e))
 				return (false);
 		}
-		find_file(o->bin, "libkalab_mutator_afl.so", t->mutator);
+		campaign_find(o->bin, "libkalab_mutator_afl.so", t->mutator);
 	}
 	if (o->engine[CAMPAIGN_AFL]) {
 		char path[CAMPAIGN_PATH];
 
-		find_file(getenv("PATH") != NULL ? getenv("PATH") : "",
+		campaign_find(getenv("PATH") != NULL ? getenv("PATH") : "",
 		    "afl-fuzz", path);
 		if (path[0] == '\0') {
 			(void)campaign_fail("no afl-fuzz in PATH");
@@ -459,14 +457,14 @@ quote(const char *text, const char *mark, char signature[160])
 }
 
 bool
-campaign_engine_judge(const struct campaign_target *t, const char *exe,
-    const char *input, unsigned seconds, char signature[160])
+campaign_engine_judge(
+    const char *exe, const char *input, unsigned seconds, char signature[160])
 {
 	static char said[1 << 16];
 	int status;
 
-	(void)t;
-	status = run_quietly(exe, input, seconds, said, sizeof(said));
+	status =
+	    campaign_run_quietly(exe, input, NULL, seconds, said, sizeof(said));
 	if (quote(said, "\n  signature  ", signature) ||
 	    quote(said, "SUMMARY: ", signature))
 		return (true);

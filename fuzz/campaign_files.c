@@ -94,13 +94,30 @@ put(const char *name, size_t size)
 	return (false);
 }
 
-static bool
-make_directory(const char *name)
+bool
+campaign_make_directory(const char *name)
 {
 	if (mkdir(name, 0777) == 0 || errno == EEXIST)
 		return (true);
 	(void)campaign_fail("%s: %s", name, strerror(errno));
 	return (false);
+}
+
+bool
+campaign_adopt(const char *path, const char *directory, char hash[17])
+{
+	char own[CAMPAIGN_PATH];
+	const ssize_t size = slurp(path);
+
+	if (size < 0) {
+		(void)campaign_fail("%s: it cannot be read, or is too long: %s",
+		    path, strerror(errno));
+		return (false);
+	}
+	(void)snprintf(
+	    hash, 17, "%016" PRIx64, (uint64_t)XXH64(bytes, (size_t)size, 0));
+	return (campaign_path(own, "%s/%s", directory, hash) &&
+	    (access(own, F_OK) == 0 || put(own, (size_t)size)));
 }
 
 static bool
@@ -227,12 +244,12 @@ campaign_directories(struct campaign *c)
 	for (uint32_t i = 0; i < c->options->targets; i++) {
 		struct campaign_target *t = &c->target[i];
 
-		if (!make_directory(t->directory) || !map_species(t))
+		if (!campaign_make_directory(t->directory) || !map_species(t))
 			return (false);
 		for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++)
 			if (!campaign_path(
 				path, "%s/%s", t->directory, names[k]) ||
-			    !make_directory(path))
+			    !campaign_make_directory(path))
 				return (false);
 		if (!campaign_db_begin(c->db) || !adopt_seeds(c, t) ||
 		    !campaign_db_commit(c->db))
@@ -336,8 +353,7 @@ take_finding(struct campaign *c, struct campaign_target *t, const char *path,
 		return (false);
 	/* It is not run at each start of an engine. */
 	(void)unlink(corpus);
-	(void)campaign_engine_judge(
-	    t, t->exe[engine], own, JUDGE_TIME, signature);
+	(void)campaign_engine_judge(t->exe[engine], own, JUDGE_TIME, signature);
 	if (!campaign_db_finding(c->db, t->name, campaign_engine_name(engine),
 		hash, signature, &first))
 		return (false);

@@ -74,6 +74,14 @@ struct campaign_estimate campaign_estimate(
     uint64_t n, uint64_t f1, uint64_t f2);
 
 /* campaign_engine.c */
+/* The file in one of the directories, which colons separate; "" if there is
+ * none. */
+void campaign_find(const char *bin, const char *name, char path[CAMPAIGN_PATH]);
+/* Runs it with one argument or two (NULL: none); its output in buf. The status
+ * of waitpid(2), or -1. seconds: it is killed then, and the status is
+ * SIGKILL's. */
+int campaign_run_quietly(const char *exe, const char *first, const char *second,
+    unsigned seconds, char *buf, size_t size);
 /* Finds executables; runs each once. False after a message. */
 bool campaign_engines_find(struct campaign *);
 /* Ends what an earlier run of this campaign left running. */
@@ -91,10 +99,14 @@ void campaign_engine_last_words(
  * Runs an executable on one input: the signature of what it finds. False: the
  * input is clean. seconds is how long it may take.
  */
-bool campaign_engine_judge(const struct campaign_target *, const char *exe,
-    const char *input, unsigned seconds, char signature[160]);
+bool campaign_engine_judge(
+    const char *exe, const char *input, unsigned seconds, char signature[160]);
 
 /* campaign_files.c */
+/* A file of elsewhere goes into the directory, at once or not at all, under
+ * the hash of its contents. */
+bool campaign_adopt(const char *path, const char *directory, char hash[17]);
+bool campaign_make_directory(const char *name);
 bool campaign_directories(struct campaign *);
 /* Takes notice of new corpus entries, feeds AFL++'s to libFuzzer; of new
  * findings, which are judged, recorded and told. False: the disk is full or
@@ -102,7 +114,8 @@ bool campaign_directories(struct campaign *);
 bool campaign_sweep(struct campaign *);
 
 /* campaign_db.c. False after a message, all of them. */
-bool campaign_db_open(struct campaign_db **ret_db, const char *file);
+/* An old database is brought up to date. make: one that is not there is made. */
+bool campaign_db_open(struct campaign_db **ret_db, const char *file, bool make);
 void campaign_db_close(struct campaign_db *);
 bool campaign_db_begin(struct campaign_db *);
 bool campaign_db_commit(struct campaign_db *);

@@ -137,22 +137,6 @@ cli_each_file(const char *verb, const char *name,
 	return (cli_usage(verb, "%s: no trace in this directory", name));
 }
 
-json_t *
-cli_json_text(const char *text)
-{
-	char clean[CLI_COMMAND_MAX];
-	json_t *j = json_string(text);
-	size_t i;
-
-	if (j != NULL)
-		return (j);
-	(void)snprintf(clean, sizeof(clean), "%s", text);
-	for (i = 0; clean[i] != '\0'; i++)
-		if ((unsigned char)clean[i] >= 0x80)
-			clean[i] = '?';
-	return (json_string(clean));
-}
-
 bool
 cli_subject(const char *verb, const char *text, const struct subject **ret_s)
 {
@@ -311,4 +295,30 @@ cli_print_finding(
 		cli_print_waits(f, r, "    ");
 	}
 	(void)fprintf(f, "  replay     %s\n", replay);
+}
+
+uint32_t
+cli_jobs(uint32_t asked, uint32_t max)
+{
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (asked != 0)
+		return (asked);
+	return (cpus < 1 ? 1 : cpus > (long)max ? max : (uint32_t)cpus);
+}
+
+const char *
+cli_targets(const char *asked)
+{
+	static char path[4096], all[4096 * 3];
+	const ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+
+	path[n > 0 ? n : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	(void)snprintf(all, sizeof(all), "%s%s%s:%s/../../fuzz",
+	    asked != NULL ? asked : "", asked != NULL ? ":" : "", path, path);
+	return (all);
 }

@@ -27,6 +27,7 @@ int cli_run(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_defects(int argc, char **argv);
 int cli_fuzz(int argc, char **argv);
+int cli_triage(int argc, char **argv);
 int cli_import(int argc, char **argv);
 int cli_mutate(int argc, char **argv);
 int cli_show(int argc, char **argv);
@@ -54,8 +55,6 @@ int cli_load(
  */
 int cli_each_file(const char *verb, const char *name,
     void (*fn)(void *arg, const char *name), void *arg);
-/* Names of files are bytes, JSON is UTF-8: what is none becomes '?'. */
-json_t *cli_json_text(const char *);
 
 /* A number within bounds. False, and a message, if it is none. */
 bool cli_number(const char *verb, const char *option, const char *text,
@@ -84,6 +83,12 @@ void cli_print_waits(FILE *, const struct run_result *, const char *prefix);
 /* One line of a run's story, on standard output (run_options.story). */
 void cli_story(void *, const struct run_step *);
 
+/* Jobs: as many as asked for; 0: one for each CPU. */
+uint32_t cli_jobs(uint32_t asked, uint32_t max);
+/* Where programs of fuzz targets are: the directories asked for, then that of
+ * this program, then what is theirs where it was built. */
+const char *cli_targets(const char *asked);
+
 /* A command that is put together word by word. */
 #define CLI_COMMAND_MAX 8192
 struct cli_command {
@@ -96,5 +101,48 @@ void cli_command_add(struct cli_command *, const char *fmt, ...)
 void cli_command_file(struct cli_command *, const char *name);
 /* The options of a run that differ from the defaults. */
 void cli_command_options(struct cli_command *, const struct run_options *);
+
+/* ---- Reports for other programs: cli_report.c ---------------------------- */
+
+/* What the contract says in short: made of docs/contract.md. */
+struct cli_clause {
+	const char *id, *text;
+};
+extern const struct cli_clause cli_clauses[]; /* ends with NULL */
+/* NULL: no clause of that name. */
+const char *cli_clause_text(const char *id);
+
+/* Names of files are bytes, JSON is UTF-8: what is none becomes '?'. */
+json_t *cli_json_text(const char *text);
+
+struct cli_sarif {
+	json_t *rules, *results, *notes;
+};
+struct cli_sarif_finding {
+	const char *clause, *operation, *expected, *found, *signature;
+	const char *file;   /* a trace */
+	uint64_t line;	    /* in it; 0: all of it */
+	const char *source; /* "lib/FILE.c:LINE", "" or NULL: unknown */
+};
+void cli_sarif_init(struct cli_sarif *);
+void cli_sarif_add(struct cli_sarif *, const struct cli_sarif_finding *);
+/* Something could not be looked at. */
+void cli_sarif_error(struct cli_sarif *, const char *text);
+/* To standard output; it is given back. */
+void cli_sarif_print(struct cli_sarif *);
+
+struct cli_junit {
+	FILE *cases;
+	char *text;
+	size_t size;
+	uint64_t tests, failures, errors;
+	double seconds;
+};
+void cli_junit_init(struct cli_junit *);
+/* kind "failure", "error" or NULL: it passed. */
+void cli_junit_add(struct cli_junit *, const char *file, double seconds,
+    const char *kind, const char *type, const char *text);
+/* To standard output; it is given back. False: out of memory. */
+bool cli_junit_print(struct cli_junit *);
 
 #endif

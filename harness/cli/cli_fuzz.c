@@ -4,9 +4,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fuzz/campaign.h"
+#include "fuzz/triage.h"
+
+#define TRIAGE_SECONDS 60 /* at the end of a campaign, at most */
 
 enum {
 	OPT_BIN,
@@ -14,6 +16,7 @@ enum {
 	OPT_HELP,
 	OPT_JOBS,
 	OPT_NAME,
+	OPT_NO_TRIAGE,
 	OPT_QUIET,
 	OPT_TARGET,
 	OPT_TIME
@@ -25,6 +28,7 @@ static const struct option options[] = {
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
 	{ "name", required_argument, NULL, OPT_NAME },
+	{ "no-triage", no_argument, NULL, OPT_NO_TRIAGE },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
 	{ "target", required_argument, NULL, OPT_TARGET },
 	{ "time", required_argument, NULL, OPT_TIME },
@@ -42,6 +46,7 @@ usage(FILE *f)
 	    "  --jobs N          processes; default: one for each CPU\n"
 	    "  --name NAME       of this machine, if several share what they\n"
 	    "                    find; default: job\n"
+	    "  --no-triage       what is found is not made small at the end\n"
 	    "  --quiet           no status line\n"
 	    "  --target NAME     default: all; may be given up to 8 times\n"
 	    "  --time SECONDS    stop after so long; default: go on\n");
@@ -106,7 +111,7 @@ parse_target(struct campaign_options *o, const char *text)
 
 /* 0, or the status to exit with plus one. */
 static int
-parse(struct campaign_options *o, int argc, char **argv)
+parse(struct campaign_options *o, bool *triage, int argc, char **argv)
 {
 	uint64_t n = 0;
 	bool ok = true;
@@ -130,6 +135,9 @@ parse(struct campaign_options *o, int argc, char **argv)
 			break;
 		case OPT_NAME:
 			ok = parse_name(o, optarg);
+			break;
+		case OPT_NO_TRIAGE:
+			*triage = false;
 			break;
 		case OPT_QUIET:
 			o->quiet = true;
@@ -156,42 +164,53 @@ parse(struct campaign_options *o, int argc, char **argv)
 	    1);
 }
 
-/* The directories asked for, then that of this program, then what is the
- * targets' where it was built. */
-static const char *
-directories(const char *asked)
+/* What was found is made small; a message says what is left of it. */
+static void
+triage_new(const struct campaign_options *o)
 {
-	static char path[4096], all[4096 * 3];
-	const ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	char *slash;
+	const struct triage_options t = { .directory = o->directory,
+		.bin = o->bin,
+		.jobs = o->jobs,
+		.seconds = TRIAGE_SECONDS,
+		.quiet = o->quiet,
+		.stop = &cli_stop };
+	struct triage_list l;
+	size_t i;
 
-	path[n > 0 ? n : 0] = '\0';
-	slash = strrchr(path, '/');
-	if (slash != NULL)
-		*slash = '\0';
-	(void)snprintf(all, sizeof(all), "%s%s%s:%s/../../fuzz",
-	    asked != NULL ? asked : "", asked != NULL ? ":" : "", path, path);
-	return (all);
+	if (triage_run(&t, &l) == 0) {
+		for (i = 0; i < l.n; i++)
+			(void)printf("triaged %lld: %s, %llu operations, %s\n",
+			    (long long)l.row[i].id, l.row[i].signature,
+			    (unsigned long long)l.row[i].ops_after,
+			    l.row[i].trace);
+		if (l.left != 0)
+			(void)printf(
+			    "%llu findings are left for kalab triage %s\n",
+			    (unsigned long long)l.left, o->directory);
+	}
+	triage_list_fini(&l);
 }
 
 int
 cli_fuzz(int argc, char **argv)
 {
-	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	bool triage = true;
 	struct campaign_options o = { .stop = &cli_stop,
 		.name = "job",
 		.engine = { [CAMPAIGN_LIBFUZZER] = true } };
-	const int end = parse(&o, argc, argv);
+	const int end = parse(&o, &triage, argc, argv);
+	int status;
 
 	if (end != 0)
 		return (end - 1);
-	if (o.jobs == 0)
-		o.jobs = cpus < 1		   ? 1 :
-		    cpus > (long)CAMPAIGN_JOBS_MAX ? CAMPAIGN_JOBS_MAX :
-						     (uint32_t)cpus;
+	o.jobs = cli_jobs(o.jobs, CAMPAIGN_JOBS_MAX);
 	if (o.targets == 0)
 		o.target[o.targets++] = "all";
-	o.bin = directories(o.bin);
+	o.bin = cli_targets(o.bin);
 	cli_catch_signals();
-	return (campaign_run(&o));
+	status = campaign_run(&o);
+	/* Who stops it wants it to stop. */
+	if (triage && !cli_stop && status != CLI_USAGE)
+		triage_new(&o);
+	return (status);
 }

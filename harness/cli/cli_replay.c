@@ -13,8 +13,16 @@
 
 struct replay {
 	struct run_options run;
-	bool json, twice;
+	bool twice;
+	enum {
+		TEXT,
+		JSON,
+		SARIF,
+		JUNIT
+	} form;
 	json_t *results;
+	struct cli_sarif sarif;
+	struct cli_junit junit;
 	const char *file;
 	double began;
 	int status;
@@ -30,8 +38,10 @@ usage(FILE *f)
 	    "operations\n"
 	    "  --contents HOW    full (default), sampled or none\n"
 	    "  --json            one JSON array instead of text\n"
+	    "  --junit           JUnit's XML, a test for each trace\n"
 	    "  --ops N           only the first N operations\n"
 	    "  --perturb SEED    another schedule than the trace's\n"
+	    "  --sarif           findings as SARIF 2.1.0\n"
 	    "  --story           tell every change of thread\n"
 	    "  --subject NAME    kalloc (default) or malloc\n"
 	    "  --twice           replay each twice and compare\n");
@@ -102,6 +112,56 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 		(void)json_object_set_new(o, "error", cli_json_text(error));
 	}
 	(void)json_array_append_new(p->results, o);
+}
+
+static bool
+is_error(const struct run_result *r)
+{
+	return ((r->status != RUN_CLEAN && r->status != RUN_FINDING) || r->cut);
+}
+
+static void
+error_text(const struct run_result *r, char *buf, size_t size)
+{
+	if (r->status == RUN_BAD_INPUT || r->status == RUN_FAILED || r->cut)
+		trace_error_format(&r->error, buf, size);
+	else
+		(void)snprintf(buf, size, "%s", status_name(r->status));
+}
+
+static void
+add_sarif(struct replay *p, const struct run_result *r)
+{
+	const struct finding *f = &r->finding;
+	const struct cli_sarif_finding x = { f->clause, f->operation,
+		f->expected, f->found, f->signature, p->file, f->line, NULL };
+	char error[768];
+
+	if (r->status == RUN_FINDING)
+		cli_sarif_add(&p->sarif, &x);
+	if (!is_error(r))
+		return;
+	error_text(r, error, sizeof(error));
+	cli_sarif_error(&p->sarif, error);
+}
+
+static void
+add_junit(struct replay *p, const struct run_result *r, double seconds)
+{
+	const struct finding *f = &r->finding;
+	char text[1024];
+
+	if (is_error(r)) {
+		error_text(r, text, sizeof(text));
+		cli_junit_add(&p->junit, p->file, seconds, "error",
+		    status_name(r->status), text);
+		return;
+	}
+	(void)snprintf(text, sizeof(text),
+	    "%s, line %llu: expected %s; found %s; signature %s", f->operation,
+	    (unsigned long long)f->line, f->expected, f->found, f->signature);
+	cli_junit_add(&p->junit, p->file, seconds,
+	    r->status == RUN_FINDING ? "failure" : NULL, f->clause, text);
 }
 
 static void
@@ -188,8 +248,12 @@ replay_file(void *arg, const char *name)
 		    "run/G-10/replay/hash");
 	}
 	cli_progress_end();
-	if (p->json)
+	if (p->form == JSON)
 		print_json(p, &r, seconds);
+	else if (p->form == SARIF)
+		add_sarif(p, &r);
+	else if (p->form == JUNIT)
+		add_junit(p, &r, seconds);
 	else
 		print_text(p, &r, seconds);
 	if (r.status == RUN_FINDING)
@@ -199,7 +263,7 @@ replay_file(void *arg, const char *name)
 	if (r.status != RUN_BAD_INPUT && r.status != RUN_FAILED && !r.cut)
 		return;
 	(void)fflush(stdout);
-	if (!p->json)
+	if (p->form == TEXT)
 		(void)cli_input_error(&r.error);
 	raise_status(p, CLI_USAGE);
 }
@@ -209,8 +273,10 @@ static const struct option options[] = {
 	{ "contents", required_argument, NULL, 'c' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "junit", no_argument, NULL, 'u' },
 	{ "ops", required_argument, NULL, 'o' },
 	{ "perturb", required_argument, NULL, 'p' },
+	{ "sarif", no_argument, NULL, 'f' },
 	{ "story", no_argument, NULL, 'y' },
 	{ "subject", required_argument, NULL, 's' },
 	{ "twice", no_argument, NULL, 't' },
@@ -236,8 +302,14 @@ parse(struct replay *p, int argc, char **argv)
 		case 'h':
 			usage(stdout);
 			return (CLI_CLEAN + 1);
+		case 'f':
+			p->form = SARIF;
+			break;
 		case 'j':
-			p->json = true;
+			p->form = JSON;
+			break;
+		case 'u':
+			p->form = JUNIT;
 			break;
 		case 'o':
 			ok = cli_number("replay", "--ops", optarg, 1,
@@ -262,6 +334,8 @@ parse(struct replay *p, int argc, char **argv)
 		}
 	if (!ok)
 		return (CLI_USAGE + 1);
+	if (p->form != TEXT && p->run.story != NULL)
+		return (cli_usage("replay", "--story is text") + 1);
 	if (optind == argc)
 		return (cli_usage("replay",
 			    "no file; expected a trace, a "
@@ -269,6 +343,31 @@ parse(struct replay *p, int argc, char **argv)
 			    "input") +
 		    1);
 	return (0);
+}
+
+static void
+begin_report(struct replay *p)
+{
+	if (p->form == JSON)
+		p->results = json_array();
+	else if (p->form == SARIF)
+		cli_sarif_init(&p->sarif);
+	else if (p->form == JUNIT)
+		cli_junit_init(&p->junit);
+}
+
+static void
+end_report(struct replay *p)
+{
+	if (p->form == JSON) {
+		(void)json_dumpf(p->results, stdout, JSON_INDENT(2));
+		(void)printf("\n");
+		json_decref(p->results);
+	} else if (p->form == SARIF) {
+		cli_sarif_print(&p->sarif);
+	} else if (p->form == JUNIT && !cli_junit_print(&p->junit)) {
+		raise_status(p, cli_usage("replay", "out of memory"));
+	}
 }
 
 int
@@ -282,16 +381,12 @@ cli_replay(int argc, char **argv)
 	if (end != 0)
 		return (end - 1);
 	p.run.arg = &p;
-	p.results = p.json ? json_array() : NULL;
+	begin_report(&p);
 	cli_catch_signals();
 	for (i = optind; i < argc && !cli_stop; i++)
 		raise_status(
 		    &p, cli_each_file("replay", argv[i], replay_file, &p));
-	if (p.json) {
-		(void)json_dumpf(p.results, stdout, JSON_INDENT(2));
-		(void)printf("\n");
-		json_decref(p.results);
-	}
+	end_report(&p);
 	if (cli_stop)
 		p.status = cli_usage("replay", "interrupted");
 	return (p.status);

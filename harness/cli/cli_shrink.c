@@ -8,12 +8,11 @@
 
 #include "shrink/shrink.h"
 
-#define PIN_SECONDS 20 /* for the fewest deviations, at most */
-
 struct shrink_cli {
 	struct shrink_options options;
 	const char *file, *output;
-	bool quiet, proven;
+	bool quiet;
+	struct shrink_deviations deviations;
 };
 
 static void
@@ -58,7 +57,7 @@ summary(const struct shrink_cli *c, const struct trace *t,
 	if (t->header.ndeviations != 0)
 		(void)fprintf(stderr, "  deviations %u%s\n",
 		    t->header.ndeviations,
-		    c->proven ? ", no fewer show it" : "");
+		    c->deviations.proven ? ", no fewer show it" : "");
 }
 
 static int
@@ -87,40 +86,6 @@ report(const struct shrink_cli *c, const struct trace *t,
 		return (cli_input_error(&e));
 	summary(c, t, r, status);
 	return (CLI_CLEAN);
-}
-
-/*
- * A schedule that is drawn moves whenever an operation goes; deviations do not.
- * So the trace, small as it is, gets its schedule as deviations, and then there
- * may be more to leave out.
- */
-static enum shrink_status
-pin(struct shrink_cli *c, struct trace *t, struct shrink_result *r)
-{
-	struct shrink_options o = c->options;
-	struct shrink_deviations d;
-	static struct shrink_result again;
-	enum shrink_status status;
-	char signature[sizeof(r->signature)];
-
-	memcpy(signature, r->signature, sizeof(signature));
-	if (o.seconds == 0 || o.seconds > PIN_SECONDS)
-		o.seconds = PIN_SECONDS;
-	if (o.twice || !shrink_fewest(t, &o, signature, &d))
-		return (SHRINK_DONE);
-	status = shrink(t, &c->options, &again);
-	if (status != SHRINK_DONE && status != SHRINK_STOPPED)
-		return (status);
-	again.ops_before = r->ops_before;
-	again.runs += r->runs + d.executions;
-	again.seconds += r->seconds;
-	*r = again;
-	if (status == SHRINK_DONE && t->header.ndeviations != 0 &&
-	    shrink_fewest(t, &o, signature, &d)) {
-		c->proven = d.proven;
-		r->runs += d.executions;
-	}
-	return (status);
 }
 
 enum {
@@ -211,9 +176,7 @@ cli_shrink(int argc, char **argv)
 	if (cli_load(&t, c.file, &e) != 0)
 		return (cli_input_error(&e));
 	cli_catch_signals();
-	status = shrink(&t, &c.options, &r);
-	if (status == SHRINK_DONE && t.header.sched != TRACE_SCHED_RECORDED)
-		status = pin(&c, &t, &r);
+	status = shrink_pinned(&t, &c.options, &r, &c.deviations);
 	cli_progress_end();
 	end = report(&c, &t, &r, status);
 	trace_fini(&t);

@@ -20,6 +20,8 @@ static const struct verb {
 	    "make a trace of a kernel's" },
 	{ "fuzz", cli_fuzz, "[OPTION...] DIR",
 	    "run fuzzing engines, in a directory that keeps what they find" },
+	{ "triage", cli_triage, "[OPTION...] DIR|FILE...",
+	    "confirm, sort and shrink what a campaign found" },
 	{ "show", cli_show, "[OPTION...] FILE",
 	    "print a trace with results and a map of the memory" },
 	{ "shrink", cli_shrink, "[OPTION...] FILE",
@@ -94,7 +96,8 @@ dispatch(int argc, char **argv)
 		}
 	(void)fprintf(stderr,
 	    "kalab: unknown verb \"%s\", expected run, replay, explore, "
-	    "import, fuzz, show, shrink, defects, sweep, mutate, stats or list\n",
+	    "import, fuzz, triage, show, shrink, defects, sweep, mutate, stats "
+	    "or list\n",
 	    argv[1]);
 	return (CLI_USAGE);
 }

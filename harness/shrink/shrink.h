@@ -39,6 +39,9 @@ struct shrink_verdict {
 	enum shrink_outcome outcome;
 	struct finding finding; /* of a death too: what can be said of it */
 	char waits[1024];
+	/* Where in the library the finding's thread went on last, of
+	 * shrink_judge() only; "": it was never interrupted. */
+	char source[96];
 	uint64_t switches;
 	struct trace_error error;
 };
@@ -97,6 +100,18 @@ struct shrink_deviations {
 };
 bool shrink_fewest(struct trace *t, const struct shrink_options *,
     const char *signature, struct shrink_deviations *ret_d);
+
+/*
+ * shrink(); and where its schedule is drawn, the result again as the fewest
+ * deviations, after which there may be more to leave out. What was found out
+ * about deviations is in *ret_d.
+ */
+enum shrink_status shrink_pinned(struct trace *t, const struct shrink_options *,
+    struct shrink_result *ret_r, struct shrink_deviations *ret_d);
+
+/* One run of the trace as it is, in a process of its own. */
+void shrink_judge(const struct trace *, const struct shrink_options *,
+    struct shrink_verdict *ret_v);
 
 /* Writes the trace as text, with what it shows and how to replay it as
  * comments. name "-" is standard output. 0, or -1 and an error. */

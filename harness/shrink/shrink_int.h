@@ -7,6 +7,7 @@
  *   shrink_ops.c       fewer operations
  *   shrink_args.c      smaller arguments
  *   shrink_config.c    a smaller header, fewer threads and faults
+ *   shrink_pin.c       the schedule as deviations, and once more
  *   shrink_schedule.c  the schedule; variants of a candidate
  *   shrink_write.c     the result as people read it
  *
@@ -54,6 +55,7 @@ struct shrink__server {
 	pid_t pid;
 	FILE *talk; /* what a child says on standard error */
 	bool cold;  /* a child for every candidate */
+	bool told;  /* verdicts tell of the source */
 	uint64_t runs, deaths;
 	double hang;
 };

@@ -40,13 +40,43 @@ shrink__now(void)
 
 /* ---- The child --------------------------------------------------------- */
 
+/* Where each thread went on last; this is a child's, of one run at a time. */
+static struct place {
+	const char *file;
+	uint32_t line;
+} place[TRACE_THREADS_MAX];
+
+static void
+note_place(void *arg, const struct run_step *s)
+{
+	(void)arg;
+	if (s->before < TRACE_THREADS_MAX && s->before_file != NULL)
+		place[s->before] =
+		    (struct place) { s->before_file, s->before_line };
+}
+
+static void
+tell_place(struct shrink_verdict *v)
+{
+	const struct place *p = &place[v->finding.thread % TRACE_THREADS_MAX];
+	const char *file = p->file;
+
+	v->source[0] = '\0';
+	if (file == NULL)
+		return;
+	while (strncmp(file, "../", 3) == 0)
+		file += 3;
+	(void)snprintf(v->source, sizeof(v->source), "%.80s:%u", file, p->line);
+}
+
 static void
 run_candidate(const struct shrink__server *s, const struct trace *t,
     struct run_result *ret_r)
 {
 	struct run_options o = { .subject = s->options->run.subject,
 		.contents = s->options->run.contents,
-		.audit_every = s->options->run.audit_every };
+		.audit_every = s->options->run.audit_every,
+		.story = s->told ? note_place : NULL };
 	struct run_mem mem;
 	struct run_source source = run_source_mem(&mem, t);
 	struct run_result again;
@@ -78,6 +108,7 @@ tell(struct shrink_verdict *v, const struct run_result *r)
 	v->error = r->error;
 	v->switches = r->switches;
 	memcpy(v->waits, r->waits, sizeof(v->waits));
+	tell_place(v);
 }
 
 /* All variants, until one shows it. */
@@ -244,7 +275,8 @@ static void
 last_words(struct shrink__server *s, char *to, size_t size)
 {
 	static const char *const marks[] = { "ERROR: AddressSanitizer: ",
-		"WARNING: ThreadSanitizer: ", "runtime error: ",
+		"WARNING: ThreadSanitizer: ", "runtime error: ", "== Invalid ",
+		"== Conditional ", "== Use of ",
 		"panic outside of a call: ", "panic: ", "assertion " };
 	char text[TALK_MAX];
 	ssize_t n = pread(fileno(s->talk), text, sizeof(text) - 1, 0);

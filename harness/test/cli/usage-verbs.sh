@@ -44,3 +44,11 @@ t explore --may migrate,sleep file
 t explore --bound -1 file
 t explore --jobs 0 file
 t explore none.trace
+t replay --sarif --story file
+t triage
+t triage --jobs 0 dir
+t triage --replays 0 dir
+t triage --time 1m dir
+t triage none
+t triage none.trace /
+t triage --keep dir /
