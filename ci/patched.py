@@ -95,7 +95,9 @@ def build_target(build, root, scratch, target, objects):
             run(compile_command(words, instead[out], build, root, scratch),
                 build, out + " does not compile")
         elif archive and set(archive[1]) & set(instead):
-            made = os.path.join(scratch, archive[0].replace("/", "_"))
+            name = os.path.basename(target) if archive[0] == target else \
+                archive[0].replace("/", "_")
+            made = os.path.join(scratch, name)
             run(["ar", "csrT", made] +
                 [instead.get(m, os.path.join(build, m)) for m in archive[1]],
                 build, "ar")

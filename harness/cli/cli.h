@@ -26,6 +26,7 @@ enum cli_status {
 int cli_run(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_defects(int argc, char **argv);
+int cli_finding(int argc, char **argv);
 int cli_fuzz(int argc, char **argv);
 int cli_triage(int argc, char **argv);
 int cli_import(int argc, char **argv);
@@ -79,6 +80,10 @@ void cli_print_finding(
     FILE *, const struct run_result *, const char *file, const char *replay);
 /* Who waited for what at the end, a line each after the prefix. */
 void cli_print_waits(FILE *, const struct run_result *, const char *prefix);
+
+/* What kalab show --map prints of the trace; by a process of its own. False: it
+ * died or hung, and what it printed ends there. */
+bool cli_show_apart(const struct trace *);
 
 /* One line of a run's story, on standard output (run_options.story). */
 void cli_story(void *, const struct run_step *);

@@ -8,7 +8,12 @@
 
 #include <kalloc/kalloc.h>
 
+#include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SHOW_SECONDS 20 /* of one that may hang */
 
 struct show {
 	struct run_options run;
@@ -154,6 +159,37 @@ show(struct show *s, const char *name)
 	}
 	trace_reader_close(r);
 	return (status);
+}
+
+bool
+cli_show_apart(const struct trace *t)
+{
+	struct show s = { .run = { .subject = subjects[0],
+			      .result = on_result,
+			      .at_end = on_end,
+			      .no_drain = true },
+		.header = &t->header,
+		.map = true };
+	static struct run_result result;
+	struct run_source source;
+	struct run_mem mem;
+	int status = -1;
+	pid_t pid;
+
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		s.run.arg = &s;
+		(void)alarm(SHOW_SECONDS);
+		(void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+		source = run_source_mem(&mem, t);
+		run(&source, &s.run, &result);
+		(void)fflush(stdout);
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return (pid > 0 && status == 0);
 }
 
 int

@@ -22,6 +22,8 @@ static const struct verb {
 	    "run fuzzing engines, in a directory that keeps what they find" },
 	{ "triage", cli_triage, "[OPTION...] DIR|FILE...",
 	    "confirm, sort and shrink what a campaign found" },
+	{ "finding", cli_finding, "[OPTION...] N|FILE",
+	    "explain a finding, and write what reproduces it" },
 	{ "show", cli_show, "[OPTION...] FILE",
 	    "print a trace with results and a map of the memory" },
 	{ "shrink", cli_shrink, "[OPTION...] FILE",
@@ -96,8 +98,8 @@ dispatch(int argc, char **argv)
 		}
 	(void)fprintf(stderr,
 	    "kalab: unknown verb \"%s\", expected run, replay, explore, "
-	    "import, fuzz, triage, show, shrink, defects, sweep, mutate, stats "
-	    "or list\n",
+	    "import, fuzz, triage, finding, show, shrink, defects, sweep, "
+	    "mutate, stats or list\n",
 	    argv[1]);
 	return (CLI_USAGE);
 }

@@ -12,3 +12,22 @@ defective() {
 	[ -f "$patch" ] || patch=$1.patch
 	python3 -B "$ROOT/ci/defect-build" "$ROOT" "$BUILD" "$patch" "$1"
 }
+
+# library NAME: makes NAME.lib/libkalloc.a with the patch of corpus/defects.
+library() {
+	python3 -B "$ROOT/ci/defect-build" "$ROOT" "$BUILD" \
+	    "$ROOT/corpus/defects/$1.patch" "$1.lib" lib/libkalloc.a
+}
+
+# compile FILE.c PROGRAM LIBRARY: as that build was compiled.
+compile() {
+	# shellcheck disable=SC2046
+	$(python3 -c 'import json, shlex, sys
+for c in json.load(open(sys.argv[1])):
+	if c["output"].startswith("lib/libkalloc.a.p/"):
+		w = shlex.split(c["command"])
+		print(*w[:2 if w[0].endswith("ccache") else 1],
+			*[x for x in w if x.startswith("-fsanitize")])
+		break' "$BUILD/compile_commands.json") -g -std=gnu17 -Wall -Wextra \
+	    -Werror -I"$ROOT/lib/include" "$1" -o "$2" "$3" -pthread
+}

@@ -52,3 +52,8 @@ t triage --time 1m dir
 t triage none
 t triage none.trace /
 t triage --keep dir /
+t finding
+t finding 1 2
+t finding --time 0 1
+t finding --campaign none 1
+t finding none.trace

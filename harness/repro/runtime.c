@@ -1,0 +1,835 @@
+/*
+ * What every reproducer has in front of its steps. Objects are filled when
+ * they are handed out and looked at when they are given back; what they may be
+ * is checked as far as the calls alone tell it.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <kalloc/kalloc.h>
+#include <kalloc/kmalloc.h>
+#include <kalloc/mpipe.h>
+#include <kalloc/objcache.h>
+#include <kalloc/uma.h>
+#include <kalloc/vm_page.h>
+#include <kalloc/zone.h>
+
+enum {
+	STATUS_CLEAN = 0,
+	STATUS_SHOWN = 1,
+	STATUS_CANNOT = 2,
+	STATUS_NOT_SHOWN = 3
+};
+
+static const char *doing = "before the first step";
+
+static void shown(const char *, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
+static void
+shown(const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)printf("shown: %s\n  ", doing);
+	va_start(ap, fmt);
+	(void)vprintf(fmt, ap);
+	va_end(ap);
+	(void)printf("\n  finding: " FINDING "\n");
+	(void)fflush(stdout);
+	_exit(STATUS_SHOWN);
+}
+
+/* ---- Objects ------------------------------------------------------------- */
+
+enum owner {
+	OWNER_KMALLOC,
+	OWNER_RUN,
+	OWNER_CACHE,
+	OWNER_PIPE,
+	OWNER_ZONE,
+	OWNER_VMZONE
+};
+
+struct object {
+	unsigned char *addr; /* stays when it was given back */
+	size_t size;
+	unsigned char fill;
+	bool held;
+	enum owner owner;
+	unsigned of; /* which type, cache, pipe or zone */
+};
+
+/* Callbacks that do something: from their from-th call on, count times. */
+struct hook {
+	int action;
+	unsigned long calls, from, count;
+};
+
+enum {
+	HOOK_CTOR,
+	HOOK_DTOR,
+	HOOK_INIT,
+	HOOK_FINI,
+	HOOK_ALLOC,
+	HOOK_FREE,
+	HOOK_IMPORT,
+	HOOK_RELEASE,
+	HOOK_CALLBACK,
+	HOOK_MAXACTION,
+	HOOK_ZERO,
+	HOOK_EMPTY,
+	HOOKS
+};
+
+enum {
+	ACTION_NONE,
+	ACTION_REFUSE,
+	ACTION_KMALLOC,
+	ACTION_SELF
+};
+
+/* A cache, pipe or zone, and what was counted of it. */
+struct owned {
+	struct objcache *cache;
+	struct malloc_pipe pipe;
+	uma_zone_t zone;
+	vm_zone_t vmzone;
+	struct vm_zone storage;
+	bool alive, zeroed, tokens;
+	bool selfed; /* its callbacks use it, too: counts are not ours alone */
+	unsigned number, hooks, type, given;
+	size_t size;
+	int max;
+	unsigned long held, calls, nulls;
+	struct hook hook[HOOKS];
+};
+
+struct type {
+	struct malloc_type *type, storage;
+	bool shared; /* with caches or pipes: not ours alone */
+	bool moved;  /* by krealloc: how many calls that is, is its affair */
+	unsigned long calls;
+};
+
+/* Contents that were given back: what is there is that, until it is gone. */
+struct past {
+	unsigned char *addr, fill;
+	size_t size;
+};
+
+/* Behind those that have a register: one for the null register, and those
+ * whose register was named again while they were held. */
+#define SPARE OBJECTS
+static struct object p[OBJECTS + STEPS + 1], g[RUNS + STEPS + 1];
+static unsigned objects = OBJECTS + 1, runs = RUNS;
+static struct type m[TYPES + 1];
+static struct owned c[CACHES + 1], q[PIPES + 1], z[ZONES + 1], b[VMZONES + 1];
+static struct past past[4096];
+static unsigned serial, pasts, panicked;
+static size_t free_at_boot;
+static uint64_t returned; /* by the step: an address or a number */
+static struct object *giving;
+static bool lost; /* of something that is held nobody knows the name */
+
+static struct owned *
+owner_of(enum owner owner, unsigned of)
+{
+	switch (owner) {
+	case OWNER_CACHE:
+		return (&c[of]);
+	case OWNER_PIPE:
+		return (&q[of]);
+	case OWNER_ZONE:
+		return (&z[of]);
+	case OWNER_VMZONE:
+		return (&b[of]);
+	default:
+		return (NULL);
+	}
+}
+
+static bool
+all_are(const unsigned char *at, unsigned char byte, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (at[i] != byte)
+			return (false);
+	return (true);
+}
+
+static struct past *
+past_of(const unsigned char *addr)
+{
+	for (unsigned i = 0; i < pasts; i++)
+		if (past[i].addr == addr)
+			return (&past[i]);
+	return (NULL);
+}
+
+static void
+forget(const void *addr)
+{
+	struct past *old = past_of(addr);
+
+	if (old != NULL)
+		*old = past[--pasts];
+}
+
+static void
+check_apart(const struct object *o, const struct object *from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (&from[i] != o && from[i].held && from[i].size != 0 &&
+		    from[i].addr < o->addr + o->size &&
+		    o->addr < from[i].addr + from[i].size)
+			shown("%zu bytes overlap %zu that are held (G-2)",
+			    o->size, from[i].size);
+}
+
+static void
+check_contents(const struct object *o)
+{
+	if (!all_are(o->addr, o->fill, o->size))
+		shown("the contents of %zu bytes changed while they were held "
+		      "(G-2)",
+		    o->size);
+}
+
+/* Its register is named again: what it held stays held. */
+static void
+set_aside(const struct object *o)
+{
+	if (!o->held)
+		return;
+	if (o >= g && o < g + RUNS)
+		g[runs++] = *o;
+	else
+		p[objects++] = *o;
+}
+
+/* An object was handed out: apart from all others, and filled from now on. */
+static void
+take(struct object *o, void *addr, size_t size, enum owner owner, unsigned of)
+{
+	returned = (uintptr_t)addr;
+	set_aside(o);
+	*o = (struct object) { .addr = addr,
+		.size = size,
+		.owner = owner,
+		.of = of,
+		.held = true };
+	check_apart(o, p, objects);
+	check_apart(o, g, runs);
+	o->fill = (unsigned char)(++serial * 37 % 255 + 1);
+	(void)memset(o->addr, o->fill, size);
+}
+
+/* Nothing, or the pointer that owns nothing. */
+static bool
+is_nothing(struct object *o, void *addr)
+{
+	returned = (uintptr_t)addr;
+	if (addr != NULL && addr != ZERO_LENGTH_PTR)
+		return (false);
+	set_aside(o);
+	*o = (struct object) { .addr = addr };
+	return (true);
+}
+
+static void
+check_align(const void *addr, size_t align, const char *clause)
+{
+	if (align > 1 && ((uintptr_t)addr & (align - 1)) != 0)
+		shown("the address is no multiple of %zu (%s)", align, clause);
+}
+
+/* kmalloc and its kin: the type, the size that was asked for, the flags. */
+static void
+took(struct object *o, void *addr, unsigned type, size_t size, int flags)
+{
+	size_t usable, power = 1;
+
+	m[type].calls++;
+	if (is_nothing(o, addr)) {
+		if (addr == NULL && size == 0)
+			shown("size 0 gave NULL (KM-9)");
+		return;
+	}
+	usable = kmalloc_usable_size(addr);
+	if (usable < size)
+		shown("%zu bytes may be used of %zu (KM-3)", usable, size);
+	while (power < size && power < KA_SLAB_SIZE)
+		power *= 2;
+	if ((flags & M_POWEROF2) != 0)
+		check_align(addr, power, "KM-4");
+	if ((flags & M_CACHEALIGN) != 0)
+		check_align(addr, KA_CACHE_LINE, "KM-4");
+	if ((flags & M_ZERO) != 0 && !all_are(addr, 0, usable))
+		shown("%zu bytes that were to be zero are not (KM-8)", usable);
+	take(o, addr, usable, OWNER_KMALLOC, type);
+}
+
+static void
+took_string(
+    struct object *o, char *copy, unsigned type, const char *text, size_t most)
+{
+	size_t n = strlen(text);
+
+	if (n > most)
+		n = most;
+	if (copy != NULL && copy != ZERO_LENGTH_PTR &&
+	    (strncmp(copy, text, n) != 0 || copy[n] != '\0'))
+		shown("the copy of a string is another one (KM-11)");
+	took(o, copy, type, n + 1, M_WAITOK);
+}
+
+static void
+took_run(
+    struct object *o, void *addr, size_t npages, size_t align, unsigned flags)
+{
+	struct vm_page_stats s;
+
+	if (is_nothing(o, addr))
+		return;
+	vm_page_stats(&s);
+	check_align(addr, align > KA_PAGE_SIZE ? align : KA_PAGE_SIZE, "VM-1");
+	if ((char *)addr < (char *)s.base ||
+	    (char *)addr + npages * KA_PAGE_SIZE >
+		(char *)s.base + s.pages * KA_PAGE_SIZE)
+		shown("the run is outside of the budget (VM-1)");
+	if ((flags & VM_ALLOC_ZERO) != 0 &&
+	    !all_are(addr, 0, npages * KA_PAGE_SIZE))
+		shown("pages that were to be zero are not (VM-4)");
+	take(o, addr, npages * KA_PAGE_SIZE, OWNER_RUN, 0);
+}
+
+/* Contents of what was free before: those of the last time, or as fresh. */
+static void
+check_reused(
+    const struct owned *w, enum owner owner, const void *addr, int flags)
+{
+	const struct past *old = past_of(addr);
+	const bool zero = all_are(addr, 0, w->size);
+	const bool as_before = old != NULL && all_are(addr, old->fill, w->size);
+
+	if (owner == OWNER_PIPE && w->zeroed && !zero)
+		shown("a buffer that was to be zero is not (MP-5)");
+	if (owner == OWNER_CACHE && old != NULL && !as_before)
+		shown("an object is not what its last put left (OC-4)");
+	if ((owner == OWNER_ZONE || owner == OWNER_VMZONE) &&
+	    (flags & M_ZERO) != 0 && !zero)
+		shown("an item that was to be zero is not (ZN-9)");
+	if ((owner == OWNER_ZONE || owner == OWNER_VMZONE) && !zero &&
+	    !as_before)
+		shown("an item is neither zero nor as it was freed (ZN-1)");
+}
+
+/* Objects, buffers and items. */
+static void
+took_item(
+    struct object *o, void *addr, enum owner owner, unsigned of, int flags)
+{
+	struct owned *w = owner_of(owner, of);
+
+	w->calls++;
+	if (is_nothing(o, addr)) {
+		w->nulls++;
+		return;
+	}
+	w->held++;
+	if (w->max > 0 && w->held > (unsigned long)w->max)
+		shown("%lu are held, at a maximum of %d (ZN-5, ZN-8)", w->held,
+		    w->max);
+	if (w->tokens) {
+		set_aside(o);
+		*o = (struct object) {
+			.addr = addr, .owner = owner, .of = of, .held = true
+		};
+		return;
+	}
+	check_reused(w, owner, addr, flags);
+	forget(addr);
+	take(o, addr, w->size, owner, of);
+}
+
+/* It cannot be named: the call that was to bring it brought nothing. */
+static bool
+lacks(const struct object *o)
+{
+	return (o->addr == NULL);
+}
+
+/* It is about to be given back. A stale one is given back again: misuse. */
+static void
+gives(struct object *o)
+{
+	giving = o->held ? o : NULL;
+	if (!o->held)
+		return;
+	check_contents(o);
+	o->held = false;
+	if (owner_of(o->owner, o->of) != NULL)
+		owner_of(o->owner, o->of)->held--;
+	if (o->owner >= OWNER_CACHE && o->size != 0 &&
+	    pasts < sizeof(past) / sizeof(*past))
+		past[pasts++] = (struct past) { o->addr, o->fill, o->size };
+}
+
+/* The call ended in a panic: nothing was changed. */
+static void
+gives_not(void)
+{
+	if (giving == NULL)
+		return;
+	giving->held = true;
+	if (owner_of(giving->owner, giving->of) != NULL)
+		owner_of(giving->owner, giving->of)->held++;
+	forget(giving->addr);
+	giving = NULL;
+}
+
+static void
+resize(struct object *o, size_t size, unsigned type, int flags)
+{
+	struct object old;
+	size_t least;
+	void *addr;
+
+	if (o == &p[SPARE]) {
+		set_aside(o);
+		*o = (struct object) { .addr = NULL };
+	}
+	old = *o;
+	if (o->held)
+		check_contents(o);
+	o->held = false;
+	giving = old.held ? o : NULL;
+	addr = krealloc(old.addr, size, m[type].type, flags);
+	giving = NULL;
+	m[type].moved = true;
+	returned = (uintptr_t)addr;
+	if (addr == NULL) {
+		*o = old;
+		o->held = old.held && size != 0;
+		if (o->held)
+			check_contents(o);
+		return;
+	}
+	if (is_nothing(o, addr))
+		return;
+	least = old.held && old.size < size ? old.size : size;
+	if (old.held && !all_are(addr, old.fill, least))
+		shown("krealloc did not keep %zu bytes (KM-11)", least);
+	took(o, addr, type, size, flags);
+}
+
+static void *
+wild(int which)
+{
+	static char in_static[64];
+	char here;
+
+	switch (which) {
+	case 0:
+		return (NULL);
+	case 1:
+		return ((void *)((uintptr_t)&here & ~(uintptr_t)15));
+	case 2:
+		return (in_static);
+	case 3:
+		return ((void *)0x10000);
+	case 4: {
+		struct vm_page_stats s; /* the last page: the least used */
+
+		vm_page_stats(&s);
+		return ((char *)s.base + (s.pages - 1) * KA_PAGE_SIZE);
+	}
+	default:
+		return ((void *)UINT64_C(0xfffffffffffff000));
+	}
+}
+
+/* ---- Types, caches, pipes, zones ----------------------------------------- */
+
+/* A register of these is named again; what it named lives on. */
+static void
+renamed(struct owned *w)
+{
+	lost |= w->alive;
+}
+
+static void
+make_type(unsigned n, const char *name, bool heap)
+{
+	for (unsigned i = 0; i < objects && m[n].type != NULL; i++)
+		if (p[i].held && p[i].owner == OWNER_KMALLOC && p[i].of == n)
+			p[i].of = TYPES;
+	lost |= m[n].type != NULL;
+	(void)memset(&m[n], 0, sizeof(m[n]));
+	if (heap) {
+		kmalloc_create(&m[n].type, name);
+		return;
+	}
+	m[n].storage.ks_shortdesc = name;
+	m[n].type = &m[n].storage;
+	malloc_init(m[n].type);
+}
+
+static void
+end_type(unsigned n)
+{
+	struct malloc_type *const type = m[n].type;
+
+	if (type == &m[n].storage)
+		returned = malloc_uninit(type);
+	else
+		returned = kmalloc_destroy(&m[n].type);
+	m[n].type = NULL;
+}
+
+static void
+set_hook(struct owned *w, int hook, int action, unsigned long from,
+    unsigned long count)
+{
+	struct hook *h = &w->hook[hook];
+
+	h->action = action;
+	h->from = h->calls + (from == 0 ? 1 : from);
+	h->count = count;
+	w->selfed |= action == ACTION_SELF;
+}
+
+static void
+act_kmalloc(const struct owned *w, int flags)
+{
+	struct type *t = w->tokens ? &m[TYPES] : &m[w->type];
+	void *addr;
+
+	for (unsigned i = 0; i < TYPES && t->type == NULL; i++)
+		t = &m[i];
+	if (t->type == NULL)
+		return;
+	t->shared = true;
+	addr = kmalloc(48, t->type, flags);
+	if (addr != NULL)
+		kfree(addr, t->type);
+}
+
+static void
+act_self(struct owned *w)
+{
+	void *addr;
+
+	if (!w->alive)
+		return;
+	if (w->cache != NULL) {
+		addr = objcache_get(w->cache, M_NOWAIT);
+		if (addr != NULL)
+			objcache_put(w->cache, addr);
+	} else if (w->zone != NULL) {
+		addr = uma_zalloc(w->zone, M_NOWAIT);
+		if (addr != NULL)
+			uma_zfree(w->zone, addr);
+	} else {
+		addr = mpipe_alloc_nowait(&w->pipe);
+		if (addr != NULL)
+			mpipe_free(&w->pipe, addr);
+	}
+}
+
+/* A callback of it is called: true, it does what it is for. */
+static bool
+called(struct owned *w, int which, int flags)
+{
+	static __thread unsigned depth;
+	struct hook *h = &w->hook[which];
+	int action = ACTION_NONE;
+
+	h->calls++;
+	if (h->calls >= h->from && h->calls - h->from < h->count)
+		action = h->action;
+	if (which == HOOK_CALLBACK && action == ACTION_NONE)
+		action = ACTION_SELF;
+	if (depth == 0) {
+		depth++;
+		if (action == ACTION_KMALLOC)
+			act_kmalloc(w,
+			    (flags & M_WAITOK) != 0 ? M_WAITOK | M_NULLOK :
+						      M_NOWAIT);
+		else if (action == ACTION_SELF)
+			act_self(w);
+		depth--;
+	}
+	return (action != ACTION_REFUSE);
+}
+
+static bool
+cache_ctor(void *obj, void *w, int flags)
+{
+	(void)obj;
+	return (called(w, HOOK_CTOR, flags));
+}
+
+static void
+cache_dtor(void *obj, void *w)
+{
+	(void)obj;
+	(void)called(w, HOOK_DTOR, 0);
+}
+
+static void *
+cache_alloc(void *args, int flags)
+{
+	struct owned *w = args;
+	void *addr;
+
+	if (!called(w, HOOK_ALLOC, flags) || (w->hooks >> HOOK_EMPTY & 1) != 0)
+		return (NULL);
+	if ((w->hooks >> HOOK_ZERO & 1) != 0)
+		flags |= M_ZERO;
+	addr = kmalloc(w->size, m[w->type].type, flags | M_NULLOK);
+	if (addr != NULL)
+		forget(addr);
+	return (addr);
+}
+
+static void
+cache_free(void *obj, void *args)
+{
+	struct owned *w = args;
+
+	(void)called(w, HOOK_FREE, 0);
+	forget(obj);
+	if ((w->hooks >> HOOK_EMPTY & 1) == 0)
+		kfree(obj, m[w->type].type);
+}
+
+static void
+make_cache(unsigned n, const char *name, unsigned type, size_t size, int limit,
+    int nominal, unsigned hooks)
+{
+	renamed(&c[n]);
+	c[n] = (struct owned) {
+		.number = n, .hooks = hooks, .type = type, .size = size
+	};
+	m[type].shared = true;
+	c[n].cache = objcache_create(name, limit, nominal,
+	    (hooks >> HOOK_CTOR & 1) != 0 ? cache_ctor : NULL,
+	    (hooks >> HOOK_DTOR & 1) != 0 ? cache_dtor : NULL, &c[n],
+	    cache_alloc, cache_free, &c[n]);
+	returned = c[n].alive = c[n].cache != NULL;
+}
+
+static void
+reclaim_caches(struct objcache *first, struct objcache *second, int flags)
+{
+	struct objcache *list[2] = { first, second };
+
+	returned = objcache_reclaimlist(
+	    list, second == NULL || second == first ? 1 : 2, flags);
+}
+
+static void
+pipe_construct(void *buf, void *w)
+{
+	(void)buf;
+	(void)called(w, HOOK_CTOR, 0);
+}
+
+static void
+pipe_deconstruct(void *buf, void *w)
+{
+	(void)buf;
+	(void)called(w, HOOK_DTOR, 0);
+}
+
+static void
+pipe_callback(void *w, void *unused)
+{
+	(void)unused;
+	(void)called(w, HOOK_CALLBACK, 0);
+}
+
+static void
+make_pipe(unsigned n, unsigned type, size_t size, int nnom, int nmax, int flags,
+    unsigned hooks)
+{
+	renamed(&q[n]);
+	q[n] = (struct owned) { .number = n,
+		.hooks = hooks,
+		.type = type,
+		.size = size,
+		.zeroed = (flags & (MPF_NOZERO | MPF_CACHEDATA)) == 0 };
+	m[type].shared = true;
+	mpipe_init(&q[n].pipe, m[type].type, size, nnom, nmax, flags,
+	    (hooks >> HOOK_CTOR & 1) != 0 ? pipe_construct : NULL,
+	    (hooks >> HOOK_DTOR & 1) != 0 ? pipe_deconstruct : NULL, &q[n]);
+	q[n].alive = true;
+	returned = 1;
+}
+
+/* Callbacks of zones are told nothing of their own: a set for each. */
+struct zone_callbacks {
+	uma_ctor *ctor;
+	uma_dtor *dtor;
+	uma_init *init;
+	uma_fini *fini;
+	uma_maxaction *maxaction;
+};
+
+#define ZONE_CALLBACKS(n)                                                      \
+	static int ctor_##n(void *i, size_t size, void *u, int flags)          \
+	{                                                                      \
+		(void)i, (void)size, (void)u;                                  \
+		return (!called(&z[n], HOOK_CTOR, flags));                     \
+	}                                                                      \
+	static void dtor_##n(void *i, size_t size, void *u)                    \
+	{                                                                      \
+		(void)i, (void)size, (void)u;                                  \
+		(void)called(&z[n], HOOK_DTOR, 0);                             \
+	}                                                                      \
+	static int init_##n(void *i, size_t size, int flags)                   \
+	{                                                                      \
+		(void)i, (void)size;                                           \
+		return (!called(&z[n], HOOK_INIT, flags));                     \
+	}                                                                      \
+	static void fini_##n(void *i, size_t size)                             \
+	{                                                                      \
+		(void)i, (void)size;                                           \
+		(void)called(&z[n], HOOK_FINI, 0);                             \
+	}                                                                      \
+	static void maxaction_##n(uma_zone_t zone)                             \
+	{                                                                      \
+		(void)zone;                                                    \
+		(void)called(&z[n], HOOK_MAXACTION, 0);                        \
+	}
+#define ZONE_ROW(n) { ctor_##n, dtor_##n, init_##n, fini_##n, maxaction_##n },
+/* @ZONES@ */
+
+static struct zone_callbacks
+begin_zone(unsigned n, size_t size, unsigned hooks)
+{
+	struct zone_callbacks k = zone_callbacks[n];
+
+	renamed(&z[n]);
+	z[n] = (struct owned) { .number = n, .hooks = hooks, .size = size };
+	if ((hooks >> HOOK_CTOR & 1) == 0)
+		k.ctor = NULL;
+	if ((hooks >> HOOK_DTOR & 1) == 0)
+		k.dtor = NULL;
+	if ((hooks >> HOOK_INIT & 1) == 0)
+		k.init = NULL;
+	if ((hooks >> HOOK_FINI & 1) == 0)
+		k.fini = NULL;
+	if ((hooks >> HOOK_MAXACTION & 1) == 0)
+		k.maxaction = NULL;
+	return (k);
+}
+
+static void
+zone_made(unsigned n, uma_zone_t zone, const struct zone_callbacks *k)
+{
+	z[n].zone = zone;
+	returned = z[n].alive = zone != NULL;
+	if (zone != NULL && k->maxaction != NULL)
+		uma_zone_set_maxaction(zone, k->maxaction);
+}
+
+static void
+make_zone(unsigned n, const char *name, size_t size, size_t align,
+    unsigned hooks, uint32_t flags)
+{
+	const struct zone_callbacks k = begin_zone(n, size, hooks);
+
+	zone_made(n,
+	    uma_zcreate(
+		name, size, k.ctor, k.dtor, k.init, k.fini, align, flags),
+	    &k);
+}
+
+static void
+make_second_zone(unsigned n, const char *name, unsigned primary, unsigned hooks)
+{
+	const struct zone_callbacks k = begin_zone(n, z[primary].size, hooks);
+
+	zone_made(n,
+	    uma_zsecond_create(
+		name, k.ctor, k.dtor, k.init, k.fini, z[primary].zone),
+	    &k);
+}
+
+/* Pointers to nothing, in order; those that are out are counted only. */
+static int
+zone_import(void *arg, void **store, int count, int flags)
+{
+	struct owned *w = arg;
+	int n = 0;
+
+	if (called(w, HOOK_IMPORT, flags))
+		for (; n < count && w->given < w->type; n++)
+			store[n] = (void *)(uintptr_t)(0x700000000000 +
+			    64 * (uintptr_t)++w->given);
+	return (n);
+}
+
+static void
+zone_release(void *arg, void **store, int count)
+{
+	(void)store;
+	(void)count;
+	(void)called(arg, HOOK_RELEASE, 0);
+}
+
+static void
+make_token_zone(unsigned n, const char *name, size_t size, unsigned tokens,
+    unsigned hooks, uint32_t flags)
+{
+	const struct zone_callbacks k = begin_zone(n, size, hooks);
+
+	z[n].tokens = true;
+	z[n].type = tokens;
+	zone_made(n,
+	    uma_zcache_create(name, size, k.ctor, k.dtor, k.init, k.fini,
+		zone_import, zone_release, &z[n], flags),
+	    &k);
+}
+
+static void
+set_max(unsigned n, int max)
+{
+	returned = (uint64_t)uma_zone_set_max(z[n].zone, max);
+	z[n].max = max;
+}
+
+static void
+make_boot_zone(unsigned n, const char *name, size_t size, int items)
+{
+	static char memory[1 << 20] __attribute__((aligned(4096)));
+	static size_t used;
+
+	renamed(&b[n]);
+	b[n] = (struct owned) { .number = n, .size = size };
+	b[n].vmzone = &b[n].storage;
+	zbootinit(b[n].vmzone, name, size, memory + used, items);
+	used += (size * (size_t)items + 4095) / 4096 * 4096;
+	b[n].alive = true;
+	returned = 1;
+}
+
+static void
+make_vm_zone(
+    unsigned n, const char *name, size_t size, int entries, uint32_t flags)
+{
+	renamed(&b[n]);
+	b[n] = (struct owned) { .number = n, .size = size };
+	b[n].vmzone = zinit(name, size, entries, flags);
+	returned = b[n].alive = b[n].vmzone != NULL;
+}
