@@ -42,6 +42,14 @@ int campaign_run(const struct campaign_options *);
 /* The verb that messages begin with; "fuzz" at first. */
 extern const char *campaign_verb;
 
+/* The file in one of the directories, which colons separate; "" if there is
+ * none. */
+void campaign_find(const char *bin, const char *name, char path[1024]);
+
+/* The groups of operations that a target runs, as its replay driver in one of
+ * the directories says; 0: none, or there is no such program. */
+uint32_t campaign_groups(const char *bin, const char *target);
+
 /* "libfuzzer", "afl". */
 const char *campaign_engine_name(enum campaign_engine);
 

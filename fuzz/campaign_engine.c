@@ -99,6 +99,20 @@ campaign_run_quietly(const char *exe, const char *first, const char *second,
 	return (status);
 }
 
+uint32_t
+campaign_groups(const char *bin, const char *target)
+{
+	char name[64], exe[CAMPAIGN_PATH], said[TAIL];
+
+	(void)snprintf(name, sizeof(name), "fuzz_%.40s", target);
+	campaign_find(bin, name, exe);
+	if (exe[0] == '\0' ||
+	    campaign_run_quietly(
+		exe, "--groups", NULL, PROBE_TIME, said, sizeof(said)) != 0)
+		return (0);
+	return ((uint32_t)strtoul(said, NULL, 0));
+}
+
 /* It runs an empty input: an engine of which that cannot be said is broken. */
 static bool
 probe(struct campaign *c, struct campaign_target *t, enum campaign_engine e)

@@ -74,9 +74,6 @@ struct campaign_estimate campaign_estimate(
     uint64_t n, uint64_t f1, uint64_t f2);
 
 /* campaign_engine.c */
-/* The file in one of the directories, which colons separate; "" if there is
- * none. */
-void campaign_find(const char *bin, const char *name, char path[CAMPAIGN_PATH]);
 /* Runs it with one argument or two (NULL: none); its output in buf. The status
  * of waitpid(2), or -1. seconds: it is killed then, and the status is
  * SIGKILL's. */

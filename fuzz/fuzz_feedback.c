@@ -43,14 +43,6 @@
 #define RECENT	 4096u
 #define NO_CALL	 0xffu
 
-enum species {
-	SPECIES_STATE,
-	SPECIES_OUTCOME,
-	SPECIES_OVERLAP,
-	SPECIES_OWNER,
-	SPECIES_RUN
-};
-
 #ifdef FUZZ_LIBFUZZER
 __attribute__((section("__libfuzzer_extra_counters")))
 #endif
@@ -76,6 +68,8 @@ static const struct subject *real;
 static struct subject watched;
 static uint8_t under_way[CALL_FRAMES_MAX];
 static uint32_t calls, threads;
+static void (*listener)(void *arg, enum fuzz_species, uint64_t hash);
+static void *listener_arg;
 static uint64_t sleeps; /* of the owner at the operation before */
 
 static uint64_t
@@ -143,10 +137,10 @@ count_species(uint64_t hash)
 }
 
 static void
-show(enum species kind, uint64_t what)
+show(enum fuzz_species kind, uint64_t what)
 {
 	const uint64_t hash = mix(what + 1, (uint64_t)kind + 1);
-	const uint32_t at = kind == SPECIES_STATE ?
+	const uint32_t at = kind == FUZZ_SPECIES_STATE ?
 	    (uint32_t)hash % STATES :
 	    STATES + (uint32_t)hash % (COUNTERS - STATES);
 	uint64_t *const known = &recent[hash >> 16 & (RECENT - 1)];
@@ -155,11 +149,21 @@ show(enum species kind, uint64_t what)
 	__afl_area_ptr[guards[at]] = 1;
 #endif
 	counters[at] = 1;
+	if (listener != NULL)
+		listener(listener_arg, kind, hash);
 	if (*known == (hash ^ execution))
 		return;
 	*known = hash ^ execution;
 	if (shared != NULL)
 		count_species(hash);
+}
+
+void
+fuzz_feedback_listen(
+    void (*fn)(void *arg, enum fuzz_species, uint64_t hash), void *arg)
+{
+	listener = fn;
+	listener_arg = arg;
 }
 
 /* ---- The subject, watched ---------------------------------------------- */
@@ -181,7 +185,7 @@ watched_exec(struct call *c)
 	if (calls != 0) {
 		for (uint32_t i = 0; i < threads; i++)
 			if (under_way[i] != NO_CALL && i != frame)
-				show(SPECIES_OVERLAP,
+				show(FUZZ_SPECIES_OVERLAP,
 				    (uint64_t)under_way[i] << 8 | c->code);
 	}
 	under_way[frame] = (uint8_t)c->code;
@@ -225,7 +229,7 @@ void
 fuzz_feedback_state(void *arg, uint64_t state)
 {
 	(void)arg;
-	show(SPECIES_STATE, state);
+	show(FUZZ_SPECIES_STATE, state);
 }
 
 /* Nothing is under way, not even in a thread that the library started. */
@@ -275,7 +279,7 @@ show_owner(const struct trace_opdef *def, const struct call *c)
 	looks |= (uint64_t)magnitude(s.slabs) << 16;
 	looks |= (uint64_t)magnitude(s.cached) << 24;
 	sleeps = s.sleeps;
-	show(SPECIES_OWNER, looks);
+	show(FUZZ_SPECIES_OWNER, looks);
 }
 
 void
@@ -284,7 +288,7 @@ fuzz_feedback_result(void *arg, const struct trace_op *op, const struct call *c)
 	const struct trace_opdef *const def = &trace_ops[op->code];
 
 	(void)arg;
-	show(SPECIES_OUTCOME,
+	show(FUZZ_SPECIES_OUTCOME,
 	    (uint64_t)op->code << 16 | (uint64_t)(uint16_t)c->why << 1 |
 		(c->ret != 0));
 	show_owner(def, c);
@@ -295,7 +299,7 @@ fuzz_feedback_end(const struct run_result *r)
 {
 	const struct model_counts *const n = &r->counts;
 
-	show(SPECIES_RUN,
+	show(FUZZ_SPECIES_RUN,
 	    (uint64_t)magnitude(n->sleeps) << 32 |
 		(uint64_t)magnitude(n->refusals) << 24 |
 		(uint64_t)magnitude(n->page_failures) << 16 |

@@ -72,6 +72,17 @@ struct run_source fuzz_trace_source(struct fuzz_trace *);
 int fuzz_trace_copy(const struct fuzz_trace *, struct trace *ret_t);
 
 /* fuzz_feedback.c: feedback beyond edges. */
+enum fuzz_species {
+	FUZZ_SPECIES_STATE,
+	FUZZ_SPECIES_OUTCOME,
+	FUZZ_SPECIES_OVERLAP,
+	FUZZ_SPECIES_OWNER,
+	FUZZ_SPECIES_RUN,
+	FUZZ_SPECIES_COUNT
+};
+/* Tells of everything that is shown, more than once of some; NULL: nobody. */
+void fuzz_feedback_listen(
+    void (*fn)(void *arg, enum fuzz_species, uint64_t hash), void *arg);
 /* The subject, watched: which calls overlap, and what owners look like. */
 const struct subject *fuzz_feedback_subject(const struct subject *);
 void fuzz_feedback_begin(void);

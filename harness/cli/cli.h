@@ -26,6 +26,7 @@ enum cli_status {
 int cli_run(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_defects(int argc, char **argv);
+int cli_corpus(int argc, char **argv);
 int cli_finding(int argc, char **argv);
 int cli_fuzz(int argc, char **argv);
 int cli_triage(int argc, char **argv);

@@ -24,6 +24,8 @@ static const struct verb {
 	    "confirm, sort and shrink what a campaign found" },
 	{ "finding", cli_finding, "[OPTION...] N|FILE",
 	    "explain a finding, and write what reproduces it" },
+	{ "corpus", cli_corpus, "stats|minimize [OPTION...] DIR...",
+	    "count what corpora reach, or find the least that does" },
 	{ "show", cli_show, "[OPTION...] FILE",
 	    "print a trace with results and a map of the memory" },
 	{ "shrink", cli_shrink, "[OPTION...] FILE",
@@ -96,11 +98,13 @@ dispatch(int argc, char **argv)
 			argv[1] = name; /* as getopt_long(3) tells it */
 			return (verbs[i].fn(argc - 1, argv + 1));
 		}
-	(void)fprintf(stderr,
-	    "kalab: unknown verb \"%s\", expected run, replay, explore, "
-	    "import, fuzz, triage, finding, show, shrink, defects, sweep, "
-	    "mutate, stats or list\n",
-	    argv[1]);
+	(void)fprintf(stderr, "kalab: unknown verb \"%s\", expected %s",
+	    argv[1], verbs[0].name);
+	for (i = 1; i < sizeof(verbs) / sizeof(*verbs); i++)
+		(void)fprintf(stderr, "%s %s",
+		    i + 1 == sizeof(verbs) / sizeof(*verbs) ? " or" : ",",
+		    verbs[i].name);
+	(void)fprintf(stderr, "\n");
 	return (CLI_USAGE);
 }
 

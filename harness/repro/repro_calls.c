@@ -44,6 +44,7 @@ static const char *const forms[TRACE_OP_COUNT] = {
 	[TRACE_OP_UMA_ZFREE_INTERIOR] = "uma_zfree($0, (char *)$1 + $2)",
 	[TRACE_OP_UMA_ZFREE_WILD] = "uma_zfree($0, wild($1))",
 	[TRACE_OP_UMA_ZONE_SET_MAX] = "set_max(#0, $1)",
+	[TRACE_OP_UMA_ZONE_GET_CUR] = "check_current(#0)",
 	[TRACE_OP_UMA_HOOK] = "set_hook(&z[#0], $1, $2, $3, $4)",
 	[TRACE_OP_ZBOOTINIT] = "make_boot_zone($o, $0, $1, $2)",
 	[TRACE_OP_ZINIT] = "make_vm_zone($o, $0, $1, $2, $3)",
@@ -279,8 +280,7 @@ gives_number(enum trace_opcode code)
 {
 	return (code == TRACE_OP_KMALLOC_USABLE_SIZE ||
 	    code == TRACE_OP_KMALLOC_LIMIT || code == TRACE_OP_KMALLOC_TRIM ||
-	    code == TRACE_OP_UMA_ZONE_GET_MAX ||
-	    code == TRACE_OP_UMA_ZONE_GET_CUR);
+	    code == TRACE_OP_UMA_ZONE_GET_MAX);
 }
 
 void

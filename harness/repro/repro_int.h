@@ -5,7 +5,7 @@
  *   repro_record.c  the order of a run
  *   repro_write.c   the program
  *   repro_calls.c   an operation as a call in C, by the table
- *   runtime.c       what is in front of its steps
+ *   runtime.c, runtime_owners.c  what is in front of its steps
  *   runtime_end.c   and behind: text of the program, no part of kalab
  */
 #ifndef KALAB_REPRO_INT_H
@@ -14,7 +14,8 @@
 #include "repro/repro.h"
 
 /* Lines, with NULL behind the last. */
-extern const char *const repro__runtime[], *const repro__runtime_end[];
+extern const char *const repro__runtime[], *const repro__runtime_owners[],
+					       *const repro__runtime_end[];
 
 /* The operation's statements, each on a line with a tab before it. */
 void repro__put_call(

@@ -75,12 +75,14 @@ expect_of(const struct repro_record *r, const struct repro_event *e,
     uint32_t *ret_panics)
 {
 	static const char *const refused[] = { "success", "over-limit",
-		"too-many", "limit", "ctor-ignored", "reserve", "too-deep",
-		"budget", NULL };
+		"too-many", "limit", "ctor-ignored", "too-deep", "budget",
+		NULL };
 	const struct finding *f = &r->finding;
 	const char *state = strrchr(f->signature, '/');
 
 	*ret_panics = e->why != 0 ? 1u << e->why : 0;
+	if (r->end == REPRO_DIED && e->op == r->failing)
+		*ret_panics = UINT32_MAX; /* a sound library may refuse it */
 	if (r->end != REPRO_FINDING || e->op != r->failing || state == NULL)
 		return (EXPECT_ANY);
 	state++;
@@ -95,7 +97,51 @@ expect_of(const struct repro_record *r, const struct repro_event *e,
 		return (EXPECT_RETURN);
 	if (strncmp(f->found, "NULL", 4) == 0)
 		return (EXPECT_NOT_NULL);
-	return (is_one_of(state, refused) ? EXPECT_REFUSED : EXPECT_ANY);
+	if (is_one_of(state, refused))
+		return (EXPECT_REFUSED);
+	*ret_panics = UINT32_MAX; /* a panic may be what it should have done */
+	return (EXPECT_ANY);
+}
+
+static bool
+names_object(const struct trace_opdef *def)
+{
+	bool does = def->out == TRACE_OBJ || def->out == TRACE_RUN;
+
+	for (unsigned i = 0; i < def->nargs; i++)
+		does |= trace_kind_class(def->arg[i]) == TRACE_OBJ;
+	return (does);
+}
+
+/* Has the program a check that sees this? */
+static bool
+is_checked(const struct trace *t, const struct repro_record *r)
+{
+	/* As the runtime has them. */
+	static const char *const states[] = { "nonzero", "contents", "align",
+		"overlap", "not-held", "prefix", "string", "usable-size",
+		"zero-size", "not-zero-size", "null", "memuse", "inuse",
+		"calls", "failures", "requests", "used", "current", "max",
+		"pages-held", "free-pages", "pages-lost", "too-many", "outside",
+		"written", "not-zeroed", NULL };
+	const char *state = strrchr(r->finding.signature, '/');
+	uint32_t panics;
+
+	if (r->end == REPRO_DIED)
+		return (true);
+	if (state == NULL)
+		return (false);
+	for (uint32_t i = 0; i < r->n; i++)
+		if (r->event[i].op == r->failing &&
+		    expect_of(r, &r->event[i], &panics) != EXPECT_ANY)
+			return (true);
+	state++;
+	/* Contents are looked at where an object comes or goes. */
+	if (strcmp(state, "contents") == 0 && r->failing != UINT32_MAX &&
+	    !names_object(&trace_ops[t->op[r->failing].code]))
+		return (false);
+	return (strncmp(state, "I-", 2) == 0 ||
+	    strncmp(state, "panic-", 6) == 0 || is_one_of(state, states));
 }
 
 /* ---- What cannot be done ------------------------------------------------- */
@@ -118,6 +164,8 @@ repro_cannot(const struct trace *t, const struct repro_record *r)
 		else if (h->deviation[i].what != TRACE_DEVIATE_RUN)
 			return ("it needs a thread to be moved or woken in the "
 				"middle of a call");
+	if (!is_checked(t, r))
+		return ("it has no check for what this clause says there");
 	if (r->preempted)
 		return ("it needs threads to change in the middle of calls, "
 			"which no interface can ask for");
@@ -415,7 +463,9 @@ repro_write(FILE *f, const struct trace *t, const struct repro_record *r,
 	count(t, r, &z);
 	put_head(f, t, r, a);
 	put_config(f, t, r, &z, a->finding);
-	put_text(f, repro__runtime, z.regs[TRACE_ZONE]);
+	put_text(f, repro__runtime, 0);
+	(void)fprintf(f, "\n");
+	put_text(f, repro__runtime_owners, z.regs[TRACE_ZONE]);
 	put_boot(f, &t->header);
 	put_text(f, repro__runtime_end, 0);
 	put_steps(f, t, r, event);

@@ -361,6 +361,13 @@ is_quiet(void)
 	return (true);
 }
 
+static void __attribute__((noreturn)) not_shown(const char *why)
+{
+	(void)printf("not shown: %s\n  %s\n", doing, why);
+	(void)fflush(stdout);
+	_exit(STATUS_NOT_SHOWN);
+}
+
 static void
 turn_of(const struct step *s)
 {
@@ -368,10 +375,8 @@ turn_of(const struct step *s)
 
 	if (w->started && !has_ended(w, 0))
 		w = &worker[CPUS + s->thread];
-	if (w->started && !has_ended(w, 0)) {
-		(void)printf("not shown: a step before it is still asleep\n");
-		_exit(STATUS_NOT_SHOWN);
-	}
+	if (w->started && !has_ended(w, 0))
+		not_shown("a step of its thread before it is still asleep");
 	(void)pthread_mutex_lock(&turn);
 	w->step = s;
 	if (!w->started && pthread_create(&w->thread, NULL, work, w) != 0) {
@@ -382,10 +387,8 @@ turn_of(const struct step *s)
 	(void)pthread_cond_broadcast(&turned);
 	(void)pthread_mutex_unlock(&turn);
 	if (!has_ended(w, s->sleeps ? 200 : 2000) && !s->sleeps &&
-	    s->expect != EXPECT_RETURN) {
-		(void)printf("not shown: it sleeps, which it did not\n");
-		_exit(STATUS_NOT_SHOWN);
-	}
+	    s->expect != EXPECT_RETURN)
+		not_shown("it sleeps, which it did not when it was recorded");
 }
 
 /* Sleepers had their time; who was to return has. */

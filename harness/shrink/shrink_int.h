@@ -85,6 +85,7 @@ struct shrink {
 	const char *doing;
 	double began, told;
 	bool stopped;
+	bool unsettled; /* what is smaller fails, but not as it is written */
 	/* Room for a candidate: as many operations as best had at first. */
 	struct trace_op *op;
 	struct trace_deviation *deviation;

@@ -57,3 +57,9 @@ t finding 1 2
 t finding --time 0 1
 t finding --campaign none 1
 t finding none.trace
+t corpus
+t corpus stats
+t corpus count dir
+t corpus stats -o new dir
+t corpus stats none
+t corpus minimize --target none .

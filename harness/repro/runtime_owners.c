@@ -1,0 +1,400 @@
+/* ---- Types, caches, pipes, zones ----------------------------------------- */
+
+/* A register of these is named again; what it named lives on. */
+static void
+renamed(struct owned *w)
+{
+	lost |= w->alive;
+}
+
+static void
+make_type(unsigned n, const char *name, bool heap)
+{
+	for (unsigned i = 0; i < objects && m[n].type != NULL; i++)
+		if (p[i].held && p[i].owner == OWNER_KMALLOC && p[i].of == n)
+			p[i].of = TYPES;
+	lost |= m[n].type != NULL;
+	(void)memset(&m[n], 0, sizeof(m[n]));
+	if (heap) {
+		kmalloc_create(&m[n].type, name);
+		return;
+	}
+	m[n].storage.ks_shortdesc = name;
+	m[n].type = &m[n].storage;
+	malloc_init(m[n].type);
+}
+
+static void
+end_type(unsigned n)
+{
+	struct malloc_type *const type = m[n].type;
+
+	if (type == &m[n].storage)
+		returned = malloc_uninit(type);
+	else
+		returned = kmalloc_destroy(&m[n].type);
+	m[n].type = NULL;
+}
+
+static void
+set_hook(struct owned *w, int hook, int action, unsigned long from,
+    unsigned long count)
+{
+	struct hook *h = &w->hook[hook];
+
+	h->action = action;
+	h->from = h->calls + (from == 0 ? 1 : from);
+	h->count = count;
+	w->selfed |= action == ACTION_SELF;
+}
+
+static void
+act_kmalloc(const struct owned *w, int flags)
+{
+	struct type *t = &m[w->type];
+	void *addr;
+
+	for (unsigned i = 0; i < TYPES && t->type == NULL; i++)
+		t = &m[i];
+	if (t->type == NULL)
+		return;
+	t->shared = true;
+	addr = kmalloc(48, t->type, flags);
+	if (addr != NULL)
+		kfree(addr, t->type);
+}
+
+static void
+act_self(struct owned *w)
+{
+	void *addr;
+
+	if (!w->alive)
+		return;
+	if (w->cache != NULL) {
+		addr = objcache_get(w->cache, M_NOWAIT);
+		if (addr != NULL)
+			objcache_put(w->cache, addr);
+	} else if (w->zone != NULL) {
+		addr = uma_zalloc(w->zone, M_NOWAIT);
+		if (addr != NULL)
+			uma_zfree(w->zone, addr);
+	} else {
+		addr = mpipe_alloc_nowait(&w->pipe);
+		if (addr != NULL)
+			mpipe_free(&w->pipe, addr);
+	}
+}
+
+/* A callback of it is called: true, it does what it is for. */
+static bool
+called(struct owned *w, int which, int flags)
+{
+	static __thread unsigned depth;
+	struct hook *h = &w->hook[which];
+	int action = ACTION_NONE;
+
+	h->calls++;
+	if (h->calls >= h->from && h->calls - h->from < h->count)
+		action = h->action;
+	if (which == HOOK_CALLBACK && action == ACTION_NONE)
+		action = ACTION_SELF;
+	if (depth == 0) {
+		depth++;
+		if (action == ACTION_KMALLOC)
+			act_kmalloc(w,
+			    (flags & M_WAITOK) != 0 ? M_WAITOK | M_NULLOK :
+						      M_NOWAIT);
+		else if (action == ACTION_SELF)
+			act_self(w);
+		depth--;
+	}
+	return (action != ACTION_REFUSE);
+}
+
+static bool
+cache_ctor(void *obj, void *w, int flags)
+{
+	(void)obj;
+	return (called(w, HOOK_CTOR, flags));
+}
+
+static void
+cache_dtor(void *obj, void *w)
+{
+	(void)obj;
+	(void)called(w, HOOK_DTOR, 0);
+}
+
+static void *
+cache_alloc(void *args, int flags)
+{
+	struct owned *w = args;
+	void *addr;
+
+	if (!called(w, HOOK_ALLOC, flags) || (w->hooks >> HOOK_EMPTY & 1) != 0)
+		return (NULL);
+	if ((w->hooks >> HOOK_ZERO & 1) != 0)
+		flags |= M_ZERO;
+	addr = kmalloc(w->size, m[w->type].type, flags | M_NULLOK);
+	if (addr != NULL)
+		forget(addr);
+	return (addr);
+}
+
+static void
+cache_free(void *obj, void *args)
+{
+	struct owned *w = args;
+
+	(void)called(w, HOOK_FREE, 0);
+	forget(obj);
+	if ((w->hooks >> HOOK_EMPTY & 1) == 0)
+		kfree(obj, m[w->type].type);
+}
+
+static void
+make_cache(unsigned n, const char *name, unsigned type, size_t size, int limit,
+    int nominal, unsigned hooks)
+{
+	renamed(&c[n]);
+	c[n] = (struct owned) {
+		.number = n, .hooks = hooks, .type = type, .size = size
+	};
+	m[type].shared = true;
+	c[n].cache = objcache_create(name, limit, nominal,
+	    (hooks >> HOOK_CTOR & 1) != 0 ? cache_ctor : NULL,
+	    (hooks >> HOOK_DTOR & 1) != 0 ? cache_dtor : NULL, &c[n],
+	    cache_alloc, cache_free, &c[n]);
+	returned = c[n].alive = c[n].cache != NULL;
+}
+
+static void
+reclaim_caches(struct objcache *first, struct objcache *second, int flags)
+{
+	struct objcache *list[2] = { first, second };
+
+	returned = objcache_reclaimlist(
+	    list, second == NULL || second == first ? 1 : 2, flags);
+}
+
+static void
+pipe_construct(void *buf, void *w)
+{
+	(void)buf;
+	(void)called(w, HOOK_CTOR, 0);
+}
+
+static void
+pipe_deconstruct(void *buf, void *w)
+{
+	(void)buf;
+	(void)called(w, HOOK_DTOR, 0);
+}
+
+static void
+pipe_callback(void *w, void *unused)
+{
+	(void)unused;
+	(void)called(w, HOOK_CALLBACK, 0);
+}
+
+static void
+make_pipe(unsigned n, unsigned type, size_t size, int nnom, int nmax, int flags,
+    unsigned hooks)
+{
+	renamed(&q[n]);
+	q[n] = (struct owned) { .number = n,
+		.hooks = hooks,
+		.type = type,
+		.size = size,
+		.zeroed = (flags & (MPF_NOZERO | MPF_CACHEDATA)) == 0 };
+	m[type].shared = true;
+	mpipe_init(&q[n].pipe, m[type].type, size, nnom, nmax, flags,
+	    (hooks >> HOOK_CTOR & 1) != 0 ? pipe_construct : NULL,
+	    (hooks >> HOOK_DTOR & 1) != 0 ? pipe_deconstruct : NULL, &q[n]);
+	q[n].alive = true;
+	returned = 1;
+}
+
+/* Callbacks of zones are told nothing of their own: a set for each. */
+struct zone_callbacks {
+	uma_ctor *ctor;
+	uma_dtor *dtor;
+	uma_init *init;
+	uma_fini *fini;
+	uma_maxaction *maxaction;
+};
+
+#define ZONE_CALLBACKS(n)                                                      \
+	static int ctor_##n(void *i, size_t size, void *u, int flags)          \
+	{                                                                      \
+		(void)i, (void)size, (void)u;                                  \
+		return (!called(&z[n], HOOK_CTOR, flags));                     \
+	}                                                                      \
+	static void dtor_##n(void *i, size_t size, void *u)                    \
+	{                                                                      \
+		(void)i, (void)size, (void)u;                                  \
+		(void)called(&z[n], HOOK_DTOR, 0);                             \
+	}                                                                      \
+	static int init_##n(void *i, size_t size, int flags)                   \
+	{                                                                      \
+		(void)i, (void)size;                                           \
+		return (!called(&z[n], HOOK_INIT, flags));                     \
+	}                                                                      \
+	static void fini_##n(void *i, size_t size)                             \
+	{                                                                      \
+		(void)i, (void)size;                                           \
+		(void)called(&z[n], HOOK_FINI, 0);                             \
+	}                                                                      \
+	static void maxaction_##n(uma_zone_t zone)                             \
+	{                                                                      \
+		(void)zone;                                                    \
+		(void)called(&z[n], HOOK_MAXACTION, 0);                        \
+	}
+#define ZONE_ROW(n) { ctor_##n, dtor_##n, init_##n, fini_##n, maxaction_##n },
+/* @ZONES@ */
+
+static struct zone_callbacks
+begin_zone(unsigned n, size_t size, unsigned hooks)
+{
+	struct zone_callbacks k = zone_callbacks[n];
+
+	renamed(&z[n]);
+	z[n] = (struct owned) { .number = n, .hooks = hooks, .size = size };
+	if ((hooks >> HOOK_CTOR & 1) == 0)
+		k.ctor = NULL;
+	if ((hooks >> HOOK_DTOR & 1) == 0)
+		k.dtor = NULL;
+	if ((hooks >> HOOK_INIT & 1) == 0)
+		k.init = NULL;
+	if ((hooks >> HOOK_FINI & 1) == 0)
+		k.fini = NULL;
+	if ((hooks >> HOOK_MAXACTION & 1) == 0)
+		k.maxaction = NULL;
+	return (k);
+}
+
+static void
+zone_made(unsigned n, uma_zone_t zone, const struct zone_callbacks *k)
+{
+	z[n].zone = zone;
+	returned = z[n].alive = zone != NULL;
+	if (zone != NULL && k->maxaction != NULL)
+		uma_zone_set_maxaction(zone, k->maxaction);
+}
+
+static void
+make_zone(unsigned n, const char *name, size_t size, size_t align,
+    unsigned hooks, uint32_t flags)
+{
+	const struct zone_callbacks k = begin_zone(n, size, hooks);
+
+	z[n].align = align;
+	zone_made(n,
+	    uma_zcreate(
+		name, size, k.ctor, k.dtor, k.init, k.fini, align, flags),
+	    &k);
+}
+
+static void
+make_second_zone(unsigned n, const char *name, unsigned primary, unsigned hooks)
+{
+	const struct zone_callbacks k = begin_zone(n, z[primary].size, hooks);
+
+	z[n].align = z[primary].align;
+	zone_made(n,
+	    uma_zsecond_create(
+		name, k.ctor, k.dtor, k.init, k.fini, z[primary].zone),
+	    &k);
+}
+
+/* Pointers to nothing; which are out is known. */
+#define TOKEN(i) ((uintptr_t)0x700000000000 + 64 * (uintptr_t)(i))
+
+static int
+zone_import(void *arg, void **store, int count, int flags)
+{
+	struct owned *w = arg;
+	int n = 0;
+
+	if (!called(w, HOOK_IMPORT, flags))
+		return (0);
+	for (unsigned i = 0; i < w->tokens && n < count; i++) {
+		if (w->out[i])
+			continue;
+		w->out[i] = true;
+		store[n++] = (void *)TOKEN(i);
+	}
+	return (n);
+}
+
+static void
+zone_release(void *arg, void **store, int count)
+{
+	struct owned *w = arg;
+
+	(void)called(w, HOOK_RELEASE, 0);
+	for (int n = 0; n < count; n++) {
+		const uintptr_t i = ((uintptr_t)store[n] - TOKEN(0)) / 64;
+
+		if (i < w->tokens)
+			w->out[i] = false;
+	}
+}
+
+static void
+make_token_zone(unsigned n, const char *name, size_t size, unsigned tokens,
+    unsigned hooks, uint32_t flags)
+{
+	const struct zone_callbacks k = begin_zone(n, size, hooks);
+
+	z[n].tokens = tokens;
+	z[n].out = calloc(tokens + 1, sizeof(*z[n].out));
+	zone_made(n,
+	    uma_zcache_create(name, size, k.ctor, k.dtor, k.init, k.fini,
+		zone_import, zone_release, &z[n], flags),
+	    &k);
+}
+
+static void
+set_max(unsigned n, int max)
+{
+	returned = (uint64_t)uma_zone_set_max(z[n].zone, max);
+	z[n].max = max;
+}
+
+/* Exact if nothing else is under way. */
+static void
+check_current(unsigned n)
+{
+	returned = (uint64_t)uma_zone_get_cur(z[n].zone);
+	if (!THREADED && z[n].alive && returned != z[n].held)
+		shown("%lu items are held of %llu that are told of (ZN-16)",
+		    z[n].held, (unsigned long long)returned);
+}
+
+static void
+make_boot_zone(unsigned n, const char *name, size_t size, int items)
+{
+	static char memory[1 << 20] __attribute__((aligned(4096)));
+	static size_t used;
+
+	renamed(&b[n]);
+	b[n] = (struct owned) { .number = n, .size = size };
+	b[n].vmzone = &b[n].storage;
+	zbootinit(b[n].vmzone, name, size, memory + used, items);
+	used += (size * (size_t)items + 4095) / 4096 * 4096;
+	b[n].alive = true;
+	returned = 1;
+}
+
+static void
+make_vm_zone(
+    unsigned n, const char *name, size_t size, int entries, uint32_t flags)
+{
+	renamed(&b[n]);
+	b[n] = (struct owned) { .number = n, .size = size };
+	b[n].vmzone = zinit(name, size, entries, flags);
+	returned = b[n].alive = b[n].vmzone != NULL;
+}
