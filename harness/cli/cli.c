@@ -78,6 +78,15 @@ cli_contents(const char *verb, const char *text, enum model_contents *ret_c)
 	return (true);
 }
 
+bool
+cli_check(const char *verb, const char *text, struct run_options *o)
+{
+	o->orders = strcmp(text, "wgl") == 0;
+	if (!o->orders)
+		(void)cli_usage(verb, "--check: \"%s\", expected wgl", text);
+	return (o->orders);
+}
+
 int
 cli_load(struct trace *ret_t, const char *name, struct trace_error *ret_err)
 {
@@ -266,6 +275,8 @@ cli_command_options(struct cli_command *c, const struct run_options *o)
 		    c, " --audit %llu", (unsigned long long)o->audit_every);
 	if (o->contents != MODEL_CONTENTS_FULL)
 		cli_command_add(c, " --contents %s", contents[o->contents]);
+	if (o->orders)
+		cli_command_add(c, " --check wgl");
 	if (o->ops_max != 0)
 		cli_command_add(
 		    c, " --ops %llu", (unsigned long long)o->ops_max);
@@ -274,6 +285,26 @@ cli_command_options(struct cli_command *c, const struct run_options *o)
 		    c, " --perturb %llu", (unsigned long long)o->perturb_seed);
 	if (strcmp(o->subject->name, "kalloc") != 0)
 		cli_command_add(c, " --subject %s", o->subject->name);
+}
+
+void
+cli_print_slack(FILE *f, uint64_t used, uint64_t declared)
+{
+	if (used != 0)
+		(void)fprintf(f,
+		    "  near limits %llu of a slack of %llu were used\n",
+		    (unsigned long long)used, (unsigned long long)declared);
+}
+
+void
+cli_print_orders(FILE *f, uint64_t n, uint64_t too_long)
+{
+	if (n != 0)
+		(void)fprintf(f,
+		    "  %llu histories have an order, %llu were too long to "
+		    "tell\n",
+		    (unsigned long long)(n - too_long),
+		    (unsigned long long)too_long);
 }
 
 void

@@ -63,6 +63,7 @@ bool cli_number(const char *verb, const char *option, const char *text,
     uint64_t min, uint64_t max, uint64_t *ret_n);
 bool cli_contents(
     const char *verb, const char *text, enum model_contents *ret_c);
+bool cli_check(const char *verb, const char *text, struct run_options *);
 bool cli_subject(
     const char *verb, const char *text, const struct subject **ret_s);
 
@@ -77,6 +78,10 @@ void cli_progress_end(void);
 double cli_now(void); /* seconds, monotonic */
 
 /* The finding as people read it; replay is the command that shows it again. */
+/* Lines of a report, if there is something to tell: what of the slack near
+ * limits was used; what became of --check. */
+void cli_print_slack(FILE *, uint64_t used, uint64_t declared);
+void cli_print_orders(FILE *, uint64_t n, uint64_t too_long);
 void cli_print_finding(
     FILE *, const struct run_result *, const char *file, const char *replay);
 /* Who waited for what at the end, a line each after the prefix. */

@@ -59,6 +59,7 @@ usage(FILE *f)
 	    "usage: kalab explore [OPTION...] FILE|protocol:NAME\n"
 	    "  --audit N         audit the structures every N operations\n"
 	    "  --bound N         bound: deviations at most; default 2\n"
+	    "  --check wgl       search an order of overlapping calls, too\n"
 	    "  --contents HOW    full (default), sampled or none\n"
 	    "  --depth N         pct: changes of priority, and one, at most;\n"
 	    "                    default 5\n"
@@ -264,6 +265,12 @@ sum(const struct explorer *x, struct explore_count *ret_c)
 		ret_c->points += c->points;
 		ret_c->ops += c->ops;
 		ret_c->blocked += c->blocked;
+		ret_c->windows += c->windows;
+		ret_c->windows_long += c->windows_long;
+		if (c->slack_used > ret_c->slack_used)
+			ret_c->slack_used = c->slack_used;
+		if (c->slack_declared > ret_c->slack_declared)
+			ret_c->slack_declared = c->slack_declared;
 		ret_c->done += c->done / x->options.jobs;
 		ret_c->complete &= c->complete;
 		if (c->level < ret_c->level)
@@ -518,6 +525,8 @@ conclude(struct explorer *x)
 		(void)printf("  %" PRIu64 " ended with a thread blocked, "
 			     "rightly\n",
 		    c.blocked);
+	cli_print_slack(stdout, c.slack_used, c.slack_declared);
+	cli_print_orders(stdout, c.windows, c.windows_long);
 	return (status != CLI_CLEAN ? status :
 		cli_stop	    ? CLI_USAGE :
 				      CLI_CLEAN);
@@ -566,6 +575,7 @@ explore(struct explorer *x)
 enum {
 	OPT_AUDIT,
 	OPT_BOUND,
+	OPT_CHECK,
 	OPT_CONTENTS,
 	OPT_DEPTH,
 	OPT_HELP,
@@ -586,6 +596,7 @@ enum {
 static const struct option options[] = {
 	{ "audit", required_argument, NULL, OPT_AUDIT },
 	{ "bound", required_argument, NULL, OPT_BOUND },
+	{ "check", required_argument, NULL, OPT_CHECK },
 	{ "contents", required_argument, NULL, OPT_CONTENTS },
 	{ "depth", required_argument, NULL, OPT_DEPTH },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -727,6 +738,9 @@ parse(struct explorer *x, int argc, char **argv)
 			return (CLI_USAGE + 1);
 		case OPT_CONTENTS:
 			ok = cli_contents("explore", optarg, &x->run.contents);
+			break;
+		case OPT_CHECK:
+			ok = cli_check("explore", optarg, &x->run);
 			break;
 		case OPT_HELP:
 			usage(stdout);

@@ -36,6 +36,7 @@ usage(FILE *f)
 	    "usage: kalab replay [OPTION...] FILE...\n"
 	    "  --audit N         audit the subject's structures every N "
 	    "operations\n"
+	    "  --check wgl       search an order of overlapping calls\n"
 	    "  --contents HOW    full (default), sampled or none\n"
 	    "  --json            one JSON array instead of text\n"
 	    "  --junit           JUnit's XML, a test for each trace\n"
@@ -95,6 +96,10 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 	    (json_int_t)r->not_run, "live_max", (json_int_t)r->counts.live_max,
 	    "refusals", (json_int_t)r->counts.refusals, "hash", hash, "seconds",
 	    seconds);
+	(void)json_object_set_new(
+	    o, "slack_used", json_integer((json_int_t)r->counts.slack_used));
+	(void)json_object_set_new(o, "slack_declared",
+	    json_integer((json_int_t)r->counts.slack_declared));
 	if (r->status == RUN_FINDING)
 		(void)json_object_set_new(o, "finding",
 		    json_pack("{s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o}",
@@ -192,6 +197,8 @@ print_text(struct replay *p, const struct run_result *r, double seconds)
 			     "%llu operations after them\n",
 		    (unsigned long long)r->blocked,
 		    (unsigned long long)r->not_run);
+	cli_print_slack(stdout, r->counts.slack_used, r->counts.slack_declared);
+	cli_print_orders(stdout, r->windows, r->windows_long);
 	cli_print_waits(stdout, r, "    ");
 }
 
@@ -270,6 +277,7 @@ replay_file(void *arg, const char *name)
 
 static const struct option options[] = {
 	{ "audit", required_argument, NULL, 'a' },
+	{ "check", required_argument, NULL, 'w' },
 	{ "contents", required_argument, NULL, 'c' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
@@ -298,6 +306,9 @@ parse(struct replay *p, int argc, char **argv)
 			break;
 		case 'c':
 			ok = cli_contents("replay", optarg, &p->run.contents);
+			break;
+		case 'w':
+			ok = cli_check("replay", optarg, &p->run);
 			break;
 		case 'h':
 			usage(stdout);

@@ -185,6 +185,12 @@ count(struct explore *e)
 	e->count.points += r->points;
 	e->count.ops += r->ops;
 	e->count.blocked += r->blocked != 0;
+	e->count.windows += r->windows;
+	e->count.windows_long += r->windows_long;
+	if (r->counts.slack_used > e->count.slack_used)
+		e->count.slack_used = r->counts.slack_used;
+	if (r->counts.slack_declared > e->count.slack_declared)
+		e->count.slack_declared = r->counts.slack_declared;
 	if (r->status == RUN_PRUNED)
 		e->count.pruned++;
 	else if (o->kind != EXPLORE_BOUND ||

@@ -92,6 +92,8 @@ struct explore_count {
 	uint64_t schedules;  /* searches: different ones; else executions */
 	uint64_t pruned;     /* ended early: the rest was known */
 	uint64_t points, ops, blocked;
+	uint64_t windows, windows_long;	     /* run_result's */
+	uint64_t slack_used, slack_declared; /* the most: model_counts' */
 	uint32_t level;	     /* BOUND: deviations of the paths being walked */
 	double done;	     /* about which part is done */
 	bool complete;	     /* all of the kind there are */

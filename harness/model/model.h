@@ -166,6 +166,10 @@ void model_each_live(
 struct model_counts {
 	uint64_t calls, allocs, frees, refusals, panics, sleeps, page_allocs,
 	    page_failures, live, live_bytes, live_max, live_bytes_max;
+	/* Near a limit caches of other CPUs may keep objects from a caller
+	 * (OC-6, ZN-6): so many were seen to at most, where only that
+	 * explains the answer; and so many may. */
+	uint64_t slack_used, slack_declared;
 };
 void model_counts(const struct model *, struct model_counts *ret_c);
 

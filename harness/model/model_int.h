@@ -609,6 +609,16 @@ bool model__pages_can(
 uint32_t model__run_static(
     struct model *, struct mthread *, uint64_t addr, uint64_t npages);
 void model__run_static_end(struct model *, uint32_t run);
+/* Near a limit so much slack explains an answer, of so much. */
+static inline void
+model__slack(struct model *m, uint64_t used, uint64_t declared)
+{
+	if (used <= m->counts.slack_used)
+		return;
+	m->counts.slack_used = used;
+	m->counts.slack_declared = declared;
+}
+
 /* A run of kmalloc that holds nothing, or 0; for VM-7 and KM-14. */
 /* Does an object in transit lie in the run? A krealloc that sleeps has one. */
 bool model__run_has_transit(struct model *, uint32_t run);

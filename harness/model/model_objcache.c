@@ -881,6 +881,8 @@ get_returned(struct model *m, struct mthread *th, const struct mocframe *f,
 	oc->cached--;
 	oc->held++;
 	oc->gets++;
+	if (oc->limit_hi != NO_LIMIT && oc->held > oc->limit_hi)
+		model__slack(m, oc->held - oc->limit_hi, oc->slack);
 	model__object_fill(m, o);
 }
 

@@ -109,7 +109,7 @@ stranded(const struct model *m, const struct mzone *z, const struct mzframe *f)
 
 /* Could the zone be at its maximum at some instant of the call? */
 static bool
-was_full(const struct model *m, const struct mthread *th)
+was_full(struct model *m, const struct mthread *th)
 {
 	const struct mzframe *f = zn_frame(m, th);
 	const struct mzone *z = zn_zone(m, f->zone);
@@ -117,8 +117,13 @@ was_full(const struct model *m, const struct mthread *th)
 
 	if (z->max_lo == ZN_NO_LIMIT)
 		return (z->full_until >= f->event);
-	if (zn__was_sole(m, th) && !z->over)
-		return (z->held + stranded(m, z, f) >= z->max_lo);
+	if (zn__was_sole(m, th) && !z->over) {
+		if (z->held + stranded(m, z, f) < z->max_lo)
+			return (false);
+		if (z->held < z->max_lo && !th->page_failed)
+			model__slack(m, z->max_lo - z->held, stranded(m, z, f));
+		return (true);
+	}
 	if (z->held + z->frees + z->allocs - 1 >= z->max_lo ||
 	    z->full_until >= f->event)
 		return (true);
@@ -166,7 +171,7 @@ was_disturbed(const struct model *m, const struct mthread *th)
 
 /* Free items that the call could have had without a page. */
 static uint64_t
-items_at_hand(const struct model *m, const struct mthread *th)
+items_at_hand(struct model *m, const struct mthread *th)
 {
 	const struct mzframe *f = zn_frame(m, th);
 	const struct mzone *z = zn_zone(m, f->zone);

@@ -554,6 +554,9 @@ finish(struct run_state *s)
 			model_end(s->model);
 		}
 	}
+	if (s->options->orders && model_finding(s->model) == NULL &&
+	    s->result->status == RUN_CLEAN)
+		run__history_finish(s);
 	model_counts(s->model, &s->result->counts);
 	if (s->options->at_end != NULL)
 		s->options->at_end(s->options->arg, s->subject);
@@ -757,6 +760,7 @@ run(const struct run_source *source, const struct run_options *options,
 	    (s->subject->caps & SUBJECT_STATS) != 0 &&
 	    (s->subject->caps & SUBJECT_OWNERS) != 0;
 	run__faults_reset(s);
+	run__history_reset();
 	if (!begin_subject(s)) {
 		sim_leave();
 		return;

@@ -141,6 +141,7 @@ struct run_options {
 	bool hash_events;    /* for strategies that ask for sim_hash() */
 	bool locks_stay;     /* order of locks: of all runs of the process */
 	uint64_t ops_max;    /* stop before operation ops_max + 1; 0: all */
+	bool orders;   /* search an order of overlapping calls: run_history.c */
 	bool no_audit; /* not even at quiescence: it costs the whole budget */
 	const struct run_inject *inject; /* NULL: nothing */
 	bool no_drain; /* leave what is live: for a picture at the end */
@@ -175,6 +176,8 @@ struct run_result {
 	struct run_injected injected;
 	uint64_t points, switches;
 	uint64_t schedule; /* hash of who ran when */
+	uint64_t windows;  /* of overlapping calls, for which an order was */
+	uint64_t windows_long; /* searched; of them, too many calls for it */
 	struct model_counts counts;
 	char waits[1024]; /* who waited for what at the end, a line each */
 	/* What deviated from the default, if it was to be recorded: valid

@@ -61,10 +61,14 @@ run__do(struct run_state *s, struct call *c)
 	if (s->depth[thread]++ == 0)
 		s->called_back[thread] = 0;
 	model_invoke(s->model, c);
+	if (s->options->orders)
+		run__history_begin(s, c);
 	sim_library(true);
 	s->subject->exec(c);
 	sim_library(false);
 	model_return(s->model, c);
+	if (s->options->orders)
+		run__history_end(s, c);
 	if (plan->describes && c->why == 0 &&
 	    (plan->out <= TRACE_RUN || c->ret != 0) &&
 	    (c->code != TRACE_OP_OBJCACHE_RECLAIMLIST || s->busy == 1))
@@ -254,5 +258,7 @@ run__callback_done(void *arg, struct callback *cb)
 	if (sim_current() == SIM_NONE)
 		return;
 	run__mix(s, run__relative(s, cb->ret));
+	if (cb->ret == 0)
+		run__history_excuse(cb->thread);
 	model_callback_done(s->model, cb);
 }

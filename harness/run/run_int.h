@@ -190,6 +190,15 @@ void run__hook_arm(struct run_state *, const struct trace_op *);
 void run__owner_made(struct run_state *, const struct call *);
 void run__describe(struct run_state *, enum trace_class, uint32_t handle);
 uint32_t run__current_frame(void);
+/* run_history.c: is there an order of the calls? Between a call's invocation
+ * and its return; an allocation that failed for another reason than the limit
+ * is excused. */
+void run__history_reset(void);
+void run__history_begin(struct run_state *, const struct call *);
+void run__history_end(struct run_state *, const struct call *);
+void run__history_excuse(uint32_t frame);
+/* What has not ended never will. */
+void run__history_finish(struct run_state *);
 /* run_drain.c */
 /* Frees all that is live, trims, and checks that nothing is left (G-8). */
 void run__drain(struct run_state *);

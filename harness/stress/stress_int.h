@@ -10,7 +10,6 @@
  *   stress_callback.c  what the library calls back
  *   stress_end.c       everything is given back and counted
  *   stress_delay.c     delays at the port's points, processors
- *   history.c          the interval checker
  */
 #ifndef KALAB_STRESS_INT_H
 #define KALAB_STRESS_INT_H
@@ -21,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "stress/history.h"
+#include "history/history.h"
 #include "stress/stress.h"
 #include "subject/subject.h"
 #include "trace/trace.h"

@@ -8,7 +8,7 @@
 #include <kalloc/flags.h>
 #include <kalloc/kalloc.h>
 
-#include <string.h>
+#include "history/owner.h"
 
 #define OWNERS_MAX     4096u /* registers of a class, as the subject's */
 #define CALLBACK_PIPES (CALL_DAEMONS_MAX - 1)
@@ -45,41 +45,17 @@ judge_by(struct owner *o, const struct call *c)
 	struct history_owner *h = &stress.howner[o->id];
 	struct owner_stats st = { 0 };
 
-	memset(h, 0, sizeof(*h));
-	h->least = h->most = HISTORY_NO_LIMIT;
-	if (o->class != TRACE_TYPE)
+	if (o->class == TRACE_TYPE) {
+		*h = (struct history_owner) { .least = HISTORY_NO_LIMIT,
+			.most = HISTORY_NO_LIMIT,
+			.over = "KM-6",
+			.refused = "KM-7",
+			.refuses_freely = stress.trace.header.debug != 0 };
+	} else {
 		(void)stress.subject->owner_stats(o->class, o->reg, &st);
-	switch (o->class) {
-	case TRACE_TYPE:
-		h->over = "KM-6";
-		h->refused = "KM-7";
-		h->refuses_freely = stress.trace.header.debug != 0;
-		break;
-	case TRACE_CACHE:
-		h->over = h->refused = "OC-6";
-		h->shy_of_waiters = h->shy_of_others = true;
-		if (st.limit != 0) {
-			h->least = st.limit;
-			h->most = (uint64_t)st.quota_total;
-		}
-		break;
-	case TRACE_PIPE:
-		h->over = "MP-2";
-		h->refused = "MP-1";
-		h->least = st.nnom;
-		h->most =
-		    st.nmax > HISTORY_NO_LIMIT ? HISTORY_NO_LIMIT : st.nmax;
-		break;
-	default:
-		h->over = o->boot ? "ZN-30" : "ZN-5";
-		h->refused = o->boot ? "ZN-30" : "ZN-6";
-		h->shy = true;
+		history_owner_of(
+		    h, o->class, o->boot ? (uint64_t)c->n[0] : 0, &st);
 		h->refuses_freely = o->root != o;
-		if (o->boot)
-			h->least = h->most = (uint64_t)c->n[0];
-		else if (st.limit != 0)
-			h->least = h->most = st.limit;
-		break;
 	}
 	/* Magazines of others may hold what a cache has beyond its limit. */
 	atomic_store(

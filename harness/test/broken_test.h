@@ -47,6 +47,7 @@ struct breakage {
 };
 
 static const struct subject *healthy;
+static bool orders;   /* are orders of overlapping calls searched for? */
 static uint32_t seen; /* calls that a breakage has seen */
 HELPER uint64_t first_addr;
 
@@ -83,7 +84,7 @@ sleep_in(struct call *c, enum trace_opcode code)
 HELPER void
 replay(const struct subject *subject, const char *text, struct run_result *r)
 {
-	struct run_options o = { .subject = subject };
+	struct run_options o = { .subject = subject, .orders = orders };
 	struct trace_reader *reader;
 	struct run_source source;
 	struct trace_error e;

@@ -964,6 +964,68 @@ broken_zones_are_reported(void **state)
 	CHECK_ALL(zones);
 }
 
+/* ---- Orders ------------------------------------------------------------ */
+
+/*
+ * The first free takes effect at once and ends last. Meanwhile its buffer is
+ * taken by the other thread, and freed, and refused: as if the first free had
+ * taken effect, and then again not. Each of these alone is right.
+ */
+static void
+takes_effect_and_again_not(struct call *c)
+{
+	bool first = c->code == TRACE_OP_MPIPE_FREE && c->thread == 0;
+
+	if (c->code == TRACE_OP_MPIPE_ALLOC_NOWAIT && c->thread == 1 &&
+	    seen == 2) {
+		seen++;
+		return;
+	}
+	healthy->exec(c);
+	seen += c->thread == 1;
+	while (first && seen < 3)
+		ka_pause();
+}
+
+static bool
+counts_its_refusal(
+    enum trace_class class, uint32_t handle, struct owner_stats *s)
+{
+	bool got = healthy->owner_stats(class, handle, s);
+
+	s->requests += seen == 3;
+	s->failures += seen == 3;
+	return (got);
+}
+
+static const struct breakage no_order = { .name = "takes effect and again not",
+	.clause = "MP-1",
+	.exec = takes_effect_and_again_not,
+	.owner_stats = counts_its_refusal,
+	.trace = TYPE "0 q0 = mpipe_init m0 64 1 1 NOZERO 0\n" NOW1
+		      "0 mpipe_free q0 p0\n"
+		      "1 p1 = mpipe_alloc_nowait q0\n"
+		      "1 mpipe_free q0 p1\n"
+		      "1 p2 = mpipe_alloc_nowait q0\n" };
+
+static void
+what_has_no_order_is_reported(void **state)
+{
+	struct subject broken = broken_subject(&no_order);
+	struct run_result r;
+
+	(void)state;
+	replay(&broken, no_order.trace, &r);
+	assert_int_equal(r.status, RUN_CLEAN); /* by intervals */
+	assert_int_equal(r.windows, 0);
+	orders = true;
+	must_be_reported(&no_order, &broken);
+	replay(healthy, no_order.trace, &r);
+	assert_int_equal(r.windows, 6); /* with the last free */
+	assert_int_equal(r.windows_long, 0);
+	orders = false;
+}
+
 int
 main(void)
 {
@@ -971,6 +1033,7 @@ main(void)
 		cmocka_unit_test(broken_objcaches_are_reported),
 		cmocka_unit_test(broken_mpipes_are_reported),
 		cmocka_unit_test(broken_zones_are_reported),
+		cmocka_unit_test(what_has_no_order_is_reported),
 	};
 
 	return (cmocka_run_group_tests(tests, setup, teardown));

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "stress/history.h"
+#include "history/history.h"
 #include "util/random.h"
 
 #define LIMITED                                                                \

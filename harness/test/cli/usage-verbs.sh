@@ -16,6 +16,7 @@ t replay --ops 0 file
 t replay --audit '' file
 t replay --perturb 18446744073709551616 file
 t replay --contents some file
+t replay --check order file
 t replay --subject other file
 t replay --json=yes file
 t import

@@ -9,7 +9,7 @@
  * within a call costs one comparison. Times are those of events: a state
  * lasts from one event to the next, so that it is looked at before each.
  */
-#include "stress/history.h"
+#include "history/history.h"
 
 #include <inttypes.h>
 #include <stdio.h>

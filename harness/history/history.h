@@ -59,6 +59,8 @@ struct history_owner {
 	 * that waits, or moves what is cached, is under way. */
 	bool shy, shy_of_waiters, shy_of_others;
 	bool refuses_freely; /* not judged */
+	bool
+	    hands; /* a call that is refused may have had some in hand (wgl.h) */
 	const char *over;    /* clause: more than the most is held */
 	const char *refused; /* clause: a refusal without a cause */
 };
