@@ -13,14 +13,13 @@
  * processes that take one defect after the other; results are in memory that
  * they share with the parent, which prints them in the order of their names.
  */
-#include "cli.h"
+#include "cli_defects.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,38 +30,6 @@
 #define DEFECTS_MAX 1024u
 #define JOBS_MAX    64u
 #define SHRINK_TIME "20" /* seconds */
-#define AUDIT_EVERY "50" /* operations */
-
-enum defect_state {
-	DEFECT_WAITING,
-	DEFECT_NOT_BUILT,
-	DEFECT_NOT_FOUND,
-	DEFECT_FOUND,
-	DEFECT_INTERRUPTED
-};
-
-struct defect {
-	char id[64], allocator[16], kind[16], needs[16], clauses[160];
-	char path[PATH_MAX];
-	/* What came of it. */
-	enum defect_state state;
-	char clause[16];
-	uint64_t seed, executions, shrunk;
-	double seconds;
-	bool right;   /* a clause of its header */
-	bool healthy; /* the finding's trace passes on the healthy library */
-	char why[256];
-};
-
-struct defects {
-	struct defect *defect; /* shared */
-	uint64_t n, jobs, budget, first_seed;
-	uint64_t *next; /* shared: to be taken by a job */
-	const char *build, *source, *corpus, *engine;
-	char scratch[PATH_MAX];
-	bool json, keep;
-	char **names; /* NULL terminated; none: all */
-};
 
 static void
 usage(FILE *f)
@@ -71,7 +38,11 @@ usage(FILE *f)
 	    "usage: kalab defects [OPTION...] [NAME...]\n"
 	    "  --budget SECONDS  to search for each; default 10\n"
 	    "  --build DIR       where this program was built; default build\n"
-	    "  --engine NAME     what searches: run\n"
+	    "  --database FILE   add what came of it to this database\n"
+	    "  --engine NAME     what searches: run (default), libfuzzer, afl\n"
+	    "  --fuzzing DIR     where the engine's targets were built; "
+	    "default\n"
+	    "                    build-libfuzzer or build-afl\n"
 	    "  --jobs N          processes; default 1\n"
 	    "  --json            one JSON object instead of a table\n"
 	    "  --keep DIR        leave programs and traces there\n"
@@ -187,9 +158,8 @@ read_corpus(struct defects *c)
 
 /* ---- One defect -------------------------------------------------------- */
 
-/* Runs a program with what it says in a file; its status, or -1. */
-static int
-run_program(char *const argv[], const char *out)
+int
+defects_program(char *const argv[], char *const environment[], const char *out)
 {
 	int fd, status = 0;
 	pid_t pid = fork();
@@ -200,6 +170,8 @@ run_program(char *const argv[], const char *out)
 		fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 		if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
 			_exit(127);
+		while (environment != NULL && *environment != NULL)
+			(void)putenv(*environment++);
 		(void)execv(argv[0], argv);
 		_exit(127);
 	}
@@ -209,8 +181,8 @@ run_program(char *const argv[], const char *out)
 	return (WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
-static void
-read_text(const char *name, char *buf, size_t size)
+void
+defects_text(const char *name, char *buf, size_t size)
 {
 	FILE *f = fopen(name, "r");
 	size_t n = f != NULL ? fread(buf, 1, size - 1, f) : 0;
@@ -220,9 +192,8 @@ read_text(const char *name, char *buf, size_t size)
 		(void)fclose(f);
 }
 
-/* A word among words. */
-static bool
-has_word(const char *words, const char *word)
+bool
+defects_has_word(const char *words, const char *word)
 {
 	size_t n = strlen(word);
 
@@ -236,7 +207,19 @@ has_word(const char *words, const char *word)
 	return (false);
 }
 
-/* What the search says: the seed, and the clause or "died". */
+bool
+defects_clause(struct defect *d, const char *text)
+{
+	const char *at = strstr(text, ": finding: ");
+
+	if (at == NULL)
+		return (false);
+	if (sscanf(at, ": finding: clause %15s", d->clause) != 1)
+		(void)snprintf(d->clause, sizeof(d->clause), "died");
+	return (true);
+}
+
+/* What the search says: the seed, and the clause. */
 static bool
 parse_finding(struct defect *d, const char *out)
 {
@@ -245,29 +228,25 @@ parse_finding(struct defect *d, const char *out)
 	if (at == NULL)
 		return (false);
 	d->seed = strtoull(at + 5, NULL, 10);
-	at = strstr(at, ": finding: ");
-	if (at == NULL)
-		return (false);
-	if (sscanf(at, ": finding: clause %15s", d->clause) != 1)
-		(void)snprintf(d->clause, sizeof(d->clause), "died");
-	return (true);
+	return (defects_clause(d, at));
 }
 
-static bool
-build(const struct defects *c, struct defect *d, const char *dir)
+bool
+defects_build(const struct defects *c, struct defect *d, const char *build,
+    const char *dir, const char *target)
 {
 	char tool[PATH_MAX], out[PATH_MAX + 8];
 	char *argv[] = { tool, (char *)(uintptr_t)c->source,
-		(char *)(uintptr_t)c->build, d->path, (char *)(uintptr_t)dir,
-		NULL };
+		(char *)(uintptr_t)build, d->path, (char *)(uintptr_t)dir,
+		(char *)(uintptr_t)target, NULL };
 
 	(void)snprintf(tool, sizeof(tool), "%s/ci/defect-build", c->source);
 	(void)snprintf(out, sizeof(out), "%s.log", dir);
-	if (run_program(argv, out) == 0) {
+	if (defects_program(argv, NULL, out) == 0) {
 		(void)unlink(out);
 		return (true);
 	}
-	read_text(out, d->why, sizeof(d->why));
+	defects_text(out, d->why, sizeof(d->why));
 	(void)unlink(out);
 	if (d->why[0] == '\0')
 		(void)snprintf(
@@ -295,12 +274,13 @@ search_part(const struct defects *c, struct defect *d, char *dir,
 	(void)snprintf(seed, sizeof(seed), "%" PRIu64, c->first_seed);
 	(void)snprintf(budget, sizeof(budget), "%" PRIu64, seconds);
 	(void)snprintf(length, sizeof(length), "%s", ops);
-	(void)run_program(argv, out);
-	read_text(out, text, sizeof(text));
+	(void)defects_program(argv, NULL, out);
+	defects_text(out, text, sizeof(text));
 	if (parse_finding(d, text)) {
 		d->state = DEFECT_FOUND;
 		d->executions += d->seed - c->first_seed + 1;
-		d->right = has_word(d->clauses, d->clause);
+		(void)snprintf(d->trace, sizeof(d->trace),
+		    "%.3900s/seed-%" PRIu64 ".trace", dir, d->seed);
 		return;
 	}
 	d->state = DEFECT_NOT_FOUND;
@@ -328,29 +308,28 @@ search(const struct defects *c, struct defect *d, char *dir)
 static void
 examine(struct defect *d, char *dir)
 {
-	char program[PATH_MAX + 16], trace[PATH_MAX + 64];
+	char program[PATH_MAX + 16];
 	char least[PATH_MAX + 16], out[PATH_MAX + 16], text[4096];
 	char *shrink[] = { program, (char[]) { "shrink" },
 		(char[]) { "--audit" }, (char[]) { AUDIT_EVERY },
 		(char[]) { "--time" }, (char[]) { SHRINK_TIME },
-		(char[]) { "--output" }, least, trace, NULL };
+		(char[]) { "--output" }, least, d->trace, NULL };
 	char *replay[] = { (char[]) { "/proc/self/exe" }, (char[]) { "replay" },
-		(char[]) { "--audit" }, (char[]) { AUDIT_EVERY }, trace, NULL };
+		(char[]) { "--audit" }, (char[]) { AUDIT_EVERY }, d->trace,
+		NULL };
 	const char *at;
 
 	(void)snprintf(program, sizeof(program), "%s/kalab", dir);
-	(void)snprintf(
-	    trace, sizeof(trace), "%s/seed-%" PRIu64 ".trace", dir, d->seed);
 	(void)snprintf(least, sizeof(least), "%s/least.trace", dir);
 	(void)snprintf(out, sizeof(out), "%s/shrink.out", dir);
-	if (run_program(shrink, out) == 0) {
-		read_text(out, text, sizeof(text));
+	if (defects_program(shrink, NULL, out) == 0) {
+		defects_text(out, text, sizeof(text));
 		at = strstr(text, ".trace: ");
 		if (at != NULL)
 			d->shrunk = strtoull(at + 8, NULL, 10);
 	}
 	(void)snprintf(out, sizeof(out), "%s/healthy.out", dir);
-	d->healthy = run_program(replay, out) == 0;
+	d->healthy = defects_program(replay, NULL, out) == 0;
 }
 
 static void
@@ -359,16 +338,20 @@ one(const struct defects *c, struct defect *d)
 	char dir[PATH_MAX];
 
 	(void)snprintf(dir, sizeof(dir), "%.3900s/%s", c->scratch, d->id);
-	if (!build(c, d, dir))
+	if (!defects_build(c, d, c->build, dir, "harness/cli/kalab"))
 		return;
-	search(c, d, dir);
+	if (strcmp(c->engine, "run") == 0)
+		search(c, d, dir);
+	else
+		defects_engine(c, d, dir);
+	d->right = defects_has_word(d->clauses, d->clause);
 	if (d->state == DEFECT_FOUND)
 		examine(d, dir);
 	if (!c->keep) {
 		char *argv[] = { (char[]) { "/bin/rm" }, (char[]) { "-rf" },
 			dir, NULL };
 
-		(void)run_program(argv, "/dev/null");
+		(void)defects_program(argv, NULL, "/dev/null");
 	}
 }
 
@@ -380,8 +363,8 @@ is_good(const struct defect *d)
 	return (d->state == DEFECT_FOUND && d->right && d->healthy);
 }
 
-static const char *
-verdict(const struct defect *d)
+const char *
+defects_verdict(const struct defect *d)
 {
 	switch (d->state) {
 	case DEFECT_NOT_BUILT:
@@ -405,8 +388,9 @@ print_row(const struct defect *d)
 	if (d->shrunk != 0)
 		(void)snprintf(shrunk, sizeof(shrunk), "%" PRIu64, d->shrunk);
 	(void)printf("%-34s %-8s %-13s %-8s %8" PRIu64 " %8.1f %6s\n", d->id,
-	    d->allocator, verdict(d), d->clause[0] != '\0' ? d->clause : "-",
-	    d->executions, d->seconds, shrunk);
+	    d->allocator, defects_verdict(d),
+	    d->clause[0] != '\0' ? d->clause : "-", d->executions, d->seconds,
+	    shrunk);
 	if (d->state == DEFECT_NOT_BUILT)
 		(void)printf("  %.*s\n", (int)strcspn(d->why, "\n"), d->why);
 	(void)fflush(stdout);
@@ -469,7 +453,7 @@ print_json(const struct defects *c, const struct figures *f)
 			      "s:I, s:b, s:b}",
 			"id", d->id, "allocator", d->allocator, "kind", d->kind,
 			"needs", d->needs, "expected", d->clauses, "verdict",
-			verdict(d), "clause", d->clause, "executions",
+			defects_verdict(d), "clause", d->clause, "executions",
 			(json_int_t)d->executions, "seconds", d->seconds,
 			"shrunk", (json_int_t)d->shrunk, "right", (int)d->right,
 			"healthy", (int)d->healthy));
@@ -503,6 +487,8 @@ report(const struct defects *c)
 			     " pass without the defect; medians: %.1f s, "
 			     "%.0f operations\n",
 		    f.found, c->n, f.right, f.healthy, f.seconds, f.shrunk);
+	if (c->database != NULL && !defects_save(c))
+		return (CLI_USAGE);
 	return (cli_stop ? CLI_USAGE : status);
 }
 
@@ -617,7 +603,9 @@ defects(struct defects *c)
 enum {
 	OPT_BUDGET,
 	OPT_BUILD,
+	OPT_DATABASE,
 	OPT_ENGINE,
+	OPT_FUZZING,
 	OPT_HELP,
 	OPT_JOBS,
 	OPT_JSON,
@@ -629,7 +617,9 @@ enum {
 static const struct option options[] = {
 	{ "budget", required_argument, NULL, OPT_BUDGET },
 	{ "build", required_argument, NULL, OPT_BUILD },
+	{ "database", required_argument, NULL, OPT_DATABASE },
 	{ "engine", required_argument, NULL, OPT_ENGINE },
+	{ "fuzzing", required_argument, NULL, OPT_FUZZING },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -655,9 +645,18 @@ parse_option(struct defects *c, int opt)
 		break;
 	case OPT_ENGINE:
 		c->engine = optarg;
-		if (strcmp(optarg, "run") != 0)
+		if (strcmp(optarg, "run") != 0 &&
+		    strcmp(optarg, "libfuzzer") != 0 &&
+		    strcmp(optarg, "afl") != 0)
 			return (cli_usage("defects",
-			    "--engine: \"%s\", expected run", optarg));
+			    "--engine: \"%s\", expected run, libfuzzer or afl",
+			    optarg));
+		break;
+	case OPT_DATABASE:
+		c->database = optarg;
+		break;
+	case OPT_FUZZING:
+		c->fuzzing = optarg;
 		break;
 	case OPT_HELP:
 		usage(stdout);
@@ -702,6 +701,9 @@ cli_defects(int argc, char **argv)
 		if (end >= 0)
 			return (end);
 	}
+	if (c.fuzzing == NULL)
+		c.fuzzing = strcmp(c.engine, "afl") == 0 ? "build-afl" :
+							   "build-libfuzzer";
 	c.names = argv + optind;
 	cli_catch_signals();
 	return (defects(&c));
