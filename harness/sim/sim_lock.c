@@ -153,6 +153,27 @@ ka_sim_locked(struct ka_mutex *m, const struct ka_site *site)
 	}
 }
 
+/* Only who has a lock gives it up: else somebody else is in the middle of what
+ * it protects, or nobody was. */
+static void
+owned(const struct ka_mutex *m)
+{
+	char expected[128], found[128];
+
+	if (m->owner == ka_sim_self + 1)
+		return;
+	(void)snprintf(expected, sizeof(expected),
+	    "lock \"%s\" is given up by who has it", m->name);
+	if (m->owner == 0)
+		(void)snprintf(found, sizeof(found),
+		    "thread %u gives it up, and nobody has it", ka_sim_self);
+	else
+		(void)snprintf(found, sizeof(found),
+		    "thread %u gives it up, and thread %u has it", ka_sim_self,
+		    m->owner - 1);
+	sim__wrong("G-5", "not-owned", expected, found);
+}
+
 void
 ka_sim_unlocking(struct ka_mutex *m)
 {
@@ -161,6 +182,7 @@ ka_sim_unlocking(struct ka_mutex *m)
 
 	if (ka_sim_self == SIM_NONE)
 		return;
+	owned(m);
 	sim_sync_release(m);
 	if (ka_sim_weak && sim.config.memory == SIM_TSO)
 		sim__flush_cpu(t->cpu);

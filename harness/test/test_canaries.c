@@ -75,6 +75,15 @@ locks_both_ways(struct call *c)
 	healthy->exec(c);
 }
 
+/* Gives up what it does not have; alone, nobody is hurt. */
+static void
+unlocks_only(struct call *c)
+{
+	if (c->code == TRACE_OP_KFREE)
+		ka_mutex_unlock(&mutex[0]);
+	healthy->exec(c);
+}
+
 /* ---- What is left ------------------------------------------------------ */
 
 /* Takes a page in a call of kmalloc, and forgets it. */
@@ -178,6 +187,13 @@ static const struct breakage canaries[] = {
 			  "0 p0 = kmalloc 64 m0 WAITOK\n"
 			  "0 p1 = kmalloc 64 m0 WAITOK\n"
 			  "0 kfree p0 m0\n0 kfree p1 m0\n" },
+	{ .name = "unlocks only",
+	    .clause = "G-5",
+	    .signature = "kmalloc/G-5/not-owned/reported",
+	    .exec = unlocks_only,
+	    .trace = HEAD "schedule random 1\n"
+			  "0 m0 = kmalloc_create \"t\"\n"
+			  "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
 	{ .name = "leak at halt",
 	    .clause = "G-8",
 	    .signature = "kmalloc/G-8/end of run/pages-held",
