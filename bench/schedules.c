@@ -179,7 +179,8 @@ measure_kmalloc(unsigned long n)
 	struct trace_error e;
 	struct trace t;
 
-	if (trace_reader_open_mem(&r, "schedules", text, strlen(text), &e) != 0 ||
+	if (trace_reader_open_mem(&r, "schedules", text, strlen(text), &e) !=
+		0 ||
 	    trace_load(&t, r, &e) != 0)
 		return (2);
 	explore_trace_world(&world, &t, &run);

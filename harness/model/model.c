@@ -555,6 +555,8 @@ model_migrate(struct model *m, uint32_t thread, uint32_t cpu)
 {
 	struct mthread *th = &m->thread[thread];
 
+	/* What it has got so far may become another CPU's. */
+	m->moves += th->busy;
 	for (; m->judging && th->busy; th -= m->config.threads) {
 		th->cpu = UINT32_MAX;
 		if (th->class == TRACE_ZONE || th->class == TRACE_VMZONE)

@@ -255,7 +255,7 @@ struct model {
 	uint64_t held;	       /* pages */
 	uint64_t held_kmalloc; /* of them, by kmalloc and its types */
 	uint64_t runs_empty;   /* runs of kmalloc without a live object */
-	uint64_t moves;	       /* waiters that may have moved slabs so far */
+	uint64_t moves;	       /* times that slabs may have changed CPUs */
 	struct mpool object, run, region, type, typereg, sort;
 	struct mhash by_addr, by_region;
 	struct mstolen stolen[STOLEN_MAX];

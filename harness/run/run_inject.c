@@ -167,6 +167,18 @@ help_call(struct run_state *s, uint32_t thread, struct call *c)
 	return (false);
 }
 
+/* Somebody may have woken for no reason while help was given in vain. */
+static bool
+somebody_can(const struct run_state *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->nthreads; i++)
+		if (run__can_step(s, i, false))
+			return (true);
+	return (false);
+}
+
 bool
 run__help(struct run_state *s)
 {
@@ -185,7 +197,7 @@ run__help(struct run_state *s)
 		return (false);
 	did->helped = true;
 	if (!help_call(s, thread, &c) || c.ret == 0)
-		return (false);
+		return (somebody_can(s));
 	c.code = TRACE_OP_VM_PAGE_FREE;
 	c.addr = c.ret;
 	c.pages = 1;

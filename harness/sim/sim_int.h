@@ -33,8 +33,8 @@ struct sim_thread {
 	enum sim_state state;
 	uint32_t cpu;
 	uint8_t in_section;
-	uint8_t wakes;	    /* for no reason, since the last with one */
-	uint8_t moves;	    /* to another CPU, in the operation */
+	uint8_t wakes; /* for no reason, since the last with one */
+	uint8_t moves; /* to another CPU, in the operation */
 	uint32_t locks;
 	uint16_t start;	    /* of a started thread: how many had the number */
 	uint32_t op, point; /* where it is, for deviations */

@@ -492,7 +492,7 @@ static const struct breakage breakages[] = {
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
 	{ .name = "fails its audit",
 	    .clause = "G-3",
-	    .signature = "kmalloc/G-3/audit/reported",
+	    .signature = "kmalloc/G-3/audit/I-KM-2",
 	    .audit = bad_audit,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
 	{ .name = "keeps pages",

@@ -25,7 +25,7 @@ reproduce km-interior-accepted 1
 echo "== a caller that sleeps for ever: threads that take turns"
 reproduce km-hoarded-slabs-stay 1
 echo "== what only a schedule shows is not claimed"
-reproduce km-free-does-not-tell 1
+reproduce mp-counted-after-the-look 1
 echo "== what is written is read again, and fails again"
 cd km-zero-elided-large.out
 ls

@@ -5,11 +5,14 @@
 defective km-zero-elided-large
 bad=km-zero-elided-large/kalab
 mkdir s
+# What one run leaves in memory may make the next one fail: not those.
 seed=1
-for i in 1 2 3 4 5 6 7 8; do
+i=1
+while [ $i -le 8 ]; do
 	$bad run --quiet --seed $seed --runs 50 --ops 400 --keep s > out
 	seed=$(($(sed -n '1s/seed \([0-9]*\):.*/\1/p' out) + 1))
 	mv s/*.trace f$i.trace
+	$bad replay f$i.trace > out || i=$((i + 1))
 done
 echo "== new, again, and on a library that is sound"
 $bad triage --keep one f1.trace
