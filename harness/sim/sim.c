@@ -29,8 +29,13 @@ struct sim sim;
 const char sim__world;
 
 static struct fiber *sim_main;
+static struct sim_thread *sim_resumed; /* who has the word */
 static bool sim_entered;
-static uint32_t sim_fibers; /* threads that ever had a fiber are below */
+static uint32_t sim_begun; /* threads that ever began something are below */
+#ifndef SIM_TSAN
+static struct fiber *sim_free[SIM_ALL_MAX]; /* that nobody is on */
+static uint32_t sim_nfree;
+#endif
 static char *sim_cpu_base;
 static size_t sim_cpu_stride;
 
@@ -503,21 +508,24 @@ sim__stop_with(enum sim_stop reason)
 	if (ka_sim_weak)
 		sim__memory_unapply();
 	fiber_switch(t->fiber, sim_main);
-	takes_up(t);
+	/* Another, if this was the operation's end. */
+	takes_up(sim_resumed);
 }
 
+/* Of a fiber: one operation after the other, each of whoever is resumed. */
 static void
 sim_body(void *arg)
 {
 	static const struct ka_site end = { "the operation's end", "", 0 };
-	struct sim_thread *t = arg;
 
+	(void)arg;
 	sim_sync_look(false);
-	t->library = false;
-	takes_up(t);
+	takes_up(sim_resumed);
 	for (;;) {
+		struct sim_thread *t = sim_resumed;
 		bool library = (size_t)(t - sim.thread) >= sim.config.threads;
 
+		t->library = false;
 		if (library)
 			sim_library(true);
 		t->fn(t->arg);
@@ -532,51 +540,88 @@ sim_body(void *arg)
 	}
 }
 
-/* What was done in the run before was before what is done in this one. Who
- * begins anew although it never came to its end must not find a count of the
- * end before: it would not be looked at any more. */
+#ifdef SIM_TSAN
+/* What was done in the run before was before what is done after it. */
+static void
+tell_world(void *arg)
+{
+	(void)arg;
+	sim_sync_release(&sim__world);
+}
+
+/* Who begins anew although it never came to its end must not find a count of
+ * the end before: it would not be looked at any more. */
 static void
 forget(void *arg)
 {
 	const struct sim_thread *t = arg;
 
-	sim_sync_release(&sim__world);
+	tell_world(NULL);
 	if (t->state != SIM_IDLE && !t->library)
 		sim_sync_look(true);
 }
+#endif
 
-/* The thread has a fiber when it returns; ENOMEM if there is none. */
-static int
-fiber_have(struct sim_thread *t)
+/*
+ * An operation is done on the fiber that was given back last, whoever's it is:
+ * its stack is warm, and a run of many threads has as many fibers as
+ * operations that are under way. For ThreadSanitizer a fiber is a thread: each
+ * keeps its own.
+ */
+static void
+fiber_take(struct sim_thread *t)
 {
-	uint32_t self = (uint32_t)(t - sim.thread);
-
-	if (t->fiber != NULL)
-		return (0);
-	t->fiber = fiber_create(sim_body, t);
+#ifdef SIM_TSAN
+	if (t->own == NULL)
+		t->own = fiber_create(sim_body, NULL);
+	t->fiber = t->own;
+#else
+	t->fiber = sim_nfree != 0 ? sim_free[--sim_nfree] :
+				    fiber_create(sim_body, NULL);
+#endif
 	if (t->fiber == NULL)
-		return (ENOMEM);
-	if (self >= sim_fibers)
-		sim_fibers = self + 1;
-	return (0);
+		abort(); /* not even a stack: nothing works any more */
 }
 
-static int
+static void
+fiber_give(struct sim_thread *t)
+{
+#ifndef SIM_TSAN
+	sim_free[sim_nfree++] = t->fiber;
+#endif
+	t->fiber = NULL;
+}
+
+/* What the thread was in the middle of is abandoned. */
+static void
+thread_stop(struct sim_thread *t)
+{
+	if (t->fiber != NULL) {
+		fiber_restart(t->fiber, sim_body, NULL);
+		fiber_give(t);
+	}
+	t->state = SIM_IDLE;
+}
+
+static void
 threads_reset(const struct sim_config *config)
 {
 	uint32_t i;
 
+	/* Of a larger run before, too: they must not come back to life. */
+	for (i = 0; i < sim_begun; i++) {
+		struct sim_thread *t = &sim.thread[i];
+
+#ifdef SIM_TSAN
+		if (t->own != NULL)
+			fiber_visit(sim_main, t->own, forget, t);
+#endif
+		thread_stop(t);
+		t->nheld = 0;
+	}
 	for (i = 0; i < config->threads; i++) {
 		struct sim_thread *t = &sim.thread[i];
 
-		if (t->fiber == NULL) {
-			if (fiber_have(t) != 0)
-				return (ENOMEM);
-		} else {
-			fiber_visit(sim_main, t->fiber, forget, t);
-			if (t->state != SIM_IDLE)
-				fiber_restart(t->fiber, sim_body, t);
-		}
 		t->state = SIM_IDLE;
 		t->in_section = 0;
 		t->locks = 0;
@@ -587,19 +632,6 @@ threads_reset(const struct sim_config *config)
 		t->nheld = 0;
 		t->site = NULL;
 	}
-	/* Threads of a larger run before must not come back to life. */
-	for (; i < sim_fibers; i++) {
-		struct sim_thread *t = &sim.thread[i];
-
-		if (t->fiber == NULL)
-			continue;
-		fiber_visit(sim_main, t->fiber, forget, t);
-		if (t->state != SIM_IDLE)
-			fiber_restart(t->fiber, sim_body, t);
-		t->state = SIM_IDLE;
-		t->nheld = 0;
-	}
-	return (0);
 }
 
 void
@@ -618,8 +650,9 @@ sim_reset(const struct sim_config *config)
 	if (sim_main == NULL)
 		sim_main = fiber_main();
 	sim_enter();
-	if (sim_main == NULL || threads_reset(config) != 0)
+	if (sim_main == NULL)
 		return (ENOMEM);
+	threads_reset(config);
 	for (i = 0; i < config->cpus; i++)
 		sim.holder[i] = SIM_NONE;
 	for (i = config->ndeviations; i-- > 0;)
@@ -648,17 +681,15 @@ sim_reset(const struct sim_config *config)
 void
 sim_leave(void)
 {
-	uint32_t i;
-
 	if (!sim_entered)
 		return;
-	if (SIM_ALWAYS_ARMED && sim_main != NULL) {
-		for (i = 0; i < sim.total; i++)
-			if (sim.thread[i].fiber != NULL)
-				fiber_visit(sim_main, sim.thread[i].fiber,
-				    forget, NULL);
-		sim_sync_acquire(&sim__world);
-	}
+#ifdef SIM_TSAN
+	for (uint32_t i = 0; i < sim_begun; i++)
+		if (sim.thread[i].own != NULL)
+			fiber_visit(
+			    sim_main, sim.thread[i].own, tell_world, NULL);
+	sim_sync_acquire(&sim__world);
+#endif
 	sim_sync_look(true);
 	sim_entered = false;
 }
@@ -668,6 +699,8 @@ sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg)
 {
 	struct sim_thread *t = &sim.thread[thread];
 
+	if (thread >= sim_begun)
+		sim_begun = thread + 1;
 	t->fn = fn;
 	t->arg = arg;
 	t->state = SIM_READY;
@@ -692,6 +725,7 @@ set_cpu(const struct sim_thread *t)
 static void
 done(struct sim_thread *t)
 {
+	fiber_give(t);
 	if (ka_sim_weak && sim.config.memory == SIM_TSO)
 		sim__flush_cpu(t->cpu);
 	if (sim.config.hash)
@@ -717,6 +751,9 @@ sim_resume(uint32_t thread)
 	sim.last = thread;
 	if (ka_sim_weak)
 		sim__memory_apply(t->cpu);
+	if (t->fiber == NULL)
+		fiber_take(t);
+	sim_resumed = t;
 	fiber_switch(sim_main, t->fiber);
 	ka_sim_self = SIM_NONE;
 	ka_sim_in_section = 0;
@@ -914,8 +951,6 @@ ka_thread_start(
 	if (i == sim.config.threads + SIM_DAEMONS_MAX)
 		return (EAGAIN);
 	t = &sim.thread[i];
-	if (fiber_have(t) != 0)
-		return (ENOMEM);
 	t->in_section = 0;
 	t->locks = 0;
 	t->cpu = i % sim.config.cpus;
@@ -941,10 +976,8 @@ ka_thread_join(struct ka_thread *kt)
 {
 	struct sim_thread *t = &sim.thread[kt->id >> 16];
 
-	if (ka_sim_self == SIM_NONE && t->state != SIM_IDLE) {
-		fiber_restart(t->fiber, sim_body, t); /* halt */
-		t->state = SIM_IDLE;
-	}
+	if (ka_sim_self == SIM_NONE && t->state != SIM_IDLE)
+		thread_stop(t); /* halt */
 	/* Its number may be another's by now. */
 	while (t->state != SIM_IDLE && t->start == (uint16_t)kt->id)
 		ka_pause();

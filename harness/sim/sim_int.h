@@ -27,7 +27,10 @@
 #define SIM_STRETCH_MAX 65536u
 
 struct sim_thread {
-	struct fiber *fiber;
+	struct fiber *fiber; /* NULL: in the middle of nothing */
+#ifdef SIM_TSAN
+	struct fiber *own;
+#endif
 	void (*fn)(void *);
 	void *arg;
 	enum sim_state state;
