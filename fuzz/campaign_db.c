@@ -540,6 +540,8 @@ give_row(sqlite3_stmt *st, void *arg)
 	r.shown = (uint32_t)sqlite3_column_int64(st, 17);
 	r.seconds = sqlite3_column_double(st, 18);
 	r.complete = sqlite3_column_int64(st, 19) != 0;
+	(void)snprintf(r.input, sizeof(r.input), "%s/findings/", r.target);
+	text_of(st, 20, r.input + strlen(r.input), 32);
 	return (to->fn(to->arg, &r));
 }
 
@@ -554,7 +556,7 @@ campaign_db_triage_list(struct campaign_db *d,
 	    "  where v.signature = t.signature), t.signature, f.target,"
 	    " t.clause, t.operation, t.expected, t.found, t.source, t.program,"
 	    " t.trace, t.line, t.thread, t.ops_before, t.ops_after, t.replays,"
-	    " t.shown_first, t.shown, t.seconds, t.complete"
+	    " t.shown_first, t.shown, t.seconds, t.complete, f.file"
 	    " from triage t join finding f on f.id = t.finding"
 	    " where t.trace != '' order by t.id",
 	    give_row, &to));

@@ -518,6 +518,8 @@ list_add(void *arg, const struct triage_row *r)
 	l->row[l->n] = *r;
 	(void)snprintf(l->row[l->n].trace, sizeof(l->row[l->n].trace),
 	    "%.900s/%.180s", g->directory, r->trace);
+	(void)snprintf(l->row[l->n].input, sizeof(l->row[l->n].input),
+	    "%.900s/%.180s", g->directory, r->input);
 	l->n++;
 	return (true);
 }

@@ -39,6 +39,7 @@ struct triage_row {
 	char expected[192], found[192], source[96];
 	char program[1024]; /* the only one that shows it; "": kalab does */
 	char trace[1100];   /* what is kept: a path */
+	char input[1100];   /* what it was made of: a path */
 	uint64_t line;	    /* in that file; 0: the end of the run */
 	uint32_t thread;
 	uint64_t ops_before, ops_after;

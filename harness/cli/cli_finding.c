@@ -24,6 +24,19 @@
 
 #define SHRINK_SECONDS 20
 
+/* Valgrind does not run what has a sanitizer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
+    __has_feature(memory_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
+
 struct finding_cli {
 	const char *campaign, *output, *name;
 	uint64_t seconds;
@@ -339,16 +352,19 @@ put_sanitized(const struct finding_cli *c, FILE *f, const char *self,
 static void
 put_replays(const struct finding_cli *c, FILE *f)
 {
+	struct cli_command command = { .n = 0 };
 	char self[PATH_MAX];
 	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	self[n > 0 ? n : 0] = '\0';
-	if (c->row.program[0] != '\0')
-		(void)fprintf(f, "  %-10s %s %s/%s/findings/...\n", "found by",
-		    c->row.program, c->campaign, c->row.target);
+	if (c->row.program[0] != '\0') {
+		cli_command_file(&command, from_here(c->row.program));
+		cli_command_file(&command, c->row.input);
+		(void)fprintf(f, "  %-10s%s\n", "target", command.s);
+	}
 	if (c->triaged && c->row.ops_after == 0)
 		return;
-	put_line(c, f, "plain", "", self);
+	put_line(c, f, SANITIZED ? "this" : "plain", "", self);
 	if (put_sanitized(c, f, self, "address", "ASan") == 0)
 		(void)fprintf(f,
 		    "  %-10s no such build beside this one: "
@@ -361,7 +377,7 @@ put_replays(const struct finding_cli *c, FILE *f)
 		    "CC=clang meson setup build-tsan "
 		    "-Db_sanitize=thread\n",
 		    "TSan");
-	if (in_path("valgrind"))
+	if (!SANITIZED && in_path("valgrind"))
 		put_line(c, f, "Valgrind", "valgrind -q", self);
 	if (in_path("gdb"))
 		put_line(c, f, "gdb",

@@ -190,8 +190,10 @@ row_json(const struct triage_row *r, bool kept)
 	    "shown", (int)r->shown, "complete", r->complete, "seconds",
 	    r->seconds);
 
-	if (kept)
+	if (kept) {
 		(void)json_object_set_new(o, "trace", cli_json_text(r->trace));
+		(void)json_object_set_new(o, "input", cli_json_text(r->input));
+	}
 	if (r->source[0] != '\0')
 		(void)json_object_set_new(
 		    o, "source", cli_json_text(r->source));

@@ -121,7 +121,7 @@ reg(enum trace_class class, uint64_t n, char *buf, size_t size)
 {
 	static const char *const text[TRACE_CLASS_COUNT] = {
 		[TRACE_OBJ] = "p[%u].addr",
-		[TRACE_TYPE] = "m[%u].type",
+		[TRACE_TYPE] = "type_of(%u)",
 		[TRACE_RUN] = "g[%u].addr",
 		[TRACE_CACHE] = "c[%u].cache",
 		[TRACE_PIPE] = "&q[%u].pipe",
@@ -130,7 +130,7 @@ reg(enum trace_class class, uint64_t n, char *buf, size_t size)
 	};
 	static const char *const none[TRACE_CLASS_COUNT] = {
 		[TRACE_OBJ] = "NULL",
-		[TRACE_TYPE] = "&m[TYPES].storage",
+		[TRACE_TYPE] = "type_of(TYPES)",
 		[TRACE_RUN] = "NULL",
 		[TRACE_CACHE] = "NULL",
 		[TRACE_PIPE] = "&q[PIPES].pipe",
@@ -294,6 +294,9 @@ repro__put_call(
 	fill_in(h, op, forms[op->code] != NULL ? forms[op->code] : form, "",
 	    call, sizeof(call));
 	put_registers(f, op, true);
+	if (def->out == TRACE_OBJ || def->out == TRACE_RUN)
+		(void)fprintf(f, "\tempties(&%c[%" PRIu32 "]);\n",
+		    def->out == TRACE_OBJ ? 'p' : 'g', op->out);
 	if (def->out == TRACE_OBJ || def->out == TRACE_RUN)
 		fill_in(h, op, took_form(op), call, line, sizeof(line));
 	else

@@ -61,10 +61,21 @@ watched_exec(struct call *c)
 	e->why = c->why;
 }
 
+/* Operations that are no calls of the subject. Others that were not seen to
+ * begin were skipped: what they name was never had. */
+static bool
+is_no_call(uint16_t code)
+{
+	return (trace_ops[code].group == TRACE_G_TH ||
+	    code == TRACE_OP_OBJCACHE_HOOK || code == TRACE_OP_MPIPE_HOOK ||
+	    code == TRACE_OP_UMA_HOOK);
+}
+
 static void
 on_result(void *arg, const struct trace_op *op, const struct call *c)
 {
-	struct repro_event *e = event_for(op->line, c->cpu);
+	struct repro_event *e =
+	    is_no_call(op->code) ? event_for(op->line, c->cpu) : NULL;
 
 	(void)arg;
 	if (e != NULL && e->ended == 0)

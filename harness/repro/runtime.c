@@ -3,6 +3,7 @@
  * they are handed out and looked at when they are given back; what they may be
  * is checked as far as the calls alone tell it.
  */
+#define _GNU_SOURCE /* recursive mutexes that need no call */
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -136,9 +137,33 @@ static struct owned c[CACHES + 1], q[PIPES + 1], z[ZONES + 1], b[VMZONES + 1];
 static struct past past[4096];
 static unsigned serial, pasts, panicked;
 static size_t free_at_boot;
-static uint64_t returned; /* by the step: an address or a number */
-static struct object *giving;
+static __thread uint64_t returned; /* by the step: an address or a number */
+static __thread struct object *giving;
+static __thread bool stale; /* the step names what was given back */
 static bool lost; /* of something that is held nobody knows the name */
+
+/*
+ * A step that was asleep goes on beside the one that woke it: what is kept of
+ * objects is changed by one at a time. "LOCKED;" holds to the end of the block.
+ */
+static pthread_mutex_t objects_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+static int
+lock_objects(void)
+{
+	return (pthread_mutex_lock(&objects_lock));
+}
+
+static void
+unlock_objects(const int *unused)
+{
+	(void)unused;
+	(void)pthread_mutex_unlock(&objects_lock);
+}
+
+#define LOCKED                                                                 \
+	const int locked __attribute__((cleanup(unlock_objects), unused)) =    \
+	    lock_objects()
 
 static struct owned *
 owner_of(enum owner owner, unsigned of)
@@ -155,6 +180,13 @@ owner_of(enum owner owner, unsigned of)
 	default:
 		return (NULL);
 	}
+}
+
+/* One that is not declared is none of them. */
+static struct malloc_type *
+type_of(unsigned n)
+{
+	return (m[n].type != NULL ? m[n].type : &m[TYPES].storage);
 }
 
 static bool
@@ -178,6 +210,7 @@ past_of(const unsigned char *addr)
 static void
 forget(const void *addr)
 {
+	LOCKED;
 	struct past *old = past_of(addr);
 
 	if (old != NULL)
@@ -216,6 +249,15 @@ set_aside(const struct object *o)
 		p[objects++] = *o;
 }
 
+/* It is about to be made: a call that ends in a panic makes nothing. */
+static void
+empties(struct object *o)
+{
+	LOCKED;
+	set_aside(o);
+	*o = (struct object) { .addr = NULL };
+}
+
 /* An object was handed out: apart from all others, and filled from now on. */
 static void
 take(struct object *o, void *addr, size_t size, enum owner owner, unsigned of)
@@ -237,6 +279,7 @@ take(struct object *o, void *addr, size_t size, enum owner owner, unsigned of)
 static bool
 is_nothing(struct object *o, void *addr)
 {
+	LOCKED;
 	returned = (uintptr_t)addr;
 	if (addr != NULL && addr != ZERO_LENGTH_PTR)
 		return (false);
@@ -256,6 +299,7 @@ check_align(const void *addr, size_t align, const char *clause)
 static void
 took(struct object *o, void *addr, unsigned type, size_t size, int flags)
 {
+	LOCKED;
 	size_t usable, power = 1;
 
 	m[type].calls++;
@@ -296,6 +340,7 @@ static void
 took_run(
     struct object *o, void *addr, size_t npages, size_t align, unsigned flags)
 {
+	LOCKED;
 	struct vm_page_stats s;
 
 	if (is_nothing(o, addr))
@@ -338,6 +383,7 @@ static void
 took_item(
     struct object *o, void *addr, enum owner owner, unsigned of, int flags)
 {
+	LOCKED;
 	struct owned *w = owner_of(owner, of);
 
 	w->calls++;
@@ -369,13 +415,11 @@ is_in(const unsigned char *addr, const struct object *o)
 	    (addr == o->addr || (addr > o->addr && addr < o->addr + o->size)));
 }
 
-/* It cannot be named: the call that was to bring it brought nothing; or it was
- * given back, and what is there now is another's. */
+/* It was given back, and what is there now is another's. */
 static bool
-lacks(const struct object *o)
+is_anothers(const struct object *o)
 {
-	if (o->addr == NULL)
-		return (true);
+	stale |= !o->held;
 	for (unsigned i = 0; i < objects && !o->held; i++)
 		if (is_in(o->addr, &p[i]))
 			return (true);
@@ -385,10 +429,18 @@ lacks(const struct object *o)
 	return (false);
 }
 
+/* It cannot be named: the call that was to bring it brought nothing. */
+static bool
+lacks(const struct object *o)
+{
+	return (o->addr == NULL || is_anothers(o));
+}
+
 /* It is about to be given back. A stale one is given back again: misuse. */
 static void
 gives(struct object *o)
 {
+	LOCKED;
 	giving = o->held ? o : NULL;
 	if (!o->held)
 		return;
@@ -406,6 +458,7 @@ gives(struct object *o)
 static void
 gives_not(void)
 {
+	LOCKED;
 	if (giving == NULL)
 		return;
 	giving->held = true;
@@ -422,16 +475,16 @@ resize(struct object *o, size_t size, unsigned type, int flags)
 	size_t least;
 	void *addr;
 
-	if (o == &p[SPARE]) {
-		set_aside(o);
-		*o = (struct object) { .addr = NULL };
-	}
+	if (o == &p[SPARE])
+		empties(o);
+	if (is_anothers(o))
+		return;
 	old = *o;
 	if (o->held)
 		check_contents(o);
 	o->held = false;
 	giving = old.held ? o : NULL;
-	addr = krealloc(old.addr, size, m[type].type, flags);
+	addr = krealloc(old.addr, size, type_of(type), flags);
 	giving = NULL;
 	m[type].moved = true;
 	returned = (uintptr_t)addr;

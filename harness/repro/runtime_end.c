@@ -255,6 +255,13 @@ catch_signals(void)
 	(void)alarm(SECONDS);
 }
 
+/* What a pointer to what was given back is refused for; or not, if the memory
+ * is another's by then. */
+#define STALE                                                                  \
+	(1u << KA_WHY_DOUBLE_FREE | 1u << KA_WHY_FOREIGN |                     \
+	    1u << KA_WHY_INTERIOR | 1u << KA_WHY_WRONG_TYPE |                  \
+	    1u << KA_WHY_NULL_FREE | 1u << KA_WHY_WRONG_ZONE)
+
 static void
 judge(const struct step *s, enum ka_why why)
 {
@@ -269,6 +276,7 @@ judge(const struct step *s, enum ka_why why)
 			    ka_why_name(why));
 	} else if (why != KA_WHY_NONE && (s->panics >> why & 1) == 0 &&
 	    why != KA_WHY_LIMIT && why != KA_WHY_OVERFLOW &&
+	    !(stale && (STALE >> why & 1) != 0) &&
 	    s->expect != EXPECT_REFUSED) {
 		shown("panic %s, where the call is legal", ka_why_name(why));
 	} else if (s->expect == EXPECT_NOT_NULL && returned == 0) {
@@ -285,6 +293,7 @@ do_step(const struct step *s)
 
 	returned = 0;
 	giving = NULL;
+	stale = false;
 	panic_armed = true;
 	if (setjmp(panic_to) == 0) {
 		s->run();

@@ -7,12 +7,19 @@ renamed(struct owned *w)
 	lost |= w->alive;
 }
 
+/* Its objects are nobody's: they cannot be given back any more. */
+static void
+disown(unsigned n)
+{
+	for (unsigned i = 0; i < objects; i++)
+		if (p[i].held && p[i].owner == OWNER_KMALLOC && p[i].of == n)
+			p[i].of = TYPES;
+}
+
 static void
 make_type(unsigned n, const char *name, bool heap)
 {
-	for (unsigned i = 0; i < objects && m[n].type != NULL; i++)
-		if (p[i].held && p[i].owner == OWNER_KMALLOC && p[i].of == n)
-			p[i].of = TYPES;
+	disown(n);
 	lost |= m[n].type != NULL;
 	(void)memset(&m[n], 0, sizeof(m[n]));
 	if (heap) {
@@ -27,9 +34,10 @@ make_type(unsigned n, const char *name, bool heap)
 static void
 end_type(unsigned n)
 {
-	struct malloc_type *const type = m[n].type;
+	struct malloc_type *const type = type_of(n);
 
-	if (type == &m[n].storage)
+	disown(n);
+	if (type == &m[n].storage || m[n].type == NULL)
 		returned = malloc_uninit(type);
 	else
 		returned = kmalloc_destroy(&m[n].type);
@@ -136,7 +144,7 @@ cache_alloc(void *args, int flags)
 		return (NULL);
 	if ((w->hooks >> HOOK_ZERO & 1) != 0)
 		flags |= M_ZERO;
-	addr = kmalloc(w->size, m[w->type].type, flags | M_NULLOK);
+	addr = kmalloc(w->size, type_of(w->type), flags | M_NULLOK);
 	if (addr != NULL)
 		forget(addr);
 	return (addr);
@@ -150,7 +158,7 @@ cache_free(void *obj, void *args)
 	(void)called(w, HOOK_FREE, 0);
 	forget(obj);
 	if ((w->hooks >> HOOK_EMPTY & 1) == 0)
-		kfree(obj, m[w->type].type);
+		kfree(obj, type_of(w->type));
 }
 
 static void
@@ -210,7 +218,7 @@ make_pipe(unsigned n, unsigned type, size_t size, int nnom, int nmax, int flags,
 		.size = size,
 		.zeroed = (flags & (MPF_NOZERO | MPF_CACHEDATA)) == 0 };
 	m[type].shared = true;
-	mpipe_init(&q[n].pipe, m[type].type, size, nnom, nmax, flags,
+	mpipe_init(&q[n].pipe, type_of(type), size, nnom, nmax, flags,
 	    (hooks >> HOOK_CTOR & 1) != 0 ? pipe_construct : NULL,
 	    (hooks >> HOOK_DTOR & 1) != 0 ? pipe_deconstruct : NULL, &q[n]);
 	q[n].alive = true;
@@ -226,11 +234,48 @@ struct zone_callbacks {
 	uma_maxaction *maxaction;
 };
 
+#define FRESH 0x95 /* what an item is filled with when it is initialised */
+
+static int
+zone_ctor(struct owned *w, void *item, size_t size, int flags)
+{
+	if (w->out == NULL && (flags & M_ZERO) != 0 && !all_are(item, 0, size))
+		shown("an item is not zero when its constructor runs (ZN-9)");
+	return (!called(w, HOOK_CTOR, flags));
+}
+
+static int
+zone_init(struct owned *w, void *item, size_t size, int flags)
+{
+	LOCKED;
+	if (!called(w, HOOK_INIT, flags))
+		return (1);
+	if (w->out != NULL)
+		return (0);
+	(void)memset(item, FRESH, size);
+	forget(item);
+	if (pasts < sizeof(past) / sizeof(*past))
+		past[pasts++] = (struct past) { item, FRESH, size };
+	return (0);
+}
+
+static void
+zone_fini(struct owned *w, void *item, size_t size)
+{
+	const struct past *old = past_of(item);
+
+	if (w->out == NULL && old != NULL && !all_are(item, old->fill, size) &&
+	    !all_are(item, 0, size))
+		shown("a free item was written to (ZN-1, ZN-33)");
+	(void)called(w, HOOK_FINI, 0);
+	forget(item);
+}
+
 #define ZONE_CALLBACKS(n)                                                      \
 	static int ctor_##n(void *i, size_t size, void *u, int flags)          \
 	{                                                                      \
-		(void)i, (void)size, (void)u;                                  \
-		return (!called(&z[n], HOOK_CTOR, flags));                     \
+		(void)u;                                                       \
+		return (zone_ctor(&z[n], i, size, flags));                     \
 	}                                                                      \
 	static void dtor_##n(void *i, size_t size, void *u)                    \
 	{                                                                      \
@@ -239,13 +284,11 @@ struct zone_callbacks {
 	}                                                                      \
 	static int init_##n(void *i, size_t size, int flags)                   \
 	{                                                                      \
-		(void)i, (void)size;                                           \
-		return (!called(&z[n], HOOK_INIT, flags));                     \
+		return (zone_init(&z[n], i, size, flags));                     \
 	}                                                                      \
 	static void fini_##n(void *i, size_t size)                             \
 	{                                                                      \
-		(void)i, (void)size;                                           \
-		(void)called(&z[n], HOOK_FINI, 0);                             \
+		zone_fini(&z[n], i, size);                                     \
 	}                                                                      \
 	static void maxaction_##n(uma_zone_t zone)                             \
 	{                                                                      \
@@ -360,6 +403,9 @@ make_token_zone(unsigned n, const char *name, size_t size, unsigned tokens,
 static void
 set_max(unsigned n, int max)
 {
+	/* Who is woken by a raise may be done before the call is. */
+	if (max == 0 || (z[n].max != 0 && max > z[n].max))
+		z[n].max = max;
 	returned = (uint64_t)uma_zone_set_max(z[n].zone, max);
 	z[n].max = max;
 }

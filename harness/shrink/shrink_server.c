@@ -275,8 +275,7 @@ static void
 last_words(struct shrink__server *s, char *to, size_t size)
 {
 	static const char *const marks[] = { "ERROR: AddressSanitizer: ",
-		"WARNING: ThreadSanitizer: ", "runtime error: ", "== Invalid ",
-		"== Conditional ", "== Use of ",
+		"WARNING: ThreadSanitizer: ", "runtime error: ",
 		"panic outside of a call: ", "panic: ", "assertion " };
 	char text[TALK_MAX];
 	ssize_t n = pread(fileno(s->talk), text, sizeof(text) - 1, 0);
