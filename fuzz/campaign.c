@@ -340,12 +340,13 @@ conclude(struct campaign *c, bool ok, uint64_t findings_before)
 }
 
 int
-campaign_run(const struct campaign_options *o)
+campaign_run(const struct campaign_options *o, bool *ret_ran)
 {
 	static struct campaign c;
 	uint64_t before;
 	int status = 2;
 
+	*ret_ran = false;
 	memset(&c, 0, sizeof(c));
 	c.options = o;
 	c.lock = -1;
@@ -356,6 +357,7 @@ campaign_run(const struct campaign_options *o)
 		c.executions_before = totals(&c).executions;
 		before = c.findings;
 		status = conclude(&c, loop(&c), before);
+		*ret_ran = true;
 	}
 	campaign_db_close(c.db);
 	if (c.lock >= 0)

@@ -35,9 +35,10 @@ struct campaign_options {
 
 /*
  * Runs a campaign until it is stopped. 0: no finding in it, 1: some, 2: it
- * cannot be run; then one line on standard error says why.
+ * cannot be run, or goes on no longer; then one line on standard error says
+ * why. *ret_ran: it ran, and what it found is recorded.
  */
-int campaign_run(const struct campaign_options *);
+int campaign_run(const struct campaign_options *, bool *ret_ran);
 
 /* The verb that messages begin with; "fuzz" at first. */
 extern const char *campaign_verb;

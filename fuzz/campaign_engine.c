@@ -26,7 +26,7 @@
 
 #define LOG_MAX	   (8 << 20) /* a log that is longer begins anew */
 #define TAIL	   8192
-#define INPUT_MAX  "1024" /* bytes of an input that engines make */
+#define INPUT_MAX  "1024" /* CAMPAIGN_INPUT_MAX */
 #define PROBE_TIME 20u
 
 static const char *const engine_names[] = { "libfuzzer", "afl" };

@@ -328,12 +328,49 @@ adopt_queued(struct campaign *c, struct campaign_target *t, const char *path,
 
 static uint32_t judged;
 
+/* Engines read the beginning of an entry only: is it the finding's bytes? */
+static bool
+drop_if_begins(struct campaign *c, struct campaign_target *t, const char *path,
+    const char *name)
+{
+	static uint8_t begins[CAMPAIGN_INPUT_MAX];
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = -1;
+
+	(void)c;
+	(void)t;
+	(void)name;
+	if (fd < 0)
+		return (true);
+	n = read(fd, begins, sizeof(begins));
+	(void)close(fd);
+	if (n == (ssize_t)sizeof(begins) &&
+	    memcmp(begins, bytes, sizeof(begins)) == 0)
+		(void)unlink(path);
+	return (true);
+}
+
+/* It is not run at each start of an engine. `bytes` are the finding's. */
+static bool
+drop_from_corpus(struct campaign *c, struct campaign_target *t, size_t size,
+    const char *hash)
+{
+	char path[CAMPAIGN_PATH];
+
+	if (!campaign_path(path, "%s/corpus/%s", t->directory, hash))
+		return (false);
+	(void)unlink(path);
+	return (size != CAMPAIGN_INPUT_MAX ||
+	    (campaign_path(path, "%s/corpus", t->directory) &&
+		each_file(path, drop_if_begins, c, t)));
+}
+
 /* An input that broke something: kept, judged, recorded, told. */
 static bool
 take_finding(struct campaign *c, struct campaign_target *t, const char *path,
     enum campaign_engine engine)
 {
-	char own[CAMPAIGN_PATH], corpus[CAMPAIGN_PATH], hash[17];
+	char own[CAMPAIGN_PATH], hash[17];
 	char signature[160] = "not-again";
 	const ssize_t size = slurp(path);
 	bool known, first;
@@ -348,11 +385,9 @@ take_finding(struct campaign *c, struct campaign_target *t, const char *path,
 		return (true);
 	judged++;
 	if (!campaign_path(own, "%s/findings/%s", t->directory, hash) ||
-	    !campaign_path(corpus, "%s/corpus/%s", t->directory, hash) ||
-	    (access(own, F_OK) != 0 && !put(own, (size_t)size)))
+	    (access(own, F_OK) != 0 && !put(own, (size_t)size)) ||
+	    !drop_from_corpus(c, t, (size_t)size, hash))
 		return (false);
-	/* It is not run at each start of an engine. */
-	(void)unlink(corpus);
 	(void)campaign_engine_judge(t->exe[engine], own, JUDGE_TIME, signature);
 	if (!campaign_db_finding(c->db, t->name, campaign_engine_name(engine),
 		hash, signature, &first))

@@ -18,8 +18,9 @@
 #include "campaign.h"
 #include "fuzz_shared.h"
 
-#define CAMPAIGN_PATH 1024u
-#define CAMPAIGN_NAME 24u /* letters of a machine's name, at most */
+#define CAMPAIGN_PATH	   1024u
+#define CAMPAIGN_NAME	   24u	 /* letters of a machine's name, at most */
+#define CAMPAIGN_INPUT_MAX 1024u /* bytes of an input that engines make */
 
 /* A target of the campaign, and its directory. */
 struct campaign_target {

@@ -194,7 +194,7 @@ triage_new(const struct campaign_options *o)
 int
 cli_fuzz(int argc, char **argv)
 {
-	bool triage = true;
+	bool triage = true, ran;
 	struct campaign_options o = { .stop = &cli_stop,
 		.name = "job",
 		.engine = { [CAMPAIGN_LIBFUZZER] = true } };
@@ -208,9 +208,9 @@ cli_fuzz(int argc, char **argv)
 		o.target[o.targets++] = "all";
 	o.bin = cli_targets(o.bin);
 	cli_catch_signals();
-	status = campaign_run(&o);
+	status = campaign_run(&o, &ran);
 	/* Who stops it wants it to stop. */
-	if (triage && !cli_stop && status != CLI_USAGE)
+	if (triage && !cli_stop && ran)
 		triage_new(&o);
 	return (status);
 }

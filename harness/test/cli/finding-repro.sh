@@ -24,8 +24,10 @@ reproduce zn-lowered-maximum-not-drained 1
 reproduce km-interior-accepted 1
 echo "== a caller that sleeps for ever: threads that take turns"
 reproduce km-hoarded-slabs-stay 1
+echo "== a lost wake-up; that there is none nobody can claim"
+reproduce km-free-does-not-tell 1
 echo "== what only a schedule shows is not claimed"
-reproduce mp-counted-after-the-look 1
+reproduce km-adopted-slab-not-needed 1
 echo "== what is written is read again, and fails again"
 cd km-zero-elided-large.out
 ls

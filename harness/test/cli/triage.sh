@@ -65,3 +65,11 @@ python3 -c 'import sqlite3
 sqlite3.connect("all/campaign.db").executescript("pragma user_version = 99")'
 $bad triage all 2>&1
 echo "status $?"
+echo "== a full disk: one line, and the next time it is done"
+[ -c /dev/full ] || skip "no /dev/full"
+mkdir -p full/triage
+ln -s /dev/full full/triage/1.tmp
+$bad triage --keep full f1.trace 2>&1
+echo "status $?"
+rm full/triage/1.tmp
+$bad triage full
