@@ -14,6 +14,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -548,6 +550,33 @@ corpus_minimize(struct corpus *c)
 	free(v.feature);
 	free(v.times);
 	return (ok);
+}
+
+bool
+corpus_copy(const char *from, const char *to)
+{
+	char temp[PATH_MAX + 8], buf[8192];
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
+	ssize_t n = -1;
+
+	(void)snprintf(temp, sizeof(temp), "%s.tmp", to);
+	if (in >= 0)
+		out =
+		    open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	while (out >= 0 && (n = read(in, buf, sizeof(buf))) > 0)
+		if (write(out, buf, (size_t)n) != n) {
+			n = -1;
+			break;
+		}
+	if (out >= 0 && close(out) != 0)
+		n = -1;
+	if (in >= 0)
+		(void)close(in);
+	if (n == 0 && rename(temp, to) == 0)
+		return (true);
+	if (out >= 0)
+		(void)unlink(temp);
+	return (false);
 }
 
 void

@@ -81,4 +81,7 @@ int corpus_merge(
 bool corpus_minimize(struct corpus *);
 void corpus_fini(struct corpus *);
 
+/* A copy of a file, at once or not at all. False after errno. */
+bool corpus_copy(const char *from, const char *to);
+
 #endif

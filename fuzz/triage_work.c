@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fuzz/corpus.h"
 #include "shrink/shrink.h"
 #include "triage_int.h"
 
@@ -344,25 +345,6 @@ shrink_beside(const struct triage *t, const struct triage_item *i,
 	return (pid > 0 && status == 0);
 }
 
-/* A copy, at once or not at all. */
-static bool
-copy(const char *from, const char *to)
-{
-	char buf[8192];
-	ssize_t n = -1;
-	int in = open(from, O_RDONLY | O_CLOEXEC), out;
-
-	out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	while (in >= 0 && out >= 0 && (n = read(in, buf, sizeof(buf))) > 0)
-		if (write(out, buf, (size_t)n) != n) {
-			n = -1;
-			break;
-		}
-	if (in >= 0)
-		(void)close(in);
-	return (out >= 0 && close(out) == 0 && n == 0);
-}
-
 static void
 describe_program(const struct triage_item *i, struct triage_row *r)
 {
@@ -389,7 +371,7 @@ keep_for_program(const struct triage *t, const struct triage_item *i,
 	r->complete = true;
 	r->ops_before = r->ops_after = trace->nops;
 	if (trace->nops == 0) {
-		if (!input_name(t, i, from) || !copy(from, kept))
+		if (!input_name(t, i, from) || !corpus_copy(from, kept))
 			cannot(o, "it cannot be copied");
 		else
 			o->done = TRIAGE_SHOWN;

@@ -3,12 +3,10 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "fuzz/campaign.h"
 #include "fuzz/corpus.h"
@@ -154,33 +152,6 @@ print_kept(const struct corpus *c)
 
 /* ---- Copying ------------------------------------------------------------- */
 
-static bool
-copy(const char *from, const char *to)
-{
-	char temp[PATH_MAX + 8], buf[8192];
-	int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
-	ssize_t n = -1;
-
-	(void)snprintf(temp, sizeof(temp), "%s.tmp", to);
-	if (in >= 0)
-		out =
-		    open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	while (out >= 0 && (n = read(in, buf, sizeof(buf))) > 0)
-		if (write(out, buf, (size_t)n) != n) {
-			n = -1;
-			break;
-		}
-	if (out >= 0 && close(out) != 0)
-		n = -1;
-	if (in >= 0)
-		(void)close(in);
-	if (n == 0 && rename(temp, to) == 0)
-		return (true);
-	if (out >= 0)
-		(void)unlink(temp);
-	return (false);
-}
-
 /* Names of two directories may be the same: the later gets a number. */
 static bool
 name_for(const struct corpus_cli *o, const struct corpus *c, size_t i,
@@ -214,7 +185,7 @@ copy_kept(const struct corpus_cli *o, const struct corpus *c)
 			continue;
 		if (!name_for(o, c, i, path))
 			return (cli_usage("corpus", "a name is too long"));
-		if (!copy(c->entry[i].path, path))
+		if (!corpus_copy(c->entry[i].path, path))
 			return (cli_usage(
 			    "corpus", "%s: %s", path, strerror(errno)));
 	}
