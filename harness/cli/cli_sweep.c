@@ -228,18 +228,19 @@ job_died(struct sweep *s, uint64_t job, int status)
 		return;
 	w = &s->swept[s->at[job] - 1];
 	memset(&r, 0, sizeof(r));
-	(void)snprintf(r.finding.clause, sizeof(r.finding.clause), "G-3");
+	(void)snprintf(r.finding.clause, sizeof(r.finding.clause), "died");
 	(void)snprintf(
 	    r.finding.operation, sizeof(r.finding.operation), "the process");
 	(void)snprintf(
 	    r.finding.expected, sizeof(r.finding.expected), "a run that ends");
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
 		(void)snprintf(r.finding.found, sizeof(r.finding.found),
-		    "it did not in %u s", HANGS);
+		    "did not end in %u s", HANGS);
 	else
 		(void)snprintf(r.finding.found, sizeof(r.finding.found),
 		    "%s %d",
-		    WIFSIGNALED(status) ? "killed by signal" : "status",
+		    WIFSIGNALED(status) ? "was killed by signal" :
+					  "ended with status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) :
 					  WEXITSTATUS(status));
 	(void)snprintf(
@@ -285,7 +286,12 @@ print_found(const struct sweep *s, const struct swept *w, const char *name)
 		r.finding = w->found[i].finding;
 		memcpy(r.waits, w->found[i].waits, sizeof(r.waits));
 		replay_command(s, &w->found[i].at, name, &c);
-		cli_print_finding(stdout, &r, name, c.s);
+		if (strcmp(r.finding.clause, "died") == 0)
+			(void)printf("%s: finding: the run %s\n"
+				     "  replay     %s\n",
+			    name, r.finding.found, c.s);
+		else
+			cli_print_finding(stdout, &r, name, c.s);
 		if (w->found[i].times > 1)
 			(void)printf("  runs       %" PRIu64
 				     " with this signature\n",
