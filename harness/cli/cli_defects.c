@@ -310,15 +310,19 @@ examine(struct defect *d, char *dir)
 {
 	char program[PATH_MAX + 16];
 	char least[PATH_MAX + 16], out[PATH_MAX + 16], text[4096];
+	char self[PATH_MAX] = "";
 	char *shrink[] = { program, (char[]) { "shrink" },
 		(char[]) { "--audit" }, (char[]) { AUDIT_EVERY },
 		(char[]) { "--time" }, (char[]) { SHRINK_TIME },
 		(char[]) { "--output" }, least, d->trace, NULL };
-	char *replay[] = { (char[]) { "/proc/self/exe" }, (char[]) { "replay" },
+	char *replay[] = { (char[]) { "/usr/bin/env" }, (char[]) { "timeout" },
+		(char[]) { "60" }, self, (char[]) { "replay" },
 		(char[]) { "--audit" }, (char[]) { AUDIT_EVERY }, d->trace,
 		NULL };
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *at;
 
+	self[n < 0 ? 0 : n] = '\0';
 	(void)snprintf(program, sizeof(program), "%s/kalab", dir);
 	(void)snprintf(least, sizeof(least), "%s/least.trace", dir);
 	(void)snprintf(out, sizeof(out), "%s/shrink.out", dir);

@@ -16,8 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SEEDS_MAX 512
-#define WORD(s)	  ((char *)(uintptr_t)(s))
+#define SEEDS_MAX   512
+#define REPLAY_TIME "60" /* seconds */
+#define REPLAY_OVER 124	 /* the status of timeout(1) */
+#define WORD(s)	    ((char *)(uintptr_t)(s))
 
 static bool
 is_afl(const struct defects *c)
@@ -211,8 +213,11 @@ look_at_input(
 {
 	char show[PATH_MAX], program[PATH_MAX], out[PATH_MAX], text[4096];
 	char *as_trace[] = { show, WORD("--show"), input, NULL };
-	char *replay[] = { program, WORD("replay"), WORD("--audit"),
+	/* What an engine has stopped because it took too long may not end. */
+	char *replay[] = { WORD("/usr/bin/env"), WORD("timeout"),
+		WORD(REPLAY_TIME), program, WORD("replay"), WORD("--audit"),
 		WORD(AUDIT_EVERY), d->trace, NULL };
+	int status;
 
 	(void)snprintf(show, sizeof(show), "%.3900s/fuzz/fuzz_all", c->build);
 	(void)snprintf(program, sizeof(program), "%.3900s/kalab", dir);
@@ -220,11 +225,13 @@ look_at_input(
 	if (defects_program(as_trace, NULL, d->trace) != 0)
 		return;
 	(void)snprintf(out, sizeof(out), "%.3900s/replay.out", dir);
-	if (defects_program(replay, NULL, out) == 0)
-		return; /* what the engine said stays */
+	status = defects_program(replay, NULL, out);
+	if (status == 0)
+		return;
 	defects_text(out, text, sizeof(text));
 	if (!defects_clause(d, text))
-		(void)snprintf(d->clause, sizeof(d->clause), "died");
+		(void)snprintf(d->clause, sizeof(d->clause), "%s",
+		    status == REPLAY_OVER ? "hang" : "died");
 }
 
 void
