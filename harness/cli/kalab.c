@@ -61,8 +61,12 @@ help(FILE *f)
 static int
 finish(int status)
 {
-	int failed = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+	int failed = fflush(stdout) != 0 ? errno : 0;
 
+	/* An earlier write failed: its reason is lost, and one more tells it. */
+	if (failed == 0 && ferror(stdout))
+		failed =
+		    putchar('\n') == EOF || fflush(stdout) != 0 ? errno : EIO;
 	if (failed == 0)
 		return (status);
 	if (status != CLI_USAGE)

@@ -52,6 +52,8 @@ static const uint8_t base_weight[TRACE_OP_COUNT] = {
 	[TRACE_OP_UMA_ZCREATE] = 1,
 	[TRACE_OP_UMA_ZSECOND_CREATE] = 1,
 	[TRACE_OP_UMA_ZCACHE_CREATE] = 1,
+	[TRACE_OP_UMA_ZCREATE_STATIC] = 1,
+	[TRACE_OP_UMA_ZONE_SET_SOURCE] = 1,
 	[TRACE_OP_UMA_ZDESTROY] = 1,
 	[TRACE_OP_UMA_ZALLOC] = 40,
 	[TRACE_OP_UMA_ZALLOC_ARG] = 6,
@@ -362,7 +364,8 @@ draw_zoneflags(struct gen *g)
 static uint64_t
 draw_num(struct gen *g, enum trace_opcode code, unsigned i)
 {
-	if (code == TRACE_OP_UMA_ZCREATE) /* the alignment's mask */
+	if (code == TRACE_OP_UMA_ZCREATE ||
+	    code == TRACE_OP_UMA_ZCREATE_STATIC) /* the alignment's mask */
 		return (one_in(g, 3) ? ((uint64_t)1 << below(g, 13)) - 1 : 7);
 	if (code == TRACE_OP_UMA_ZCACHE_CREATE)
 		return (below(g, 200));

@@ -267,6 +267,8 @@ growth_obeys(struct model *m, const struct mthread *th, const struct mpipe *p,
     const struct call *c)
 {
 	bool init = th->code == TRACE_OP_MPIPE_INIT;
+	/* On their way to kmalloc: by frees, and by waits that have grown. */
+	uint64_t back = p->putting + p->taken;
 	bool deep = (c->flags & M_USE_INTERRUPT_RESERVE) != 0;
 	const char *clause = NULL, *state = NULL;
 
@@ -286,8 +288,8 @@ growth_obeys(struct model *m, const struct mthread *th, const struct mpipe *p,
 	} else if (deep != ((p->flags & MPF_INT) != 0) && (deep || !init)) {
 		clause = "MP-8";
 		state = "reserve";
-	} else if (p->total - p->putting >= (init ? p->nnom : p->nmax) &&
-	    p->total >= p->putting) {
+	} else if (p->total >= back &&
+	    p->total - back >= (init ? p->nnom : p->nmax)) {
 		clause = "MP-2";
 		state = "too-many";
 	} else {

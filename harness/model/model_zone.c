@@ -188,6 +188,7 @@ model__zn_clause(const struct mthread *th, int why)
 	uint32_t expect = th->expect | UINT32_C(1) << (unsigned)why % 32;
 
 	switch (th->code) {
+	case TRACE_OP_UMA_ZCREATE_STATIC:
 	case TRACE_OP_UMA_ZCREATE:
 	case TRACE_OP_UMA_ZSECOND_CREATE:
 	case TRACE_OP_UMA_ZCACHE_CREATE:
@@ -310,6 +311,7 @@ create_expect(const struct model *m, const struct call *c)
 	uint32_t z;
 
 	switch (c->code) {
+	case TRACE_OP_UMA_ZCREATE_STATIC:
 	case TRACE_OP_UMA_ZCREATE:
 		return (size || (c->num & (c->num + 1)) != 0 ||
 			    c->num >= KA_SLAB_SIZE ||
@@ -352,6 +354,7 @@ zone_is(struct model *m, struct mzone *z, uint32_t index, const struct call *c)
 	z->flags = c->flags;
 	z->align = GRANULE;
 	switch (c->code) {
+	case TRACE_OP_UMA_ZCREATE_STATIC:
 	case TRACE_OP_UMA_ZCREATE:
 		z->kind = MZONE_UMA;
 		if (c->num + 1 > z->align)
@@ -387,6 +390,7 @@ zone_made(struct model *m, struct mthread *th, const struct call *c)
 {
 	uint32_t i = model__pool_take(&m->zn->zone);
 	struct mzone *z = zn_zone(m, i);
+	uint64_t stride;
 
 	if (i == 0) {
 		model__out_of_memory(m);
@@ -414,8 +418,15 @@ zone_made(struct model *m, struct mthread *th, const struct call *c)
 	}
 	if (!register_bind(m, th->class, c->handle, i))
 		return;
+	stride = z->size;
+	if (c->code == TRACE_OP_UMA_ZCREATE_STATIC) {
+		z->boot = true;
+		z->statics = (uint64_t)(uint32_t)c->n[0];
+		z->max_lo = z->max_hi = z->statics;
+		stride = (z->size + z->align - 1) / z->align * z->align;
+	}
 	if (z->boot)
-		(void)zn__static_make(m, th, z, c->addr, z->size * z->statics);
+		(void)zn__static_make(m, th, z, c->addr, stride * z->statics);
 }
 
 /* It was made: now it counts for its primary. */
@@ -442,7 +453,7 @@ geometry_holds(
 {
 	bool limited = z->max_lo == z->max_hi && z->max_lo != ZN_NO_LIMIT;
 
-	if (z->kind == MZONE_UMA &&
+	if (z->kind == MZONE_UMA && !z->boot &&
 	    (st->ipers == 0 || st->ppera == 0 || st->rsize < z->size ||
 		st->ipers > st->ppera * PAGE / st->rsize)) {
 		model__fail(m, NULL, "ZN-17", "geometry");
@@ -640,6 +651,7 @@ model__zn_begin(struct model *m, struct mthread *th, const struct call *c)
 		zn__free_begin(m, th, c);
 		break;
 	case TRACE_OP_UMA_ZCREATE:
+	case TRACE_OP_UMA_ZCREATE_STATIC:
 	case TRACE_OP_UMA_ZSECOND_CREATE:
 	case TRACE_OP_UMA_ZCACHE_CREATE:
 	case TRACE_OP_ZINIT:
@@ -693,6 +705,7 @@ model__zn_end(struct model *m, struct mthread *th, const struct call *c)
 		zn__free_end(m, th, c);
 		break;
 	case TRACE_OP_UMA_ZCREATE:
+	case TRACE_OP_UMA_ZCREATE_STATIC:
 	case TRACE_OP_UMA_ZSECOND_CREATE:
 	case TRACE_OP_UMA_ZCACHE_CREATE:
 	case TRACE_OP_ZINIT:

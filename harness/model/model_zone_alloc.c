@@ -59,7 +59,8 @@ zn__alloc_begin(struct model *m, struct mthread *th, const struct call *c)
 	th->expect = alloc_expect(th, z, f->zone != 0 && z->alive);
 	if ((th->expect & WHY(NONE)) == 0)
 		return;
-	th->may_sleep = (th->flags & M_WAITOK) != 0;
+	/* Of static memory there is no more to come. */
+	th->may_sleep = (th->flags & M_WAITOK) != 0 && !z->boot;
 	zn__moves(z);
 	z->allocs++;
 	z->waits += th->may_sleep;
@@ -223,7 +224,7 @@ refusal_holds(struct model *m, struct mthread *th)
 
 	if (f->refused)
 		return (true);
-	if ((th->flags & M_WAITOK) != 0) {
+	if ((th->flags & M_WAITOK) != 0 && !z->boot) {
 		clause = "ZN-4";
 		state = "null-waitok";
 	} else if (th->page_failed) {

@@ -673,6 +673,9 @@ model__zn_callback_done(
 	case TRACE_HOOK_IMPORT:
 		import_done(m, th, z, cb);
 		break;
+	case TRACE_HOOK_ALLOC: /* the source of slabs */
+		f->refused |= cb->ret == 0;
+		break;
 	default:
 		break;
 	}

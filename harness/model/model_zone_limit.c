@@ -140,6 +140,42 @@ ahead_expect(const struct model *m, const struct mzone *z, int32_t n)
 	return (WHY(NONE));
 }
 
+/* Before the first slab only, and of a zone that shares none. */
+static void
+source_begin(struct model *m, struct mthread *th)
+{
+	const struct mzframe *f = zn_frame(m, th);
+	const struct mzone *z = zn_zone(m, f->zone);
+	struct mzone *keg = zn_keg(m, z);
+
+	th->expect = WHY(NONE);
+	if (f->zone == 0 || !z->alive)
+		th->expect = WHY(BAD_HANDLE);
+	else if (z->keg == 0)
+		th->expect = WHY(BAD_ARG);
+	else if (keg->used || keg->pages > 0)
+		th->expect = WHY(BUSY);
+	else if (keg->tried || keg->shared)
+		th->expect |= WHY(BUSY);
+	if ((th->expect & WHY(NONE)) == 0)
+		return;
+	zn__op_begin(m, th);
+	keg->credit = 0;
+}
+
+static void
+source_end(struct model *m, struct mthread *th, const struct call *c)
+{
+	bool sole = zn__was_sole(m, th);
+
+	zn__op_end(m, th);
+	/* Another call may have been the first meanwhile, or may be making a
+	 * secondary zone. */
+	if ((th->expect & WHY(NONE)) != 0 && !sole)
+		th->expect |= WHY(BUSY);
+	(void)zn__outcome(m, th, c);
+}
+
 /* Until the call returns the reserve may be the old one or the new one. */
 static void
 reserve_changes(struct mzframe *f, struct mzone *keg, int32_t n)
@@ -401,6 +437,9 @@ zn__limit_begin(struct model *m, struct mthread *th, const struct call *c)
 	case TRACE_OP_UMA_ZONE_RESERVE:
 		reserve_begin(m, th, c);
 		return;
+	case TRACE_OP_UMA_ZONE_SET_SOURCE:
+		source_begin(m, th);
+		return;
 	case TRACE_OP_UMA_PREALLOC:
 		prealloc_begin(m, th, c);
 		return;
@@ -432,6 +471,9 @@ zn__limit_end(struct model *m, struct mthread *th, const struct call *c)
 		return;
 	case TRACE_OP_UMA_ZONE_RESERVE:
 		reserve_end(m, th, c);
+		return;
+	case TRACE_OP_UMA_ZONE_SET_SOURCE:
+		source_end(m, th, c);
 		return;
 	case TRACE_OP_UMA_PREALLOC:
 		prealloc_end(m, th, c);
@@ -482,7 +524,8 @@ check_items(
 		    z->tokens, zn__text(m, z).s);
 		model__found(m, "%" PRIu64 " held, %" PRIu64 " cached",
 		    st->used, st->cached);
-	} else if (z->kind == MZONE_UMA && !z->shared && z->ipers != 0 &&
+	} else if (z->kind == MZONE_UMA && !z->shared && !z->boot &&
+	    z->ipers != 0 &&
 	    stat_is(m, z, "pages", z->pages, z->pages, st->slabs * z->ppera)) {
 		(void)stat_is(m, z, "items", zn_keg_items(z, z->pages),
 		    zn_keg_items(z, z->pages), sum);
@@ -507,7 +550,7 @@ model__zn_check(struct model *m, enum trace_class class, uint32_t handle,
 	    !stat_is(m, z, "failures", z->failures, z->failures + z->vague,
 		st->failures))
 		return;
-	if (class == TRACE_ZONE && fixed &&
+	if (class == TRACE_ZONE && fixed && !z->boot &&
 	    !stat_is(m, z, "limit", max, max, st->limit))
 		return;
 	if (fixed && max != 0 && !z->lowered &&

@@ -48,6 +48,7 @@ plan_owner(struct run_plan *p, unsigned code)
 	case TRACE_OP_UMA_ZONE_SET_MAX:
 	case TRACE_OP_UMA_ZONE_SET_MAXCACHE:
 	case TRACE_OP_UMA_ZONE_RESERVE:
+	case TRACE_OP_UMA_ZONE_SET_SOURCE:
 	case TRACE_OP_ZINITNA:
 		p->describes = true;
 		break;
@@ -75,6 +76,11 @@ plan_special(const struct run_plan *p, unsigned code)
 	case TRACE_OP_KMALLOC_DESTROY:
 	case TRACE_OP_MALLOC_UNINIT:
 	case TRACE_OP_MPIPE_ALLOC_CALLBACK:
+	case TRACE_OP_UMA_ZONE_SET_MAX:
+	case TRACE_OP_UMA_ZONE_GET_MAX:
+	case TRACE_OP_UMA_PREALLOC:
+	case TRACE_OP_UMA_ZONE_RESERVE:
+	case TRACE_OP_UMA_ZONE_SET_SOURCE:
 	case TRACE_OP_ZINITNA:
 		return (true);
 	default:

@@ -270,7 +270,8 @@ run__history_begin(struct run_state *s, const struct call *c)
 		return;
 	if (kind == HISTORY_OTHER || waits(c))
 		w->calm = false;
-	if (c->code == TRACE_OP_UMA_ZONE_RESERVE)
+	if (c->code == TRACE_OP_UMA_ZONE_RESERVE ||
+	    c->code == TRACE_OP_UMA_ZONE_SET_SOURCE)
 		w->judged = false;
 	w->limits |= kind == HISTORY_LIMIT;
 	w->inflight++;
@@ -327,9 +328,13 @@ made(struct run_state *s, const struct call *c)
 
 	memset(w, 0, sizeof(*w));
 	w->known = look(s, class, c->handle, w,
-	    c->code == TRACE_OP_ZBOOTINIT ? (uint64_t)c->n[0] : 0);
+	    c->code == TRACE_OP_ZBOOTINIT ||
+		    c->code == TRACE_OP_UMA_ZCREATE_STATIC ?
+		(uint64_t)c->n[0] :
+		0);
 	w->calm = true;
 	w->judged = class != TRACE_ZONE ||
+	    c->code == TRACE_OP_UMA_ZCREATE_STATIC ||
 	    (c->code == TRACE_OP_UMA_ZCREATE &&
 		(c->hooks & (1u << TRACE_HOOK_INIT | 1u << TRACE_HOOK_FINI)) ==
 		    0);

@@ -38,8 +38,9 @@ struct run_owner {
 	uint32_t type; /* what an action charges */
 	uint32_t flags, hooks;
 	uint64_t size;
-	bool ending; /* a call is at it */
-	bool tokens; /* a cache zone: its items are not memory */
+	bool ending;  /* a call is at it */
+	bool tokens;  /* a cache zone: its items are not memory */
+	bool statics; /* a zone of the UMA interface on static memory */
 };
 
 struct reg_use {

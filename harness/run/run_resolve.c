@@ -326,6 +326,15 @@ is_modest(const struct run_state *s, const struct call *c)
 	case TRACE_OP_UMA_ZCACHE_CREATE:
 		return (c->num <= 65536 &&
 		    (c->hooks == 0 || zones_called(s) < ZONES_CALLED_MAX));
+	case TRACE_OP_UMA_ZCREATE_STATIC:
+		/* Its init would run in here, of items of a zone that is not
+		 * there yet. */
+		return ((c->hooks &
+			    ~(1u << TRACE_HOOK_CTOR | 1u << TRACE_HOOK_DTOR)) ==
+			0 &&
+		    (c->num & (c->num + 1)) == 0 && c->num < KA_SLAB_SIZE &&
+		    (c->hooks == 0 || zones_called(s) < ZONES_CALLED_MAX) &&
+		    c->size != 0 && c->size <= UMA_SIZE_MAX && c->n[0] > 0);
 	case TRACE_OP_ZBOOTINIT:
 		return (c->size != 0 && c->size <= UMA_SIZE_MAX && c->n[0] > 0);
 	default:
@@ -345,7 +354,8 @@ resolve_maker(struct run_state *s, const struct trace_op *op, struct call *c)
 		return (false);
 	c->handle2 = c->handle;
 	c->handle = op->out;
-	if (c->code == TRACE_OP_ZBOOTINIT) {
+	if (c->code == TRACE_OP_ZBOOTINIT ||
+	    c->code == TRACE_OP_UMA_ZCREATE_STATIC) {
 		c->addr = s->subject->static_memory(c);
 		if (c->addr == 0)
 			return (false);
@@ -359,7 +369,28 @@ resolve_maker(struct run_state *s, const struct trace_op *op, struct call *c)
 	o->hooks = c->hooks;
 	o->size = c->size;
 	o->tokens = c->code == TRACE_OP_UMA_ZCACHE_CREATE;
+	o->statics = c->code == TRACE_OP_UMA_ZCREATE_STATIC;
 	return (true);
+}
+
+/* Is it about limits, slabs or a second front end of a static zone, which has
+ * what it has? */
+static bool
+asks_static(const struct run_state *s, const struct trace_op *op)
+{
+	unsigned at = op->code == TRACE_OP_UMA_ZSECOND_CREATE ? 1 : 0;
+
+	switch (op->code) {
+	case TRACE_OP_UMA_ZSECOND_CREATE:
+	case TRACE_OP_UMA_ZONE_SET_MAX:
+	case TRACE_OP_UMA_ZONE_GET_MAX:
+	case TRACE_OP_UMA_PREALLOC:
+	case TRACE_OP_UMA_ZONE_RESERVE:
+	case TRACE_OP_UMA_ZONE_SET_SOURCE:
+		return (s->owner[TRACE_ZONE][op->arg[at]].statics);
+	default:
+		return (false);
+	}
 }
 
 /* What few operations need besides their arguments. */
@@ -368,6 +399,8 @@ resolve_special(struct run_state *s, const struct trace_op *op, struct call *c)
 {
 	const struct run_plan *plan = &run_plan[op->code];
 
+	if (asks_static(s, op))
+		return (false);
 	if (plan->out > TRACE_RUN && !resolve_maker(s, op, c))
 		return (false);
 	if (plan->stray && plan->class == TRACE_ZONE &&

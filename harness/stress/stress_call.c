@@ -173,7 +173,8 @@ may_sleep(const struct owner *o, const struct call *c)
 {
 	if (o->class == TRACE_PIPE)
 		return (c->code == TRACE_OP_MPIPE_ALLOC_WAITOK);
-	return ((o->class == TRACE_CACHE || o->class == TRACE_ZONE) &&
+	return (!o->boot &&
+	    (o->class == TRACE_CACHE || o->class == TRACE_ZONE) &&
 	    (c->flags & M_WAITOK) != 0 &&
 	    (o->class == TRACE_ZONE || (c->flags & M_NULLOK) == 0));
 }
@@ -368,7 +369,7 @@ do_give(struct caller *w, const struct trace_op *op, struct call *c)
 		o = stress__named(op, 0, c);
 		if (o == NULL || r->owner != o)
 			return;
-	} else if (r->owner == NULL || r->owner->class != TRACE_TYPE) {
+	} else if (r->owner == NULL || r->owner != stress__named(op, 1, c)) {
 		return;
 	}
 	(void)stress__give(w, r, (enum trace_opcode)op->code);
@@ -384,7 +385,7 @@ do_krealloc(struct caller *w, const struct trace_op *op, struct call *c)
 	uint64_t from, to;
 
 	if (op->arg[0] == TRACE_NOREG || r->owner == NULL ||
-	    r->owner->class != TRACE_TYPE || c->size == 0 ||
+	    r->owner != stress__named(op, 2, c) || c->size == 0 ||
 	    c->size > SIZE_MAX_B || (c->flags & M_ZERO) != 0 || !dies(w, r))
 		return;
 	was = *r;
@@ -496,7 +497,7 @@ do_limit(struct caller *w, const struct trace_op *op, struct call *c)
 	struct owner *o = stress__named(op, 0, c);
 	uint64_t from;
 
-	if (o == NULL)
+	if (o == NULL || (o->boot && o->class == TRACE_ZONE))
 		return;
 	if (op->code == TRACE_OP_ZINITNA) {
 		if (!o->boot)
@@ -521,7 +522,7 @@ do_other(struct caller *w, const struct trace_op *op, struct call *c)
 		o[0] = stress__named(op, 0, c);
 		if (op->code == TRACE_OP_OBJCACHE_RECLAIMLIST)
 			o[1] = stress__named(op, 1, c);
-		if (o[0] == NULL)
+		if (o[0] == NULL || (o[0]->boot && o[0]->class == TRACE_ZONE))
 			return;
 	}
 	if ((op->code == TRACE_OP_UMA_PREALLOC ||

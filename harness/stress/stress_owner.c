@@ -30,6 +30,8 @@ is_modest(const struct call *c)
 		    n * c->size <= BYTES_MAX_B);
 	case TRACE_OP_UMA_ZCACHE_CREATE:
 		return (c->num <= 65536);
+	case TRACE_OP_UMA_ZCREATE_STATIC:
+		return (c->n[0] > 0 && (c->num & (c->num + 1)) == 0);
 	case TRACE_OP_ZBOOTINIT:
 		return (c->size != 0 && c->size <= UMA_SIZE_MAX && c->n[0] > 0);
 	case TRACE_OP_ZINIT:
@@ -162,6 +164,8 @@ stress__make(struct caller *w, const struct trace_op *op, struct call *c)
 		    op, op->code == TRACE_OP_MPIPE_INIT ? 0 : 1, c);
 	if (op->code == TRACE_OP_UMA_ZSECOND_CREATE)
 		primary = stress__named(op, 1, c);
+	if (primary != NULL && primary->boot)
+		return;
 	if ((class <= TRACE_PIPE && class != TRACE_TYPE && type == NULL) ||
 	    (op->code == TRACE_OP_UMA_ZSECOND_CREATE && primary == NULL) ||
 	    too_many(c))
@@ -172,7 +176,8 @@ stress__make(struct caller *w, const struct trace_op *op, struct call *c)
 	o->flags = c->flags;
 	o->size = primary != NULL ? primary->size : c->size;
 	o->tokens = op->code == TRACE_OP_UMA_ZCACHE_CREATE;
-	o->boot = op->code == TRACE_OP_ZBOOTINIT;
+	o->boot = op->code == TRACE_OP_ZBOOTINIT ||
+	    op->code == TRACE_OP_UMA_ZCREATE_STATIC;
 	if (primary != NULL)
 		o->root = primary->root;
 	r->owner = o;

@@ -11,6 +11,7 @@
 #include <kalloc/mpipe.h>
 #include <kalloc/objcache.h>
 #include <kalloc/uma.h>
+#include <kalloc/vm_page.h>
 #include <kalloc/zone.h>
 
 #include <stdio.h>
@@ -34,8 +35,9 @@ struct owner {
 	struct objcache_malloc_args args;
 	enum trace_class class;
 	uint32_t handle, hooks;
-	uint64_t tokens, given; /* of a cache zone: there are, are out */
-	uint8_t *out;		/* which are out */
+	uint64_t tokens; /* of a cache zone: so many there are */
+	uint64_t align;	 /* of a zone: the mask */
+	uint8_t *out;	 /* which are out */
 	bool alive, boot;
 	char name[TRACE_STR_MAX + 1];
 };
@@ -339,6 +341,17 @@ zone_callbacks_of(struct owner *o)
 	return (k);
 }
 
+/* The owner of a zone with a source. */
+static struct owner *
+source_owner(uma_zone_t zone)
+{
+	struct owner *const *o = owners[TRACE_ZONE - TRACE_CACHE];
+
+	while (*o == NULL || !(*o)->alive || (*o)->zone != zone)
+		o++;
+	return (*o);
+}
+
 static int
 zone_import(void *arg, void **store, int count, int flags)
 {
@@ -573,9 +586,70 @@ do_uma_zcreate(struct call *c)
 	struct owner *o = owner_make(TRACE_ZONE, c);
 	struct zone_callbacks k = zone_callbacks_of(o);
 
+	o->align = c->num;
 	o->zone = uma_zcreate(
 	    o->name, c->size, k.ctor, k.dtor, k.init, k.fini, c->num, c->flags);
 	zone_made(c, o, k.maxaction);
+}
+
+/* Bytes from one item of a static zone to the next. */
+static uint64_t
+static_unit(const struct call *c)
+{
+	return (c->num + 1 < 8 ? 8 : c->num + 1);
+}
+
+static uint64_t
+static_stride(const struct call *c)
+{
+	uint64_t unit = static_unit(c);
+
+	return ((c->size + unit - 1) / unit * unit);
+}
+
+static void
+do_uma_zcreate_static(struct call *c)
+{
+	struct owner *o = owner_make(TRACE_ZONE, c);
+	struct zone_callbacks k = zone_callbacks_of(o);
+
+	o->zone = uma_zcreate_static(o->name, c->size, k.ctor, k.dtor, NULL,
+	    NULL, c->num, c->flags, (void *)c->addr,
+	    static_stride(c) * (uint64_t)(uint32_t)c->n[0]);
+	zone_made(c, o, NULL);
+}
+
+/* The source of slabs: pages, but whether there are any the trace says. */
+static void *
+source_alloc(uma_zone_t zone, size_t bytes, int flags)
+{
+	struct owner *o = source_owner(zone);
+	struct callback cb = callback_of(o, TRACE_HOOK_ALLOC, NULL, bytes);
+	unsigned depth = (flags & M_USE_INTERRUPT_RESERVE) != 0 ?
+	    VM_ALLOC_INTERRUPT :
+	    (flags & M_USE_RESERVE) != 0 ? VM_ALLOC_SYSTEM :
+					   VM_ALLOC_NORMAL;
+	void *p = NULL;
+
+	cb.flags = (uint32_t)flags;
+	if (begin(&cb))
+		p = vm_page_alloc(
+		    bytes / KA_PAGE_SIZE, o->align + 1, depth | VM_ALLOC_ZERO);
+	done(&cb, (uintptr_t)p);
+	return (p);
+}
+
+static void
+source_free(void *p, size_t bytes)
+{
+	vm_page_free(p, bytes / KA_PAGE_SIZE);
+}
+
+static void
+do_uma_zone_set_source(struct call *c)
+{
+	uma_zone_set_freef(zone_of(c->handle), source_free);
+	uma_zone_set_allocf(zone_of(c->handle), source_alloc);
 }
 
 static void
@@ -714,11 +788,15 @@ vmzone_of(const struct call *c)
 uint64_t
 subject_owners_memory(const struct call *c)
 {
-	uint64_t bytes = c->size * (uint64_t)(uint32_t)c->n[0];
+	bool uma = c->code == TRACE_OP_UMA_ZCREATE_STATIC;
+	uint64_t unit = uma ? static_unit(c) : 1, bytes;
 	uint32_t at = __atomic_load_n(&static_used, __ATOMIC_RELAXED), end;
 
-	if (c->size > STATIC_MAX || c->n[0] < 0)
+	if (c->size > STATIC_MAX || c->n[0] < 0 || unit > KA_SLAB_SIZE)
 		return (0);
+	bytes =
+	    (uma ? static_stride(c) : c->size) * (uint64_t)(uint32_t)c->n[0];
+	bytes += unit > KA_PAGE_SIZE ? unit : 0;
 	do {
 		if (bytes > STATIC_MAX - at)
 			return (0);
@@ -726,7 +804,7 @@ subject_owners_memory(const struct call *c)
 	} while (!__atomic_compare_exchange_n(
 	    &static_used, &at, end, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	subject_kalloc_reach(&static_dirty, end);
-	return ((uintptr_t)static_memory + at);
+	return (((uintptr_t)static_memory + at + unit - 1) / unit * unit);
 }
 
 static void
@@ -793,6 +871,8 @@ static subject_op *const ops[TRACE_OP_COUNT] = {
 	[TRACE_OP_MPIPE_WAIT] = do_mpipe_wait,
 	[TRACE_OP_MPIPE_FREE] = do_mpipe_free,
 	[TRACE_OP_UMA_ZCREATE] = do_uma_zcreate,
+	[TRACE_OP_UMA_ZCREATE_STATIC] = do_uma_zcreate_static,
+	[TRACE_OP_UMA_ZONE_SET_SOURCE] = do_uma_zone_set_source,
 	[TRACE_OP_UMA_ZSECOND_CREATE] = do_uma_zsecond_create,
 	[TRACE_OP_UMA_ZCACHE_CREATE] = do_uma_zcache_create,
 	[TRACE_OP_UMA_ZDESTROY] = do_uma_zdestroy,

@@ -528,6 +528,36 @@ dirty_before_ctor(struct callback *cb)
 	return (pass(cb));
 }
 
+static void
+takes_a_page(struct call *c)
+{
+	struct call other = *c;
+
+	healthy->exec(c);
+	if (c->code != TRACE_OP_UMA_ZALLOC)
+		return;
+	other.code = TRACE_OP_VM_PAGE_ALLOC;
+	other.num = 1;
+	other.align = 0;
+	other.flags = VM_ALLOC_NORMAL | VM_ALLOC_ZERO;
+	healthy->exec(&other);
+}
+
+static void
+waits_for_static(struct call *c)
+{
+	if (c->code == TRACE_OP_UMA_ZALLOC && (c->flags & M_WAITOK) != 0)
+		sleep_for_ever();
+	healthy->exec(c);
+}
+
+static void
+takes_source_late(struct call *c)
+{
+	if (c->code != TRACE_OP_UMA_ZONE_SET_SOURCE)
+		healthy->exec(c);
+}
+
 /* ---- The table --------------------------------------------------------- */
 
 #define TYPE  HEAD "0 m0 = kmalloc_create \"t\"\n"
@@ -536,17 +566,18 @@ dirty_before_ctor(struct callback *cb)
 #define GET2  GET1 "0 p1 = objcache_get c0 NOWAIT\n"
 #define GETS4                                                                  \
 	GET2 "0 p2 = objcache_get c0 NOWAIT\n0 p3 = objcache_get c0 NOWAIT\n"
-#define PUT1  "0 objcache_put c0 p0\n"
-#define PIPE1 TYPE "0 q0 = mpipe_init m0 64 1 2 CACHEDATA ctor|dtor\n"
-#define PIPEC TYPE "0 q0 = mpipe_init m0 64 1 1 CALLBACK 0\n"
-#define NOW1  "0 p0 = mpipe_alloc_nowait q0\n"
-#define NOW2  NOW1 "0 p1 = mpipe_alloc_nowait q0\n"
-#define ZONE  HEAD "0 z0 = uma_zcreate \"z\" 64 7 0 0\n"
-#define ZONEC HEAD "0 z0 = uma_zcreate \"z\" 64 7 ctor|dtor 0\n"
-#define ZONEI HEAD "0 z0 = uma_zcreate \"z\" 2048 7 init|fini 0\n"
-#define ZA1   "0 p0 = uma_zalloc z0 NOWAIT\n"
-#define ZA2   ZA1 "0 p1 = uma_zalloc z0 NOWAIT\n"
-#define ZF1   "0 uma_zfree z0 p0\n"
+#define PUT1	"0 objcache_put c0 p0\n"
+#define PIPE1	TYPE "0 q0 = mpipe_init m0 64 1 2 CACHEDATA ctor|dtor\n"
+#define PIPEC	TYPE "0 q0 = mpipe_init m0 64 1 1 CALLBACK 0\n"
+#define NOW1	"0 p0 = mpipe_alloc_nowait q0\n"
+#define NOW2	NOW1 "0 p1 = mpipe_alloc_nowait q0\n"
+#define ZONE	HEAD "0 z0 = uma_zcreate \"z\" 64 7 0 0\n"
+#define ZONEC	HEAD "0 z0 = uma_zcreate \"z\" 64 7 ctor|dtor 0\n"
+#define ZONEI	HEAD "0 z0 = uma_zcreate \"z\" 2048 7 init|fini 0\n"
+#define STATICS HEAD "0 z0 = uma_zcreate_static \"z\" 64 7 0 0 2\n"
+#define ZA1	"0 p0 = uma_zalloc z0 NOWAIT\n"
+#define ZA2	ZA1 "0 p1 = uma_zalloc z0 NOWAIT\n"
+#define ZF1	"0 uma_zfree z0 p0\n"
 
 static const struct breakage objcaches[] = {
 	{ .name = "constructs with a lock held",
@@ -871,6 +902,36 @@ static const struct breakage zones[] = {
 	    .clause = "ZN-30",
 	    .exec = boot_zone_gives_null,
 	    .trace = HEAD "0 b0 = zbootinit \"b\" 64 4\n0 p0 = zalloc b0\n" },
+	{ .name = "NULL with static items left",
+	    .clause = "ZN-30",
+	    .exec = zalloc_gives_null,
+	    .trace = STATICS "0 p0 = uma_zalloc z0 WAITOK\n" },
+	{ .name = "gives more than its static items",
+	    .clause = "G-2",
+	    .exec = held_again,
+	    .trace = STATICS ZA2 },
+	{ .name = "takes pages beside static memory",
+	    .clause = "ZN-30",
+	    .exec = takes_a_page,
+	    .trace = STATICS ZA1 },
+	{ .name = "sleeps for a static item",
+	    .clause = "G-4",
+	    .exec = waits_for_static,
+	    .trace = STATICS ZA2 "0 p2 = uma_zalloc z0 WAITOK\n" },
+	{ .name = "refuses who waits, and its source did not",
+	    .clause = "ZN-4",
+	    .exec = zalloc_gives_null,
+	    .trace = ZONE "0 uma_zone_set_source z0\n"
+			  "0 p0 = uma_zalloc z0 WAITOK\n" },
+	{ .name = "keeps its source's slabs",
+	    .clause = "ZN-14",
+	    .exec = reclaims_nothing,
+	    .trace = ZONE "0 uma_zone_set_source z0\n" ZA1 ZF1
+			  "0 uma_zone_reclaim z0 drain_cpu\n" },
+	{ .name = "takes a source too late",
+	    .clause = "G-3",
+	    .exec = takes_source_late,
+	    .trace = ZONE ZA1 "0 uma_zone_set_source z0\n" },
 	{ .name = "does not grow once complete",
 	    .clause = "ZN-31",
 	    .exec = completes_nothing,

@@ -83,6 +83,8 @@ static const char all_ops[] __attribute__((unused)) =
     "0 z0 = uma_zcreate \"zone\" 64 7 ctor|init|maxaction NOFREE\n"
     "0 z1 = uma_zsecond_create \"second\" z0 dtor|fini\n"
     "0 z2 = uma_zcache_create \"tokens\" 8 100 0 NOBUCKET\n"
+    "0 z3 = uma_zcreate_static \"early\" 40 7 ctor 0 12\n"
+    "0 uma_zone_set_source z3\n"
     "1 p0 = uma_zalloc z0 WAITOK|ZERO\n"
     "1 p1 = uma_zalloc_arg z1 NOWAIT 77\n"
     "1 uma_zfree z0 p0\n"
