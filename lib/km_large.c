@@ -13,8 +13,7 @@ large_is_guarded(const char *p, size_t npages)
 {
 	const struct vm_info *behind = vm__info(p + npages * KA_PAGE_SIZE);
 
-	return (behind != NULL &&
-	    ka_load(&behind->owner, RELAXED) == VM_OWNER_GUARD);
+	return (behind != NULL && KM_READ(behind->owner) == VM_OWNER_GUARD);
 }
 
 static void
@@ -89,7 +88,8 @@ km__large_free(void *p, struct malloc_type *type, struct vm_info *info)
 {
 	uint32_t cookie = type->ks_cookie;
 	size_t i, npages = info->npages;
-	bool guarded = large_is_guarded(p, npages);
+	bool guarded = (type->ks_debug & KA_DEBUG_REDZONE) != 0 &&
+	    large_is_guarded(p, npages);
 	struct ka_trail trail;
 	struct ka_cpu *cpu;
 	struct km_use *use;

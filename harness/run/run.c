@@ -23,9 +23,10 @@
 #include <string.h>
 
 #define WINDOW_BLOCKED 65536u /* queued behind blocked threads at most */
+#define STARVES_TURNS  1000u  /* of a call, while others end so many */
+#define STARVES_OPS    1000u
 #define SPINS_MAX      1000000u
-#define POINTS_MAX     10000000u /* schedule points without an end */
-#define SWITCHES_MAX   1000000u	 /* changes of thread without one */
+#define SWITCHES_MAX   1000000u /* changes of thread without one */
 #define PROGRESS_EVERY 65536u
 
 struct run_state run_state;
@@ -210,6 +211,8 @@ begin(struct run_state *s, uint32_t thread)
 		s->solo_slept = false;
 	}
 	t->busy = true;
+	t->turns = 0;
+	t->since = s->result->ops;
 	s->busy++;
 	sim_start(thread, t->ops, run__call, t);
 }
@@ -230,6 +233,28 @@ resume(struct run_state *s, uint32_t thread)
 	    sim_state(thread) == SIM_LOCK ? RUN_WHY_LOCK :
 					    RUN_WHY_SLEEPS;
 	return (stop);
+}
+
+/*
+ * A call that does not block has had its turns, and others have ended one
+ * operation after the other: it starves. That it had turns is what makes it the
+ * library's fault, and not the schedule's.
+ */
+static void
+judge_starving(struct run_state *s, uint32_t thread)
+{
+	struct run_thread *t = &s->thread[thread];
+	uint64_t others = s->result->ops - t->since;
+	char found[96];
+
+	if (++t->turns < STARVES_TURNS || others < STARVES_OPS ||
+	    !run__nonblocking(s, thread))
+		return;
+	(void)snprintf(found, sizeof(found),
+	    "%u turns, while others ended %llu operations, and it goes on",
+	    t->turns, (unsigned long long)others);
+	model_report(s->model, "G-4", trace_ops[t->first->op.code].name,
+	    "a call that does not block ends in some turns", found);
 }
 
 static void
@@ -260,10 +285,12 @@ step(struct run_state *s, uint32_t thread)
 		op_ended(s, thread);
 		if (s->solo == thread)
 			s->solo = SIM_NONE;
-	} else if (s->busy != 0) {
+	} else {
+		judge_starving(s, thread);
 		if (s->solo == thread && sim_state(thread) == SIM_ASLEEP)
 			s->solo_slept = true;
-		judge_idle(s);
+		if (s->busy != 0)
+			judge_idle(s);
 	}
 }
 
@@ -397,7 +424,7 @@ go_on(struct run_state *s, uint32_t spins, uint64_t since, uint64_t switches)
 	if (spins > SPINS_MAX || sim_switches() - switches > SWITCHES_MAX ||
 	    sim_points() - since > (s->options->points_max != 0 ?
 					   s->options->points_max :
-					   POINTS_MAX)) {
+					   RUN_POINTS_MAX)) {
 		model_report(s->model, "G-4", "livelock", "some operation ends",
 		    "threads only spin, or sleep and wake, and no operation "
 		    "ends");

@@ -8,7 +8,8 @@
 #include "sim/sim.h"
 #include "sim/strategy.h"
 
-#define RUN_REGS_MAX (TRACE_ARGS_MAX + 1) /* registers of an operation */
+#define RUN_POINTS_MAX 10000000u	    /* schedule points without an end */
+#define RUN_REGS_MAX   (TRACE_ARGS_MAX + 1) /* registers of an operation */
 
 enum reg_state {
 	REG_UNDEFINED,
@@ -85,8 +86,10 @@ struct run_thread {
 	struct pending *first, **last; /* its queue; the first may be running */
 	bool busy;		       /* in the middle of the first */
 	uint32_t ops;		       /* begun so far */
-	bool failed;  /* a failure was injected into its operation */
-	bool retries; /* its operation is done again: nothing fails */
+	bool failed;	/* a failure was injected into its operation */
+	bool retries;	/* its operation is done again: nothing fails */
+	uint32_t turns; /* that the first has had */
+	uint64_t since; /* operations of all, when it began */
 	struct call call;
 };
 
@@ -174,6 +177,8 @@ bool run__help(struct run_state *);
 /* run_schedule.c */
 /* Sets the simulation up. False: out of memory. */
 bool run__schedule(struct run_state *, bool *ret_recorded);
+/* Is the thread in a call that does not block? For struct sim_config. */
+bool run__nonblocking(void *, uint32_t thread);
 /* What deviated, for the result. */
 void run__schedule_end(struct run_state *);
 /* Could the thread go on? */

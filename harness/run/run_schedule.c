@@ -61,8 +61,8 @@ on_wrong(void *arg, const char *clause, const char *state, const char *expected,
 }
 
 /* Is the thread in a call that promises not to block (G-4)? */
-static bool
-nonblocking(void *arg, uint32_t thread)
+bool
+run__nonblocking(void *arg, uint32_t thread)
 {
 	const struct run_state *s = arg;
 	const struct call *c;
@@ -281,7 +281,7 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 		.threads = h->threads,
 		.thread_cpu = h->thread_cpu,
 		.others = others,
-		.nonblocking = nonblocking,
+		.nonblocking = run__nonblocking,
 		.on_sleep = on_sleep,
 		.on_wake = on_wake,
 		.on_migrate = on_migrate,
@@ -289,6 +289,9 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 		.record = s->options->record,
 		.hash = s->options->hash_events,
 		.locks_stay = s->options->locks_stay,
+		.points_max = s->options->points_max != 0 ?
+		    s->options->points_max :
+		    RUN_POINTS_MAX,
 		.arg = s };
 
 	if (s->options->story != NULL)

@@ -237,3 +237,12 @@ fiber_visit(struct fiber *from, struct fiber *to, void (*fn)(void *), void *arg)
 	fn(arg);
 #endif
 }
+
+bool
+fiber_is_guard(const struct fiber *f, const void *addr)
+{
+	const char *p = addr;
+
+	return (f != NULL && f->stack != NULL && p < f->stack &&
+	    p >= f->stack - GUARD_BYTES);
+}

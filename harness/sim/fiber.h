@@ -6,6 +6,7 @@
 #ifndef KALAB_FIBER_H
 #define KALAB_FIBER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #if !defined(__x86_64__) && !defined(__aarch64__)
@@ -42,6 +43,8 @@ void fiber_restart(struct fiber *, void (*fn)(void *), void *arg);
 /* Calls fn(arg) as if the fiber did, for ThreadSanitizer. */
 void fiber_visit(
     struct fiber *from, struct fiber *to, void (*fn)(void *), void *arg);
+/* Is the address in the page below the fiber's stack? */
+bool fiber_is_guard(const struct fiber *, const void *addr);
 
 /* ---- The switch -------------------------------------------------------- */
 

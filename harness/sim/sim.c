@@ -302,10 +302,12 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 		return;
 	t = &sim.thread[ka_sim_self];
 	t->site = site;
-	sim.points++;
-	if (sim.points - sim.resumed > SIM_STRETCH_MAX) {
-		sim.next = ka_sim_self;
-		sim__stop_with(SIM_PREEMPTED);
+	if (++sim.points - sim.since > sim.config.points_max &&
+	    sim.config.points_max != 0) {
+		/* It may never come back by itself. */
+		sim__wrong("G-4", "livelock", "some operation ends",
+		    "points are passed again and again, and none does");
+		sim_abandon();
 	}
 	if (sim.quiet) {
 		if (sim.config.hash)
@@ -661,7 +663,7 @@ sim_reset(const struct sim_config *config)
 	sim.config = *config;
 	sim.total = config->threads;
 	sim.next = sim.last = sim.solo = SIM_NONE;
-	sim.points = sim.switches = sim.resumed = 0;
+	sim.points = sim.switches = sim.since = 0;
 	sim.nrecord = 0;
 	ka_sim_armed = SIM_ALWAYS_ARMED || config->strategy != NULL ||
 	    config->ndeviations != 0;
@@ -669,6 +671,8 @@ sim_reset(const struct sim_config *config)
 	ka_sim_self = SIM_NONE;
 	ka_sim_in_section = 0;
 	sim__locks_reset();
+	if (!sim__watched)
+		sim_watch_stacks();
 	if (ka_sim_weak)
 		sim__memory_reset();
 	if (config->hash)
@@ -732,6 +736,7 @@ done(struct sim_thread *t)
 		sim__event(t, SIM_CHANGES, &sim__world);
 	if (sim.solo == (uint32_t)(t - sim.thread))
 		sim.solo = SIM_NONE;
+	sim.since = sim.points;
 }
 
 enum sim_stop
@@ -746,7 +751,6 @@ sim_resume(uint32_t thread)
 	sim.holder[t->cpu] = SIM_NONE;
 	t->state = SIM_READY;
 	sim.switches++;
-	sim.resumed = sim.points;
 	sim.next = SIM_NONE;
 	sim.last = thread;
 	if (ka_sim_weak)

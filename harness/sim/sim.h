@@ -106,9 +106,10 @@ struct sim_config {
 	/* Obeyed before the strategy is asked; sorted by place. */
 	const struct sim_deviation *deviation;
 	uint32_t ndeviations;
-	bool record;	 /* keep the deviations: sim_record() */
-	bool hash;	 /* keep the hash of what has happened */
-	bool locks_stay; /* the order of locks is that of all runs so far */
+	bool record;	     /* keep the deviations: sim_record() */
+	bool hash;	     /* keep the hash of what has happened */
+	uint64_t points_max; /* without an operation's end; 0: no bound */
+	bool locks_stay;     /* the order of locks is that of all runs so far */
 	/* Who could run instead of the running thread; returns how many. */
 	uint32_t (*others)(void *arg, uint32_t *list);
 	/* Is the thread in a call that may not block? For SIM_SOLO. */
@@ -206,6 +207,11 @@ void sim_abandon(void) __attribute__((noreturn));
  * the library's, which is what races are looked for in.
  */
 void sim_library(bool);
+
+/* From now on a thread that overflows its stack is a finding of the run. The
+ * first reset does this; after others have set handlers of SIGSEGV it is to be
+ * done again. */
+void sim_watch_stacks(void);
 
 /* Schedule points passed so far in the run, and switches. */
 uint64_t sim_points(void);

@@ -22,10 +22,6 @@
  * whenever it has found out where it is gets nowhere. */
 #define SIM_MOVES_MAX 16u
 
-/* Who passes so many points without a stop is stopped, for the run to see that
- * nothing ends. */
-#define SIM_STRETCH_MAX 65536u
-
 struct sim_thread {
 	struct fiber *fiber; /* NULL: in the middle of nothing */
 #ifdef SIM_TSAN
@@ -62,7 +58,7 @@ struct sim {
 	uint32_t solo;
 	uint64_t solo_points;
 	uint64_t points, switches;
-	uint64_t resumed; /* points when the thread was */
+	uint64_t since; /* points, when an operation ended last */
 	uint32_t nalternatives;
 	struct sim_alternative alternative[SIM_ALL_MAX * 3];
 	uint32_t list[SIM_ALL_MAX];
@@ -87,6 +83,9 @@ void sim__alternative(enum sim_do, uint32_t n);
 void sim__tell(void (*fn)(void *, uint32_t), uint32_t thread);
 void sim__wrong(const char *clause, const char *state, const char *expected,
     const char *found);
+
+/* sim_stack.c: somebody has called sim_watch_stacks(). */
+extern bool sim__watched;
 
 /* sim_race.c: a data race was reported. */
 extern bool sim__raced;

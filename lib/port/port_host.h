@@ -17,21 +17,20 @@
  */
 #ifdef KA_PORT_STRESS
 void ka_stress_point(void);
-#define KA_POINT() ka_stress_point()
+#define KA_POINT()  ka_stress_point()
+#define KA_AT(expr) (ka_stress_point(), (expr))
 #else
-#define KA_POINT() ((void)0)
+#define KA_POINT()  ((void)0)
+#define KA_AT(expr) expr
 #endif
 
-#define ka_load(p, order)     (KA_POINT(), __atomic_load_n((p), order))
-#define ka_store(p, v, order) (KA_POINT(), __atomic_store_n((p), (v), order))
+#define ka_load(p, order)     KA_AT(__atomic_load_n((p), order))
+#define ka_store(p, v, order) KA_AT(__atomic_store_n((p), (v), order))
 #define ka_cas(p, old, new)                                                    \
-	(KA_POINT(),                                                           \
-	    __atomic_compare_exchange_n(                                       \
-		(p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-#define ka_xchg(p, v)                                                          \
-	(KA_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
-#define ka_add(p, v)                                                           \
-	(KA_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
+	KA_AT(__atomic_compare_exchange_n(                                     \
+	    (p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+#define ka_xchg(p, v) KA_AT(__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
+#define ka_add(p, v)  KA_AT(__atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
 
 KA_INLINE void
 ka_fence(void)
