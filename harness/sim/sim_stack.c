@@ -11,9 +11,19 @@
 #include "fiber.h"
 #include "sim_int.h"
 
+bool sim__watched;
+
+#if defined(SIM_ASAN) || defined(SIM_TSAN) || defined(SIM_MSAN)
+/* Sanitizers have handlers of their own, which tell it as well. */
+void
+sim_watch_stacks(void)
+{
+	sim__watched = true;
+}
+#else
+
 #define HANDLER_BYTES 65536u
 
-bool sim__watched;
 static struct sigaction before[2]; /* of SIGSEGV, of SIGBUS */
 
 static void
@@ -47,10 +57,19 @@ on_fault(int sig, siginfo_t *info, void *context)
 		(void)raise(sig);
 }
 
+static void
+watch(int sig, const struct sigaction *sa)
+{
+	struct sigaction old;
+
+	(void)sigaction(sig, sa, &old);
+	if (old.sa_sigaction != on_fault)
+		before[sig == SIGBUS] = old;
+}
+
 void
 sim_watch_stacks(void)
 {
-#if !defined(SIM_ASAN) && !defined(SIM_TSAN) && !defined(SIM_MSAN)
 	static char stack[HANDLER_BYTES];
 	struct sigaction sa = { .sa_sigaction = on_fault,
 		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
@@ -58,8 +77,8 @@ sim_watch_stacks(void)
 
 	(void)sigemptyset(&sa.sa_mask);
 	(void)sigaltstack(&ss, NULL);
-	(void)sigaction(SIGSEGV, &sa, &before[0]);
-	(void)sigaction(SIGBUS, &sa, &before[1]);
-#endif
+	watch(SIGSEGV, &sa);
+	watch(SIGBUS, &sa);
 	sim__watched = true;
 }
+#endif
