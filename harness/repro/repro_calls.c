@@ -241,7 +241,8 @@ row_form(const struct trace_opdef *def, char *buf, size_t size)
 
 /* What the row says of its registers: which must be there, which end. */
 static void
-put_registers(FILE *f, const struct trace_op *op, bool before)
+put_registers(
+    FILE *f, const struct trace_op *op, bool before, const char *lacks)
 {
 	static const char letter[TRACE_CLASS_COUNT] = { [TRACE_OBJ] = 'p',
 		[TRACE_RUN] = 'g',
@@ -260,9 +261,9 @@ put_registers(FILE *f, const struct trace_op *op, bool before)
 			/* krealloc of NULL is kmalloc */
 			if (before && def->arg[i] != TRACE_K_OBJ_MOD)
 				(void)fprintf(f,
-				    "\tif (lacks(&%c[%" PRIu64 "]))\n"
+				    "\tif (%s(&%c[%" PRIu64 "]))\n"
 				    "\t\treturn;\n",
-				    letter[class], op->arg[i]);
+				    lacks, letter[class], op->arg[i]);
 			if (before && trace_kind_ends(def->arg[i]))
 				(void)fprintf(f, "\tgives(&%c[%" PRIu64 "]);\n",
 				    letter[class], op->arg[i]);
@@ -284,8 +285,8 @@ gives_number(enum trace_opcode code)
 }
 
 void
-repro__put_call(
-    FILE *f, const struct trace_header *h, const struct trace_op *op)
+repro__put_call(FILE *f, const struct trace_header *h,
+    const struct trace_op *op, bool failing)
 {
 	const struct trace_opdef *const def = &trace_ops[op->code];
 	char form[TEXT_MAX], call[2 * TEXT_MAX], line[4 * TEXT_MAX];
@@ -293,7 +294,7 @@ repro__put_call(
 	row_form(def, form, sizeof(form));
 	fill_in(h, op, forms[op->code] != NULL ? forms[op->code] : form, "",
 	    call, sizeof(call));
-	put_registers(f, op, true);
+	put_registers(f, op, true, failing ? "is_null" : "lacks");
 	if (def->out == TRACE_OBJ || def->out == TRACE_RUN)
 		(void)fprintf(f, "\tempties(&%c[%" PRIu32 "]);\n",
 		    def->out == TRACE_OBJ ? 'p' : 'g', op->out);
@@ -306,5 +307,5 @@ repro__put_call(
 			"",
 		    call);
 	(void)fprintf(f, "\t%s%s\n", line, line[0] == '/' ? "" : ";");
-	put_registers(f, op, false);
+	put_registers(f, op, false, "");
 }

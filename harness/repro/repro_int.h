@@ -17,8 +17,9 @@
 extern const char *const repro__runtime[], *const repro__runtime_owners[],
 					       *const repro__runtime_end[];
 
-/* The operation's statements, each on a line with a tab before it. */
+/* The operation's statements, each on a line with a tab before it. failing:
+ * it is done also through a pointer to what is another's by now. */
 void repro__put_call(
-    FILE *, const struct trace_header *, const struct trace_op *);
+    FILE *, const struct trace_header *, const struct trace_op *, bool failing);
 
 #endif

@@ -416,7 +416,7 @@ put_steps(FILE *f, const struct trace *t, const struct repro_record *r,
 		(void)fprintf(f, "\n/* %s */\nstatic void\nstep_%u(void)\n{\n",
 		    line, i + 1);
 		(void)fprintf(f, "\treturned = 1;\n");
-		repro__put_call(f, &t->header, op);
+		repro__put_call(f, &t->header, op, event[i].op == r->failing);
 		(void)fprintf(f, "}\n");
 	}
 }

@@ -429,6 +429,13 @@ is_anothers(const struct object *o)
 	return (false);
 }
 
+static bool
+is_null(const struct object *o)
+{
+	stale |= !o->held;
+	return (o->addr == NULL);
+}
+
 /* It cannot be named: the call that was to bring it brought nothing. */
 static bool
 lacks(const struct object *o)

@@ -22,6 +22,7 @@ reproduce oc-failed-backend-keeps-quota 1
 reproduce mp-failed-growth-keeps-room 1
 reproduce zn-lowered-maximum-not-drained 1
 reproduce km-interior-accepted 1
+reproduce km-wrong-type-accepted 1
 echo "== a caller that sleeps for ever: threads that take turns"
 reproduce km-hoarded-slabs-stay 1
 echo "== a lost wake-up; that there is none nobody can claim"
