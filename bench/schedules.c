@@ -178,14 +178,18 @@ measure_kmalloc(unsigned long n)
 	struct trace_reader *r;
 	struct trace_error e;
 	struct trace t;
+	int status;
 
 	if (trace_reader_open_mem(&r, "schedules", text, strlen(text), &e) !=
 		0 ||
 	    trace_load(&t, r, &e) != 0)
 		return (2);
 	explore_trace_world(&world, &t, &run);
-	return (measure_world(
-	    "3 threads, 2 alloc and free", &world.world, TRACE_MEMORY_TSO, n));
+	status = measure_world(
+	    "3 threads, 2 alloc and free", &world.world, TRACE_MEMORY_TSO, n);
+	trace_fini(&t);
+	trace_reader_close(r);
+	return (status);
 }
 
 int

@@ -45,10 +45,6 @@ ka_os_reserve(enum ka_os_use use, size_t bytes, size_t align, bool *ret_fresh)
 		align = SIM_ARENA_ALIGN;
 	sim_kept[use].p = sim_map(bytes, align);
 	sim_kept[use].bytes = sim_kept[use].p == NULL ? 0 : bytes;
-	/* Pages are handed out from the start on: what is touched is dense,
-	 * and a fault for each page would be a quarter of a short replay. */
-	if (sim_kept[use].p != NULL && use == KA_OS_ARENA)
-		(void)madvise(sim_kept[use].p, bytes, MADV_HUGEPAGE);
 	*ret_fresh = true;
 	return (sim_kept[use].p);
 }
