@@ -98,7 +98,11 @@ zone__at(unsigned id)
 {
 	struct uma_zone *zone = &zone_table[id - 1];
 
-	return (zone->z_state == ZONE_LIVE ? zone : NULL);
+	/* Not always under the lock, and then another may be ending: who looks
+	 * for his own zone does not care. */
+	return (__atomic_load_n(&zone->z_state, __ATOMIC_ACQUIRE) == ZONE_LIVE ?
+		zone :
+		NULL);
 }
 
 void
