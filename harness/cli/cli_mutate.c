@@ -307,25 +307,6 @@ run_jobs(struct mutate *m)
 
 /* ---- What came of it --------------------------------------------------- */
 
-static const char *
-allocator_of(const char *file)
-{
-	static const struct {
-		const char *prefix, *name;
-	} names[] = { { "km", "kmalloc" }, { "malloc_type", "kmalloc" },
-		{ "vm_page", "vm_page" }, { "objcache", "objcache" },
-		{ "magazine", "magazines" }, { "mpipe", "mpipe" },
-		{ "ptr_map", "mpipe" }, { "zone", "zones" }, { "uma", "zones" },
-		{ "zinit", "zones" } };
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strncmp(file, names[i].prefix, strlen(names[i].prefix)) ==
-		    0)
-			return (names[i].name);
-	return ("common");
-}
-
 static struct row *
 row_of(struct row rows[ROWS_MAX], const char *name)
 {
@@ -492,7 +473,7 @@ report(struct mutate *m)
 		if (t != NULL)
 			t->used = true;
 		m->by[v->by]++;
-		count(row_of(m->allocator, allocator_of(x->file)), v, t);
+		count(row_of(m->allocator, mutate_allocator(x->file)), v, t);
 		count(row_of(m->operator, x->operator), v, t);
 		count(row_of(m->all, "all"), v, t);
 		if (!m->json && v->by == MUTATE_SURVIVES)

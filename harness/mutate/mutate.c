@@ -318,7 +318,17 @@ unit_passes(const char *path, uint32_t number)
 	return (pid < 0 || ends_well(pid));
 }
 
-/* Which tests there are for a source; others say little of it. */
+/* Whose a source is, and the letters of the tests below that it has. */
+static const struct {
+	const char *prefix, *allocator, *letters;
+} sources[] = { { "km", "kmalloc", "k" }, { "malloc_type", "kmalloc", "k" },
+	{ "vm_page", "vm_page", "v" }, { "objcache", "objcache", "o" },
+	{ "magazine", "magazines", "oz" }, { "mpipe", "mpipe", "m" },
+	{ "ptr_map", "mpipe", "m" }, { "zone", "zones", "z" },
+	{ "uma", "zones", "z" }, { "zinit", "zones", "z" },
+	{ "", "common", "ckvomz" } };
+
+/* Unit tests, the quick ones first; others say little of a source. */
 static const char *const units[][2] = {
 	{ "zone", "z" },
 	{ "uma_misuse", "z" },
@@ -335,30 +345,28 @@ static const char *const units[][2] = {
 	{ "kalloc", "kvc" },
 };
 
-/* The letters of the table above. */
-static const char *
-tested_by(const char *file)
+static size_t
+source_of(const char *file)
 {
-	static const struct {
-		const char *prefix, *letters;
-	} names[] = { { "km", "k" }, { "malloc_type", "k" }, { "vm_page", "v" },
-		{ "objcache", "o" }, { "magazine", "oz" }, { "mpipe", "m" },
-		{ "ptr_map", "m" }, { "zone", "z" }, { "uma", "z" },
-		{ "zinit", "z" } };
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strncmp(file, names[i].prefix, strlen(names[i].prefix)) ==
-		    0)
-			return (names[i].letters);
-	return ("ckvomz");
+	/* The last one has no prefix: it is everybody's. */
+	while (strncmp(file, sources[i].prefix, strlen(sources[i].prefix)) != 0)
+		i++;
+	return (i);
+}
+
+const char *
+mutate_allocator(const char *file)
+{
+	return (sources[source_of(file)].allocator);
 }
 
 void
 mutate_units(
     const char *dir, const struct mutate_mutant *m, struct mutate_verdict *v)
 {
-	const char *letters = tested_by(m->file);
+	const char *letters = sources[source_of(m->file)].letters;
 	char path[4096];
 	size_t i;
 

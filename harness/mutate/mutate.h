@@ -77,6 +77,8 @@ struct mutate_verdict {
 
 const char *mutate_by_name(enum mutate_by);
 const char *mutate_stage_name(enum mutate_stage);
+/* Whose a source of the library is: "kmalloc", "zones", "common". */
+const char *mutate_allocator(const char *file);
 
 /* Are there mutants in this program? */
 bool mutate_can(void);
