@@ -34,6 +34,9 @@ static const char *const forms[TRACE_OP_COUNT] = {
 	    "mpipe_alloc_callback($0, pipe_callback, &q[#0], NULL)",
 	[TRACE_OP_MPIPE_HOOK] = "set_hook(&q[#0], $1, $2, $3, $4)",
 	[TRACE_OP_UMA_ZCREATE] = "make_zone($o, $0, $1, $2, $3, $4)",
+	[TRACE_OP_UMA_ZCREATE_STATIC] =
+	    "make_static_zone($o, $0, $1, $2, $3, $4, $5)",
+	[TRACE_OP_UMA_ZONE_SET_SOURCE] = "set_source(#0)",
 	[TRACE_OP_UMA_ZSECOND_CREATE] = "make_second_zone($o, $0, #1, $2)",
 	[TRACE_OP_UMA_ZCACHE_CREATE] =
 	    "make_token_zone($o, $0, $1, $2, $3, $4)",

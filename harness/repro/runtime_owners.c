@@ -420,17 +420,77 @@ check_current(unsigned n)
 		    z[n].held, (unsigned long long)returned);
 }
 
+/* Static memory that nothing has used, from a multiple of unit on. */
+static void *
+static_memory(size_t bytes, size_t unit)
+{
+	static char memory[1 << 20] __attribute__((aligned(1 << 17)));
+	static size_t used;
+	const size_t at = (used + unit - 1) / unit * unit;
+
+	if (at > sizeof(memory) || bytes > sizeof(memory) - at) {
+		(void)printf("not shown: there is no static memory left\n");
+		(void)fflush(stdout);
+		_exit(STATUS_NOT_SHOWN);
+	}
+	used = (at + bytes + 4095) / 4096 * 4096;
+	return (memory + at);
+}
+
+static void
+make_static_zone(unsigned n, const char *name, size_t size, size_t align,
+    unsigned hooks, uint32_t flags, int items)
+{
+	const struct zone_callbacks k = begin_zone(n, size, hooks);
+	const size_t unit = align + 1 < 8 ? 8 : align + 1;
+	const size_t bytes = (size + unit - 1) / unit * unit * (size_t)items;
+
+	z[n].align = align;
+	zone_made(n,
+	    uma_zcreate_static(name, size, k.ctor, k.dtor, NULL, NULL, align,
+		flags, static_memory(bytes, unit), bytes),
+	    &k);
+}
+
+/* Slabs are pages, if the callback gives any. */
+static void *
+source_alloc(uma_zone_t zone, size_t bytes, int flags)
+{
+	const uint32_t depth = (flags & M_USE_INTERRUPT_RESERVE) != 0 ?
+	    VM_ALLOC_INTERRUPT :
+	    (flags & M_USE_RESERVE) != 0 ? VM_ALLOC_SYSTEM :
+					   VM_ALLOC_NORMAL;
+	unsigned n = 0;
+
+	while (!z[n].alive || z[n].zone != zone)
+		n++;
+	if (!called(&z[n], HOOK_ALLOC, flags))
+		return (NULL);
+	return (vm_page_alloc(
+	    bytes / KA_PAGE_SIZE, z[n].align + 1, depth | VM_ALLOC_ZERO));
+}
+
+static void
+source_free(void *slab, size_t bytes)
+{
+	vm_page_free(slab, bytes / KA_PAGE_SIZE);
+}
+
+static void
+set_source(unsigned n)
+{
+	uma_zone_set_freef(z[n].zone, source_free);
+	uma_zone_set_allocf(z[n].zone, source_alloc);
+}
+
 static void
 make_boot_zone(unsigned n, const char *name, size_t size, int items)
 {
-	static char memory[1 << 20] __attribute__((aligned(4096)));
-	static size_t used;
-
 	renamed(&b[n]);
 	b[n] = (struct owned) { .number = n, .size = size };
 	b[n].vmzone = &b[n].storage;
-	zbootinit(b[n].vmzone, name, size, memory + used, items);
-	used += (size * (size_t)items + 4095) / 4096 * 4096;
+	zbootinit(b[n].vmzone, name, size,
+	    static_memory(size * (size_t)items, 4096), items);
 	b[n].alive = true;
 	returned = 1;
 }

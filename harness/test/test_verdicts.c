@@ -251,7 +251,7 @@ recurses_without_end(struct call *c)
 		seen += recurses(1);
 }
 
-/* The process lives, and runs what comes next. */
+/* Recurses without end: the process lives, and runs what comes next. */
 static void
 stack_overflow_is_a_finding(void **state)
 {

@@ -3,10 +3,15 @@
 # defect it fails, without it does not. One defect of each allocator, and a
 # lost wake-up; a fault of the page layer is among them.
 . "$ROOT/harness/test/cli/lib-defect.sh"
-reproduce() { # NAME SEED
+reproduce() { # NAME SEED|TRACE
 	defective "$1"
 	library "$1"
-	"$1/kalab" run --quiet --ops 2000 --seed "$2" --runs 200 --keep "$1" > out
+	if [ -f "$2" ]; then
+		cp "$2" "$1/seed-0.trace"
+	else
+		"$1/kalab" run --quiet --ops 2000 --seed "$2" --runs 200 \
+		    --keep "$1" > out
+	fi
 	"$1/kalab" finding -o "$1.out" "$1"/seed-*.trace > "$1.txt"
 	echo "== $1: status $?"
 	grep -E '^  (contract|operation|signature)' "$1.txt"
@@ -18,7 +23,8 @@ reproduce() { # NAME SEED
 	echo "without: status $?"
 }
 reproduce km-zero-elided-large 1
-reproduce oc-failed-backend-keeps-quota 1
+reproduce oc-failed-backend-keeps-quota \
+    "$ROOT/corpus/regressions/oc6-failed-backend-keeps-quota.trace"
 reproduce mp-failed-growth-keeps-room 1
 reproduce zn-lowered-maximum-not-drained 1
 reproduce km-interior-accepted 1
