@@ -39,7 +39,8 @@ usage(FILE *f)
 	    "  --budget SECONDS  to search for each; default 10\n"
 	    "  --build DIR       where this program was built; default build\n"
 	    "  --database FILE   add what came of it to this database\n"
-	    "  --engine NAME     what searches: run (default), libfuzzer, afl\n"
+	    "  --engine NAME     what searches: run (default), explore,\n"
+	    "                    libfuzzer, afl\n"
 	    "  --fuzzing DIR     where the engine's targets were built; "
 	    "default\n"
 	    "                    build-libfuzzer or build-afl\n"
@@ -346,6 +347,8 @@ one(const struct defects *c, struct defect *d)
 		return;
 	if (strcmp(c->engine, "run") == 0)
 		search(c, d, dir);
+	else if (strcmp(c->engine, "explore") == 0)
+		defects_explore(c, d, dir);
 	else
 		defects_engine(c, d, dir);
 	d->right = defects_has_word(d->clauses, d->clause);
@@ -650,10 +653,12 @@ parse_option(struct defects *c, int opt)
 	case OPT_ENGINE:
 		c->engine = optarg;
 		if (strcmp(optarg, "run") != 0 &&
+		    strcmp(optarg, "explore") != 0 &&
 		    strcmp(optarg, "libfuzzer") != 0 &&
 		    strcmp(optarg, "afl") != 0)
 			return (cli_usage("defects",
-			    "--engine: \"%s\", expected run, libfuzzer or afl",
+			    "--engine: \"%s\", expected run, explore, "
+			    "libfuzzer or afl",
 			    optarg));
 		break;
 	case OPT_DATABASE:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kalab defects, what its files share: cli_defects.c has the corpus, the jobs
- * and the report, cli_defects_engine.c the engines that search,
- * cli_defects_db.c the database.
+ * and the report, cli_defects_engine.c and cli_defects_explore.c the engines
+ * that search, cli_defects_db.c the database.
  */
 #ifndef KALAB_CLI_DEFECTS_H
 #define KALAB_CLI_DEFECTS_H
@@ -63,6 +63,9 @@ bool defects_has_word(const char *words, const char *word);
 /* Searches with the fuzzing engine of c->engine: fills in what came of it and
  * leaves the finding's trace in the directory. */
 void defects_engine(const struct defects *, struct defect *, const char *dir);
+
+/* The same, with the explorer over the scenarios. */
+void defects_explore(const struct defects *, struct defect *, const char *dir);
 
 /* Adds what came of all to c->database. False, with a message: it cannot. */
 bool defects_save(const struct defects *);
