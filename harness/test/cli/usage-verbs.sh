@@ -63,4 +63,4 @@ t corpus stats
 t corpus count dir
 t corpus stats -o new dir
 t corpus stats none
-t corpus minimize --target none .
+t corpus minimize --target none . | sed 's, in [^ ]*: see, in BIN: see,'
