@@ -501,6 +501,9 @@ model_return(struct model *m, const struct call *c)
 	MODEL_ASSERT(th->code == c->code);
 	if (MODEL_LIKELY(!th->skip))
 		call_ends(m, th, c);
+	/* A pipe's waiter collects chunks whatever kmalloc refused for. */
+	m->moves += c->code == TRACE_OP_MPIPE_ALLOC_WAITOK ||
+	    c->code == TRACE_OP_MPIPE_WAIT;
 	if (th->asleep) {
 		th->asleep = false;
 		m->sleeping--;

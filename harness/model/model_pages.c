@@ -238,6 +238,21 @@ event_thread(struct model *m, uint32_t thread)
 	return (thread < CALL_FRAMES_MAX ? &m->thread[thread] : NULL);
 }
 
+/* May the call wait, or one that made it? */
+static bool
+may_wait(const struct model *m, const struct mthread *th)
+{
+	for (; th->busy; th -= m->config.threads) {
+		if ((th->allocating && (th->flags & M_WAITOK) != 0) ||
+		    th->code == TRACE_OP_MPIPE_ALLOC_WAITOK ||
+		    th->code == TRACE_OP_MPIPE_WAIT)
+			return (true);
+		if (th < m->thread + m->config.threads)
+			break;
+	}
+	return (false);
+}
+
 /* A failure without a cause (VM-3), or one that is remembered. */
 static void
 alloc_failed(struct model *m, struct mthread *th, uint64_t npages,
@@ -251,8 +266,7 @@ alloc_failed(struct model *m, struct mthread *th, uint64_t npages,
 		th->fail_align = align;
 		th->fail_flags = flags;
 		/* It may take slabs of other CPUs for the chunks in them. */
-		if (th->busy && th->allocating && (th->flags & M_WAITOK) != 0)
-			m->moves++;
+		m->moves += may_wait(m, th);
 	}
 	if (injected || m->config.arena == 0 ||
 	    !model__pages_can(m, npages, align, flags))
