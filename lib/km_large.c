@@ -86,10 +86,12 @@ km__large_alloc(
 void
 km__large_free(void *p, struct malloc_type *type, struct vm_info *info)
 {
+	/* The type may end as soon as the free is counted (KM-17). */
+	const unsigned debug = type->ks_debug;
 	uint32_t cookie = type->ks_cookie;
 	size_t i, npages = info->npages;
-	bool guarded = (type->ks_debug & KA_DEBUG_REDZONE) != 0 &&
-	    large_is_guarded(p, npages);
+	bool guarded =
+	    (debug & KA_DEBUG_REDZONE) != 0 && large_is_guarded(p, npages);
 	struct ka_trail trail;
 	struct ka_cpu *cpu;
 	struct km_use *use;
@@ -107,9 +109,9 @@ km__large_free(void *p, struct malloc_type *type, struct vm_info *info)
 	KM_ADD(use->u_large_freed, 1);
 	KM_ADD(use->u_large_pages_freed, npages);
 	cpu__unlock_self(cpu);
-	if (KA_UNLIKELY(type->ks_debug != 0))
-		km__debug_large_free(p, npages + guarded, type->ks_debug);
-	if (KA_UNLIKELY((type->ks_debug & KA_DEBUG_POISON) != 0))
+	if (KA_UNLIKELY(debug != 0))
+		km__debug_large_free(p, npages + guarded, debug);
+	if (KA_UNLIKELY((debug & KA_DEBUG_POISON) != 0))
 		vm__free_poisoned(p, npages + guarded);
 	else
 		vm__free(p, npages + guarded);
