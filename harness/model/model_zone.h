@@ -91,6 +91,7 @@ struct mzone {
 	uint32_t static_run;
 	bool shared;  /* there was a secondary */
 	bool tried;   /* somebody allocated or preallocated */
+	bool sourced; /* its slabs come from functions, or may */
 	bool used;    /* somebody has got an item */
 	bool limited; /* a zone of it had a maximum */
 	bool unbound; /* ZN-5 does not bound its pages */

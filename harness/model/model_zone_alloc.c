@@ -160,7 +160,7 @@ was_disturbed(const struct model *m, const struct mthread *th)
 			z->wait_until >= f->event));
 	/* Where slabs have callbacks, one that comes or goes counts before its
 	 * pages do and after. */
-	if (!sole && (keg->hooks & SLAB_HOOKS) != 0)
+	if (!sole && (keg->sourced || (keg->hooks & SLAB_HOOKS) != 0))
 		return (true);
 	if (keg->shared ||
 	    (keg->reserve_hi > 0 && (th->flags & M_USE_RESERVE) == 0))

@@ -161,6 +161,7 @@ source_begin(struct model *m, struct mthread *th)
 		return;
 	zn__op_begin(m, th);
 	keg->credit = 0;
+	keg->sourced = true;
 }
 
 static void

@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "sim_int.h"
+#include "sim_sync.h"
 
 #define LOCATIONS_MAX 256u
 #define STORES_MAX    8u  /* of a location; older ones are forgotten */
@@ -137,7 +138,8 @@ append(struct location *l, uint64_t value, bool rmw)
 
 	if (l->n == STORES_MAX) {
 		l->n--;
-		memmove(&l->store[0], &l->store[1], l->n * sizeof(*l->store));
+		sim_sync_move(
+		    &l->store[0], &l->store[1], l->n * sizeof(*l->store));
 	}
 	s = &l->store[l->n++];
 	s->value = value;
@@ -278,10 +280,11 @@ insert(struct location *l, uint32_t k, uint64_t value)
 
 	if (l->n == STORES_MAX) {
 		l->n--;
-		memmove(&l->store[0], &l->store[1], l->n * sizeof(*l->store));
+		sim_sync_move(
+		    &l->store[0], &l->store[1], l->n * sizeof(*l->store));
 	}
 	at = l->n - k;
-	memmove(&l->store[at + 1], &l->store[at], k * sizeof(*l->store));
+	sim_sync_move(&l->store[at + 1], &l->store[at], k * sizeof(*l->store));
 	l->n++;
 	s = &l->store[at];
 	s->value = value;

@@ -193,9 +193,9 @@ ka_sim_unlocking(struct ka_mutex *m)
 	for (i = t->nheld; i-- > 0;)
 		if (t->held[i] == m) {
 			t->nheld--;
-			memmove(&t->held[i], &t->held[i + 1],
+			sim_sync_move(&t->held[i], &t->held[i + 1],
 			    (t->nheld - i) * sizeof(t->held[0]));
-			memmove(&t->held_at[i], &t->held_at[i + 1],
+			sim_sync_move(&t->held_at[i], &t->held_at[i + 1],
 			    (t->nheld - i) * sizeof(t->held_at[0]));
 			break;
 		}

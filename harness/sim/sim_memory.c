@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "sim_int.h"
+#include "sim_sync.h"
 
 #define BUFFER_MAX 8u
 
@@ -162,7 +163,7 @@ sim__flush_one(uint32_t cpu)
 	if (sim.config.hash)
 		sim__event_flush(cpu, b->store[0].addr);
 	b->n--;
-	memmove(&b->store[0], &b->store[1], b->n * sizeof(b->store[0]));
+	sim_sync_move(&b->store[0], &b->store[1], b->n * sizeof(b->store[0]));
 }
 
 void

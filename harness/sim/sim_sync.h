@@ -16,6 +16,7 @@
 #endif
 
 #include <stdbool.h>
+#include <string.h>
 
 #ifdef SIM_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -41,5 +42,15 @@ sim_sync_look(bool look)
 #define sim_sync_acquire(obj) ((void)(obj))
 #define sim_sync_release(obj) ((void)(obj))
 #endif
+
+/* memmove() of the simulation's own, which a sanitizer sees wherever it is
+ * called from. */
+static inline void
+sim_sync_move(void *to, const void *from, size_t size)
+{
+	sim_sync_look(false);
+	memmove(to, from, size);
+	sim_sync_look(true);
+}
 
 #endif

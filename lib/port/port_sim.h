@@ -228,7 +228,9 @@ ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
 	KA_SIM_AT(KA_SIM_LOCK, m, site);
 	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0))
 		ka_sim_lock_slow(m, site);
-	KA_SIM_SET(m->owner, KA_SIM_GET(ka_sim_self) + 1);
+	/* Who is no thread looks on, and leaves a thread its lock. */
+	KA_SIM_SET(
+	    m->owner, KA_SIM_GET(m->owner) | (KA_SIM_GET(ka_sim_self) + 1));
 	KA_SIM_SET(ka_sim_locks, KA_SIM_GET(ka_sim_locks) + 1);
 	KA_SIM_SET(ka_sim_lock_last, m);
 	if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))
@@ -240,7 +242,8 @@ ka_mutex_unlock(struct ka_mutex *m)
 {
 	if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))
 		ka_sim_unlocking(m);
-	KA_SIM_SET(m->owner, 0);
+	if (KA_LIKELY(KA_SIM_GET(m->owner) == KA_SIM_GET(ka_sim_self) + 1))
+		KA_SIM_SET(m->owner, 0);
 	KA_SIM_SET(ka_sim_locks, KA_SIM_GET(ka_sim_locks) - 1);
 	if (KA_UNLIKELY(KA_SIM_GET(m->waiters) != 0))
 		ka_sim_unlock_slow(m);
