@@ -144,6 +144,7 @@ struct mzframe {
 	uint64_t udata;
 	uint64_t event, take_event, max_event; /* of zone and keg at begin */
 	uint64_t max_new;
+	bool lowers;			 /* and it is less than what it was */
 	uint64_t reserve_lo, reserve_hi; /* of the keg at begin */
 	uint32_t keg_took;		 /* it took pages for this keg */
 	bool joined;			 /* it is counted in allocs */

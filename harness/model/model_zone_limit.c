@@ -25,7 +25,8 @@ zn__max_begin(struct model *m, struct mthread *th, uint64_t max)
 	z->max_event++;
 	z->max_race = z->maxers > 0;
 	z->maxers++;
-	if (max < z->max_hi) {
+	f->lowers = max < z->max_hi;
+	if (f->lowers) {
 		z->lowered |= z->touched != 0 || z->held > 0;
 		z->over |= z->touched != 0;
 	}
@@ -55,6 +56,8 @@ zn__max_end(struct model *m, struct mthread *th, bool done)
 	z->max_event++;
 	/* Who tried meanwhile may have done so before there was one. */
 	keg->unbound |= z->keg != 0 && keg->tried;
+	if (f->lowers && z->touched != 0)
+		z->lowered = z->over = true;
 	if (--z->maxers > 0)
 		return;
 	if (done && !z->max_race)
@@ -154,7 +157,9 @@ source_begin(struct model *m, struct mthread *th)
 	else if (z->keg == 0)
 		th->expect = WHY(BAD_ARG);
 	else if (keg->used || keg->pages > 0)
-		th->expect = WHY(BUSY);
+		/* Its pages may be on their way out. */
+		th->expect = WHY(BUSY) |
+		    (keg->used || zn__was_sole(m, th) ? 0 : WHY(NONE));
 	else if (keg->tried || keg->shared)
 		th->expect |= WHY(BUSY);
 	if ((th->expect & WHY(NONE)) == 0)

@@ -767,6 +767,7 @@ run(const struct run_source *source, const struct run_options *options,
 	s->nthreads = s->header->threads;
 	s->total = s->nthreads + CALL_DAEMONS_MAX;
 	s->solo = s->last = SIM_NONE;
+	s->sources = false;
 	for (i = 0; i < s->nthreads; i++) {
 		s->thread[i].first = NULL;
 		s->thread[i].last = &s->thread[i].first;

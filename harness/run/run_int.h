@@ -120,6 +120,7 @@ struct run_state {
 	bool stray;	 /* the operation that was resolved last */
 	bool types_stay; /* a callback may charge any: none ends any more */
 	uint32_t solo;	 /* thread that nobody may interrupt, or SIM_NONE */
+	bool sources;	 /* a zone has slabs that only it knows from runs */
 	bool solo_slept; /* it has, see run__may_join */
 	uint64_t arena;
 	uint64_t boot_memory; /* the first boot zone's */

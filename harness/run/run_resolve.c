@@ -445,6 +445,10 @@ run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 	if (plan->special && !resolve_special(s, op, c))
 		return (false);
 	s->stray = run__is_stray(s, op);
+	s->sources |= op->code == TRACE_OP_UMA_ZONE_SET_SOURCE;
+	/* Pages of a source are had as the trace's are: nobody can tell. */
+	if (s->stray && s->sources && op->code == TRACE_OP_VM_PAGE_FREE)
+		return (false);
 	if (s->stray && trace_ops[op->code].group == TRACE_G_KM &&
 	    model_is_owned(s->model,
 		c->addr + (op->code == TRACE_OP_KFREE_INTERIOR ? c->size : 0)))
