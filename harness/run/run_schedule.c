@@ -292,6 +292,8 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 		.points_max = s->options->points_max != 0 ?
 		    s->options->points_max :
 		    RUN_POINTS_MAX,
+		/* A large object's owner is noted for each of its pages. */
+		.alone_max = 10000 + 8 * (uint64_t)s->header->pages,
 		.arg = s };
 
 	if (s->options->story != NULL)

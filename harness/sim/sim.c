@@ -8,6 +8,7 @@
  * the simulation does is not part of it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@
 #include "sim_int.h"
 #include "sim_sync.h"
 
-#define SOLO_POINTS_MAX 10000u /* of a call that runs alone */
+#define SOLO_POINTS_MAX 10000u /* of a call that runs alone, if not told */
 
 int ka_sim_armed, ka_sim_weak;
 struct ka_cpu *ka_sim_cpu;
@@ -260,10 +261,17 @@ do_at_point(struct sim_alternative a)
 static void
 solo_point(void)
 {
-	if (++sim.solo_points > SOLO_POINTS_MAX)
-		sim__wrong("G-4", "not-alone",
-		    "a call that does not block ends when it runs alone",
-		    "it passed 10000 schedule points and goes on");
+	const uint64_t max =
+	    sim.config.alone_max != 0 ? sim.config.alone_max : SOLO_POINTS_MAX;
+	char found[80];
+
+	if (++sim.solo_points <= max)
+		return;
+	(void)snprintf(found, sizeof(found),
+	    "it passed %llu schedule points and goes on",
+	    (unsigned long long)max);
+	sim__wrong("G-4", "not-alone",
+	    "a call that does not block ends when it runs alone", found);
 }
 
 /* What is about to be done is part of what has happened; a store that may be
