@@ -453,13 +453,7 @@ class Parser:
         self.want(";")
         return self.done(node)
 
-    def on_switch(self, node):
-        self.take()
-        self.want("(")
-        node.kids = [self.expression()]
-        self.want(")")
-        node.kids.append(self.one())
-        return self.done(node)
+    on_switch = on_while
 
     def on_case(self, node):
         while not self.at(":"):

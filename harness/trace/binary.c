@@ -460,15 +460,6 @@ get_arg(const struct trace__decoder *d, struct window *w, enum trace_kind kind)
 	return (0);
 }
 
-#define OUT_NONE   (-1)
-#define OUT_OBJ	   TRACE_OBJ
-#define OUT_TYPE   TRACE_TYPE
-#define OUT_RUN	   TRACE_RUN
-#define OUT_CACHE  TRACE_CACHE
-#define OUT_PIPE   TRACE_PIPE
-#define OUT_ZONE   TRACE_ZONE
-#define OUT_VMZONE TRACE_VMZONE
-
 #define GET_ARG(i, kind)                                                       \
 	do {                                                                   \
 		op->arg[i] = get_arg(d, w, TRACE_K_##kind);                    \

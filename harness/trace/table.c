@@ -9,15 +9,6 @@
 
 #include "trace_int.h"
 
-#define OUT_NONE   (-1)
-#define OUT_OBJ	   TRACE_OBJ
-#define OUT_TYPE   TRACE_TYPE
-#define OUT_RUN	   TRACE_RUN
-#define OUT_CACHE  TRACE_CACHE
-#define OUT_PIPE   TRACE_PIPE
-#define OUT_ZONE   TRACE_ZONE
-#define OUT_VMZONE TRACE_VMZONE
-
 #define NARGS(a0, a1, a2, a3, a4, a5)                                          \
 	((TRACE_K_##a0 != TRACE_K_NONE) + (TRACE_K_##a1 != TRACE_K_NONE) +     \
 	    (TRACE_K_##a2 != TRACE_K_NONE) + (TRACE_K_##a3 != TRACE_K_NONE) +  \

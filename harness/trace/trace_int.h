@@ -282,4 +282,14 @@ int trace__print_header(const struct trace_header *, struct trace__bytes *);
 size_t trace__print_op(const struct trace_header *, const struct trace_op *,
     char *buf, size_t size);
 
+/* What a row of ops.def says of what an operation defines. */
+#define OUT_NONE   (-1)
+#define OUT_OBJ	   TRACE_OBJ
+#define OUT_TYPE   TRACE_TYPE
+#define OUT_RUN	   TRACE_RUN
+#define OUT_CACHE  TRACE_CACHE
+#define OUT_PIPE   TRACE_PIPE
+#define OUT_ZONE   TRACE_ZONE
+#define OUT_VMZONE TRACE_VMZONE
+
 #endif

@@ -145,9 +145,10 @@ void uma_zone_reserve(uma_zone_t, int nitems);
 void uma_zone_reclaim(uma_zone_t, int req);
 void uma_reclaim(int req); /* all zones */
 /* Before the first slab, and not of a zone that shares its slabs: otherwise
- * KA_WHY_BUSY. Context: no other thread may use the zone. Such zones have no fast path. Without a freef slabs are never
- * given back; a freef is not called for what allocf did not give. Memory that
- * is not aligned to a page (and the zone's align) or in use: KA_WHY_BAD_ARG. */
+ * KA_WHY_BUSY. Context: no other thread may use the zone. Such zones have no
+ * fast path. Without a freef slabs are never given back; a freef is not called
+ * for what allocf did not give. Memory that is not aligned to a page (and the
+ * zone's align) or in use: KA_WHY_BAD_ARG. */
 void uma_zone_set_allocf(uma_zone_t, uma_alloc *);
 void uma_zone_set_freef(uma_zone_t, uma_free *);
 /* When an allocation meets the maximum: a line to standard error, at most one
