@@ -3,8 +3,10 @@
  * they are handed out and looked at when they are given back; what they may be
  * is checked as far as the calls alone tell it.
  */
-#define _GNU_SOURCE /* recursive mutexes that need no call */
+#define _GNU_SOURCE /* recursive mutexes that need no call; gettid() */
+#include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <kalloc/kalloc.h>
@@ -46,6 +49,63 @@ shown(const char *fmt, ...)
 	(void)printf("\n  finding: " FINDING "\n");
 	(void)fflush(stdout);
 	_exit(STATUS_SHOWN);
+}
+
+/* ---- Threads ------------------------------------------------------------- */
+
+/*
+ * Are all other threads asleep? Counts how often each was switched: who wakes
+ * another and goes to sleep behind our back is seen by that.
+ */
+static bool
+all_asleep(unsigned long *ret_switches)
+{
+	const pid_t self = gettid();
+	DIR *tasks = opendir("/proc/self/task");
+	bool asleep = tasks != NULL;
+
+	*ret_switches = 0;
+	for (struct dirent *e; asleep && (e = readdir(tasks)) != NULL;) {
+		unsigned long times;
+		char line[300], state = 0;
+		FILE *f;
+
+		if (e->d_name[0] == '.' || atoi(e->d_name) == self)
+			continue;
+		(void)snprintf(line, sizeof(line),
+		    "/proc/self/task/%.20s/status", e->d_name);
+		f = fopen(line, "r");
+		if (f == NULL)
+			continue; /* it has ended */
+		while (fgets(line, sizeof(line), f) != NULL) {
+			(void)sscanf(line, "State: %c", &state);
+			if (sscanf(line, "voluntary_ctxt_switches: %lu",
+				&times) == 1 ||
+			    sscanf(line, "nonvoluntary_ctxt_switches: %lu",
+				&times) == 1)
+				*ret_switches += times;
+		}
+		(void)fclose(f);
+		asleep = state == 'S';
+	}
+	if (tasks != NULL)
+		(void)closedir(tasks);
+	return (asleep);
+}
+
+/* Waits until no other thread goes on by itself, or so many milliseconds. */
+static bool
+settle(unsigned ms)
+{
+	for (unsigned i = 0; i <= ms; i++) {
+		unsigned long before, after;
+
+		if (all_asleep(&before) && all_asleep(&after) &&
+		    before == after)
+			return (true);
+		(void)usleep(i < 50 ? 20 : 1000);
+	}
+	return (false);
 }
 
 /* ---- Objects ------------------------------------------------------------- */

@@ -121,17 +121,21 @@ give_back(struct object *o)
 		vm_page_free(o->addr, o->size / KA_PAGE_SIZE);
 }
 
-/* Buffers came back: who is to be called back is. */
+/*
+ * Buffers came back: who is to be called back is. Nobody sleeps meanwhile, so
+ * that the step is not taken for one that does.
+ */
 static void
 await_callbacks(struct owned *w)
 {
+	const time_t end = time(NULL) + 10;
 	struct mpipe_stats s;
 
-	for (unsigned ms = 0; ms < 2000 && w->pipe.mp_private != NULL; ms++) {
+	while (w->pipe.mp_private != NULL && time(NULL) < end) {
 		mpipe_get_stats(&w->pipe, &s);
 		if (s.pending == 0)
 			return;
-		(void)usleep(1000);
+		(void)sched_yield();
 	}
 }
 
@@ -344,28 +348,22 @@ work(void *arg)
 	return (NULL);
 }
 
-/* Waits so many milliseconds for it to end. */
 static bool
-has_ended(struct worker *w, unsigned ms)
+has_ended(struct worker *w)
 {
-	for (unsigned i = 0; i <= ms; i++) {
-		bool ended;
+	bool ended;
 
-		(void)pthread_mutex_lock(&turn);
-		ended = w->step == NULL;
-		(void)pthread_mutex_unlock(&turn);
-		if (ended)
-			return (true);
-		(void)usleep(1000);
-	}
-	return (false);
+	(void)pthread_mutex_lock(&turn);
+	ended = w->step == NULL;
+	(void)pthread_mutex_unlock(&turn);
+	return (ended);
 }
 
 static bool
 is_quiet(void)
 {
 	for (unsigned i = 0; i < WORKERS; i++)
-		if (worker[i].started && !has_ended(&worker[i], 0))
+		if (worker[i].started && !has_ended(&worker[i]))
 			return (false);
 	return (true);
 }
@@ -382,9 +380,9 @@ turn_of(const struct step *s)
 {
 	struct worker *w = &worker[s->cpu];
 
-	if (w->started && !has_ended(w, 0))
+	if (w->started && !has_ended(w))
 		w = &worker[CPUS + s->thread];
-	if (w->started && !has_ended(w, 0))
+	if (w->started && !has_ended(w))
 		not_shown("a step of its thread before it is still asleep");
 	(void)pthread_mutex_lock(&turn);
 	w->step = s;
@@ -395,20 +393,21 @@ turn_of(const struct step *s)
 	w->started = true;
 	(void)pthread_cond_broadcast(&turned);
 	(void)pthread_mutex_unlock(&turn);
-	if (!has_ended(w, s->sleeps ? 200 : 2000) && !s->sleeps &&
-	    s->expect != EXPECT_RETURN)
+	(void)settle(s->sleeps ? 500 : 10000);
+	if (!has_ended(w) && !s->sleeps && s->expect != EXPECT_RETURN)
 		not_shown("it sleeps, which it did not when it was recorded");
 }
 
-/* Sleepers had their time; who was to return has. */
+/* Who was to return has. */
 static void
 await_all(void)
 {
+	(void)settle(10000);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		const struct step *s = worker[i].step;
 
-		if (worker[i].started && !has_ended(&worker[i], 2000) &&
-		    s != NULL && s->expect == EXPECT_RETURN) {
+		if (worker[i].started && !has_ended(&worker[i]) && s != NULL &&
+		    s->expect == EXPECT_RETURN) {
 			doing = s->line;
 			shown("it is still asleep, although it can go on");
 		}
@@ -466,7 +465,7 @@ main(void)
 		doing = steps[i].line;
 		turn_of(&steps[i]);
 		if (SUPPORT_THREADS)
-			(void)usleep(20000);
+			(void)settle(10000);
 		if (AUDIT_STEPS && is_quiet())
 			audit();
 	}
