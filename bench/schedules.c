@@ -87,13 +87,13 @@ measure_switch(unsigned long n)
 
 static int
 measure_world(const char *what, struct explore_world *world,
-    enum trace_memory memory, unsigned long n)
+    enum explore_kind kind, enum trace_memory memory, unsigned long n)
 {
 	double round[ROUNDS_MAX];
 	int i;
 
 	for (i = 0; i < rounds; i++) {
-		struct explore_options o = { .kind = EXPLORE_RANDOM,
+		struct explore_options o = { .kind = kind,
 			.seed = (uint64_t)i + 1,
 			.memory = memory,
 			.runs = n,
@@ -185,8 +185,11 @@ measure_kmalloc(unsigned long n)
 	    trace_load(&t, r, &e) != 0)
 		return (2);
 	explore_trace_world(&world, &t, &run);
-	status = measure_world(
-	    "3 threads, 2 alloc and free", &world.world, TRACE_MEMORY_TSO, n);
+	status = measure_world("3 threads, 2 alloc and free", &world.world,
+	    EXPLORE_RANDOM, TRACE_MEMORY_TSO, n);
+	if (status == 0)
+		status = measure_world("the same, sticky", &world.world,
+		    EXPLORE_STICKY, TRACE_MEMORY_TSO, n);
 	trace_fini(&t);
 	trace_reader_close(r);
 	return (status);
@@ -210,7 +213,7 @@ main(int argc, char **argv)
 		return (1);
 	protocol_world(&world, &lock_protocol);
 	if (measure_world("3 threads, 10 increments", &world.world,
-		TRACE_MEMORY_SC, executions) != 0)
+		EXPLORE_RANDOM, TRACE_MEMORY_SC, executions) != 0)
 		return (1);
 	protocol_world_fini(&world);
 	return (measure_kmalloc(executions));

@@ -172,7 +172,7 @@ slab_create(void *addr)
 	KA_ASSERT(slab->s_state == SLAB_NONE);
 	slab->s_base = (uintptr_t)addr;
 	slab->s_handle = (uint32_t)slot * SLAB_CHUNKS_MAX;
-	ka_store(&slab->s_key, slab->s_base + SLAB_KEY_SLOW, RELAXED);
+	ka_init(&slab->s_key, slab->s_base + SLAB_KEY_SLOW);
 	slab->s_trail = NULL;
 	slab->s_size = 0;
 	slab->s_carved = 0;
@@ -229,7 +229,7 @@ slab_carve(struct ka_slab *slab)
 	for (i = 0; i < n; i++) {
 		e--;
 		off -= size;
-		ka_store(&e->e_owner, OWNER_FREE, RELAXED);
+		ka_init(&e->e_owner, OWNER_FREE);
 		e->e_debug = 0;
 		stack[i].e_stack = (uint16_t)off;
 	}

@@ -180,10 +180,28 @@ ka_sim_load(const volatile void *addr, size_t size, int order)
 	    sim__c11_load(addr, size, order));
 }
 
+/* Into the CPU's buffer, behind what is there. */
+static void
+delay(uint32_t cpu, volatile void *addr, size_t size, uint64_t value)
+{
+	struct buffer *b = &buffer[cpu];
+	struct store *s;
+
+	if (b->n == BUFFER_MAX)
+		sim__flush_one(cpu);
+	s = &b->store[b->n++];
+	s->addr = addr;
+	s->size = size;
+	s->value = value;
+	s->under = get(s);
+	put(s, value);
+	if (sim.config.hash)
+		sim__event_delay(&sim.thread[ka_sim_self], addr);
+}
+
 bool
 ka_sim_store(volatile void *addr, size_t size, uint64_t value, int order)
 {
-	struct buffer *b;
 	uint32_t cpu;
 
 	if (ka_sim_self == SIM_NONE)
@@ -191,26 +209,48 @@ ka_sim_store(volatile void *addr, size_t size, uint64_t value, int order)
 	if (sim.config.memory == SIM_C11)
 		return (sim__c11_store(addr, size, value, order));
 	cpu = sim.thread[ka_sim_self].cpu;
-	b = &buffer[cpu];
 	if (order == __ATOMIC_SEQ_CST)
 		sim__flush_cpu(cpu);
 	if (order == __ATOMIC_SEQ_CST ||
-	    (b->n == 0 && (sim.held || !sim__ask_one(SIM_DELAY, 0)))) {
+	    (buffer[cpu].n == 0 && (sim.held || !sim__ask_one(SIM_DELAY, 0)))) {
 		if (sim.config.hash)
 			sim__event(&sim.thread[ka_sim_self], SIM_CHANGES, addr);
 		return (false);
 	}
-	if (b->n == BUFFER_MAX)
-		sim__flush_one(cpu);
-	b->store[b->n].addr = addr;
-	b->store[b->n].size = size;
-	b->store[b->n].value = value;
-	b->store[b->n].under = get(&b->store[b->n]);
-	put(&b->store[b->n], value);
-	b->n++;
-	if (sim.config.hash)
-		sim__event_delay(&sim.thread[ka_sim_self], addr);
+	delay(cpu, addr, size, value);
 	return (true);
+}
+
+static bool
+is_buffered(const struct buffer *b, const volatile void *addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < b->n; i++)
+		if (b->store[i].addr == addr)
+			return (true);
+	return (false);
+}
+
+/* That it is in memory before what the buffer has nobody can tell: nobody looks
+ * at it before something that is stored later. */
+bool
+ka_sim_init(volatile void *addr, size_t size, uint64_t value)
+{
+	uint32_t cpu;
+
+	if (ka_sim_self == SIM_NONE)
+		return (false);
+	cpu = sim.thread[ka_sim_self].cpu;
+	if (ka_sim_weak && sim.config.memory == SIM_C11)
+		return (sim__c11_store(addr, size, value, __ATOMIC_RELAXED));
+	if (ka_sim_weak && is_buffered(&buffer[cpu], addr)) {
+		delay(cpu, addr, size, value);
+		return (true);
+	}
+	if (sim.config.hash)
+		sim__event(&sim.thread[ka_sim_self], SIM_CHANGES, addr);
+	return (false);
 }
 
 void

@@ -11,6 +11,7 @@
  * string: one word an access.
  *
  *   Wx1   store 1 to x          suffix r: relaxed (no suffix), .rel, .acq, .sc
+ *   Ix1   the same, of what nobody can look at yet (ka_init)
  *   Rx    load x to the thread's next register
  *   F     fence (seq_cst)
  *   U x1  exchange x with 1, the old value to the next register: "Ux1"
@@ -94,6 +95,9 @@ thread_main(void *arg)
 		switch (word[0]) {
 		case 'W':
 			do_store(p, (uint32_t)(word[2] - '0'), order_of(word));
+			break;
+		case 'I':
+			ka_init(p, (uint32_t)(word[2] - '0'));
 			break;
 		case 'R':
 			reg[self][r++] = do_load(p, order_of(word));
@@ -280,6 +284,12 @@ static const struct litmus tests[] = {
 	{ "WRC", { "Wx1", "Rx Wy1", "Ry Rx" }, "110|11", "c", { 7, 7, 8 } },
 	{ "WRC+rel-acq", { "Wx1", "Rx Wy1.rel", "Ry.acq Rx" }, "110|11", "",
 	    { 7, 7, 7 } },
+	/* What is made ready and then published; and, against its rule, what
+	 * others look at: it is behind what the thread stored before. */
+	{ "INIT+rel-acq", { "Ix1 Wy1.rel", "Ry.acq Rx" }, "10|11", "",
+	    { 3, 3, 3 } },
+	{ "INIT+acq", { "Ix1 Wy1", "Ry.acq Rx" }, "10|11", "c", { 3, 3, 4 } },
+	{ "INIT+own", { "Wx1 Ix2", "Rx Rx" }, "21|20", "", { 3, 6, 6 } },
 	{ "n6", { "Wx1 Rx Ry", "Wy1 Wx2" }, "10|11", "tc", { 0, 0, 0 } },
 };
 

@@ -377,7 +377,7 @@ schedule_is_searched(void **state)
 	(void)state;
 	options_init(&o, deadlocks);
 	failing_trace(&o, 150, "G-5/", &t);
-	shrinks(&t, &o, "G-5/", 8, &r);
+	shrinks(&t, &o, "G-5/", 9, &r);
 	assert_true(t.header.sched != TRACE_SCHED_RECORDED);
 	assert_int_equal(t.header.threads, 2);
 	trace_fini(&t);

@@ -27,6 +27,9 @@
  *   ka_load(p, order) ka_store(p, v, order) ka_cas(p, old, new) (acq_rel,
  *   returns bool, *old updated) ka_xchg(p, v) ka_add(p, v) (all acq_rel)
  *   ka_fence() (seq_cst); order is RELAXED, ACQUIRE, RELEASE or SEQ_CST
+ *   ka_init(p, v)                           a relaxed store to what nobody can
+ *                                           look at before a later store of
+ *                                           the caller publishes it
  *   ka_pause()                              in every loop that waits
  *
  * Locks and sleeping.

@@ -26,6 +26,7 @@ void ka_stress_point(void);
 
 #define ka_load(p, order)     KA_AT(__atomic_load_n((p), order))
 #define ka_store(p, v, order) KA_AT(__atomic_store_n((p), (v), order))
+#define ka_init(p, v)	      __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define ka_cas(p, old, new)                                                    \
 	KA_AT(__atomic_compare_exchange_n(                                     \
 	    (p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))

@@ -74,6 +74,8 @@ void ka_sim_point(
 bool ka_sim_load(const volatile void *, size_t, int order);
 /* True: it was stored, or will be. */
 bool ka_sim_store(volatile void *, size_t, uint64_t value, int order);
+/* The same, of what nobody else can look at yet: no schedule point. */
+bool ka_sim_init(volatile void *, size_t, uint64_t value);
 /* Before and after an atomic read-modify-write. */
 void ka_sim_rmw(volatile void *, size_t);
 void ka_sim_rmw_done(volatile void *, size_t);
@@ -104,6 +106,15 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 		if (KA_LIKELY(!KA_SIM_GET(ka_sim_weak)) ||                     \
 		    !ka_sim_store((p), sizeof(*(p)), ka_bits, (order)))        \
 			__atomic_store_n((p), ka_stored, (order));             \
+	} while (0)
+#define ka_init(p, v)                                                          \
+	do {                                                                   \
+		__typeof__(*(p) + 0) ka_stored = (v);                          \
+		uint64_t ka_bits = 0;                                          \
+		__builtin_memcpy(&ka_bits, &ka_stored, sizeof(*(p)));          \
+		if (KA_LIKELY(!KA_SIM_GET(ka_sim_armed)) ||                    \
+		    !ka_sim_init((p), sizeof(*(p)), ka_bits))                  \
+			__atomic_store_n((p), ka_stored, __ATOMIC_RELAXED);    \
 	} while (0)
 #define KA_SIM_RMW_OF(p, expr)                                                 \
 	({                                                                     \
