@@ -5,7 +5,9 @@
  *
  * The allowed sets are those of the literature: TSO after Sewell and others,
  * x86-TSO (2010); C11 as RC11 (Lahav and others, Repairing sequential
- * consistency in C/C++11, 2017), which forbids load buffering.
+ * consistency in C/C++11, 2017), which forbids load buffering. The counts of
+ * programs of relaxed accesses were worked out apart from the simulation, too:
+ * by a machine with queues, and from RC11's axioms over all candidates.
  *
  * Each thread is a short program over shared x, y and its own registers, as a
  * string: one word an access.
@@ -268,7 +270,7 @@ static const struct litmus tests[] = {
 	{ "LB", { "Rx Wy1", "Ry Wx1" }, "11|11", "", { 3, 3, 3 } },
 	{ "CoRR", { "Wx1 Wx2", "Rx Rx" }, "21|20", "", { 6, 6, 6 } },
 	{ "CoRR+two-writers", { "Wx1", "Wx2", "Rx Rx", "Rx Rx" }, "1221|10", "",
-	    { 0, 0, 0 } },
+	    { 72, 72, 72 } },
 	{ "CoWR", { "Wx1 Rx", "Wx2" }, "2|10", "", { 3, 3, 3 } },
 	{ "2+2W", { "Wx1 Wy2", "Wy1 Wx2" }, "|11", "c", { 3, 3, 4 } },
 	{ "2+2W+fences", { "Wx1 F Wy2", "Wy1 F Wx2" }, "|11", "", { 3, 3, 3 } },
@@ -290,7 +292,7 @@ static const struct litmus tests[] = {
 	    { 3, 3, 3 } },
 	{ "INIT+acq", { "Ix1 Wy1", "Ry.acq Rx" }, "10|11", "c", { 3, 3, 4 } },
 	{ "INIT+own", { "Wx1 Ix2", "Rx Rx" }, "21|20", "", { 3, 6, 6 } },
-	{ "n6", { "Wx1 Rx Ry", "Wy1 Wx2" }, "10|11", "tc", { 0, 0, 0 } },
+	{ "n6", { "Wx1 Rx Ry", "Wy1 Wx2" }, "10|11", "tc", { 4, 5, 6 } },
 };
 
 static bool
@@ -319,7 +321,7 @@ check(const struct litmus *l, enum sim_memory memory)
 	if (has(&pruned, l->asked) != allowed)
 		fail_msg("%s, model %u: %s is %s; found %s", l->name, memory,
 		    l->asked, allowed ? "allowed, not found" : "forbidden", b);
-	if (l->count[memory] != 0 && pruned.n != l->count[memory])
+	if (pruned.n != l->count[memory])
 		fail_msg("%s, model %u: %u outcomes, expected %u: %s", l->name,
 		    memory, pruned.n, l->count[memory], b);
 	/* What is pruned hides nothing. */
