@@ -52,6 +52,12 @@ void triage_judge(
 void triage_shrink(const struct triage *, const struct triage_item *,
     const char *kept, double seconds, struct triage_outcome *);
 
+/* triage_bytes.c. The file `kept` gets what is left of the input `from`; not
+ * complete: time ran out, or it was interrupted. False: errno. */
+#define TRIAGE_PROGRAM_TIME 30u /* seconds of one run of a program */
+bool triage_shrink_bytes(const struct triage *, const struct triage_item *,
+    const char *from, const char *kept, double seconds, bool *ret_complete);
+
 /* campaign_db.c. False after a message, all of them. */
 /* Findings of which nobody has seen whether they come again. Ends early when
  * the function says false, and then says false. */

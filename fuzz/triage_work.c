@@ -7,7 +7,7 @@
  * kalab first; what kalab does not see, as a report of a sanitizer that it is
  * not built with, is judged by the target's programs, in the order of
  * `programs`. Such a trace is shrunk by the kalab of that program's build, if
- * there is one; bytes of other targets are kept as they are.
+ * there is one; bytes of other targets by these programs themselves.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +23,8 @@
 #include "shrink/shrink.h"
 #include "triage_int.h"
 
-#define SAID_MAX     (1u << 18)
-#define PROGRAM_TIME 30u /* seconds of one run */
-#define SHOW_TIME    20u
+#define SAID_MAX  (1u << 18)
+#define SHOW_TIME 20u
 
 /* What their names have behind that of the target. */
 static const char *const programs[] = { "", "_libfuzzer", "_afl" };
@@ -175,7 +174,7 @@ judge_by_program(const struct triage *t, const struct triage_item *i,
 		find_program(t, i, n, exe);
 		if (exe[0] == '\0' ||
 		    !campaign_engine_judge(
-			exe, input, PROGRAM_TIME, o->row.signature))
+			exe, input, TRIAGE_PROGRAM_TIME, o->row.signature))
 			continue;
 		o->done = TRIAGE_SHOWN;
 		(void)snprintf(
@@ -226,8 +225,8 @@ count_shown(const struct triage *t, const struct triage_item *i,
 
 		if (i->program[0] != '\0') {
 			same = input_name(t, i, input) &&
-			    campaign_engine_judge(
-				i->program, input, PROGRAM_TIME, signature) &&
+			    campaign_engine_judge(i->program, input,
+				TRIAGE_PROGRAM_TIME, signature) &&
 			    strcmp(signature, i->signature) == 0;
 		} else {
 			same = shows(trace, options(t), &v) &&
@@ -315,6 +314,13 @@ kalab_beside(const char *program, char path[CAMPAIGN_PATH])
 	    (own.st_dev != other.st_dev || own.st_ino != other.st_ino));
 }
 
+/* Seconds for what could go on for very long. */
+static double
+of_some(double seconds)
+{
+	return (seconds > 1 ? seconds : 60.0);
+}
+
 /* Only a program shows it: its build's kalab shrinks it, if it can. True: the
  * file is there. */
 static bool
@@ -328,8 +334,7 @@ shrink_beside(const struct triage *t, const struct triage_item *i,
 	(void)t;
 	if (!kalab_beside(i->program, kalab))
 		return (false);
-	(void)snprintf(
-	    time, sizeof(time), "%.0f", seconds > 1 ? seconds : 60.0);
+	(void)snprintf(time, sizeof(time), "%.0f", of_some(seconds));
 	pid = fork();
 	if (pid == 0) {
 		const int null = open("/dev/null", O_WRONLY);
@@ -371,8 +376,10 @@ keep_for_program(const struct triage *t, const struct triage_item *i,
 	r->complete = true;
 	r->ops_before = r->ops_after = trace->nops;
 	if (trace->nops == 0) {
-		if (!input_name(t, i, from) || !corpus_copy(from, kept))
-			cannot(o, "it cannot be copied");
+		if (!input_name(t, i, from) ||
+		    !triage_shrink_bytes(
+			t, i, from, kept, of_some(seconds), &r->complete))
+			cannot(o, strerror(errno));
 		else
 			o->done = TRIAGE_SHOWN;
 		return;

@@ -87,6 +87,14 @@ cli_check(const char *verb, const char *text, struct run_options *o)
 	return (o->orders);
 }
 
+uint64_t
+cli_file_size(const char *name)
+{
+	struct stat st;
+
+	return (stat(name, &st) == 0 ? (uint64_t)st.st_size : 0);
+}
+
 int
 cli_load(struct trace *ret_t, const char *name, struct trace_error *ret_err)
 {

@@ -46,6 +46,8 @@ int cli_usage(const char *verb, const char *fmt, ...)
  * CLI_USAGE. */
 int cli_input_error(const struct trace_error *);
 
+/* In bytes; 0 if there is none. */
+uint64_t cli_file_size(const char *name);
 /* Reads a trace whole. 0, or -1 with *ret_err set. */
 int cli_load(
     struct trace *ret_t, const char *name, struct trace_error *ret_err);

@@ -196,6 +196,7 @@ explain(const struct finding_cli *c, FILE *f)
 {
 	const struct finding x = said(c);
 	const char *text = cli_clause_text(x.clause);
+	const bool bytes = c->triaged && c->row.ops_after == 0;
 
 	if (x.clause[0] != '\0')
 		(void)fprintf(
@@ -218,11 +219,14 @@ explain(const struct finding_cli *c, FILE *f)
 	if (c->triaged)
 		(void)fprintf(f,
 		    "  triage     %u of %u replays, %llu inputs, %llu "
-		    "operations of %llu\n",
+		    "%s of %llu\n",
 		    c->row.shown, c->row.replays,
 		    (unsigned long long)c->row.findings,
-		    (unsigned long long)c->row.ops_after,
-		    (unsigned long long)c->row.ops_before);
+		    (unsigned long long)(bytes ? cli_file_size(c->file) :
+						 c->row.ops_after),
+		    bytes ? "bytes" : "operations",
+		    (unsigned long long)(bytes ? cli_file_size(c->row.input) :
+						 c->row.ops_before));
 	else
 		(void)fprintf(f, "  shrunk     %zu operations of %zu\n",
 		    c->shrunk.ops_after, c->shrunk.ops_before);
@@ -355,14 +359,15 @@ put_replays(const struct finding_cli *c, FILE *f)
 	struct cli_command command = { .n = 0 };
 	char self[PATH_MAX];
 	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const bool bytes = c->triaged && c->row.ops_after == 0;
 
 	self[n > 0 ? n : 0] = '\0';
 	if (c->row.program[0] != '\0') {
 		cli_command_file(&command, from_here(c->row.program));
-		cli_command_file(&command, c->row.input);
+		cli_command_file(&command, bytes ? c->file : c->row.input);
 		(void)fprintf(f, "  %-10s%s\n", "target", command.s);
 	}
-	if (c->triaged && c->row.ops_after == 0)
+	if (bytes)
 		return;
 	put_line(c, f, SANITIZED ? "this" : "plain", "", self);
 	if (put_sanitized(c, f, self, "address", "ASan") == 0)

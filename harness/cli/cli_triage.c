@@ -153,16 +153,19 @@ print_table(const struct triage_list *l)
 		    "OPERATIONS", "SIGNATURE");
 	for (i = 0; i < l->n; i++) {
 		const struct triage_row *r = &l->row[i];
+		const bool bytes = r->ops_after == 0;
 		char again[24], ops[48];
 
 		(void)snprintf(
 		    again, sizeof(again), "%u/%u", r->shown, r->replays);
-		(void)snprintf(ops, sizeof(ops), "%llu>%llu%s",
-		    (unsigned long long)r->ops_before,
-		    (unsigned long long)r->ops_after, r->complete ? "" : "+");
+		(void)snprintf(ops, sizeof(ops), "%llu>%llu%s%s",
+		    (unsigned long long)(bytes ? cli_file_size(r->input) :
+						 r->ops_before),
+		    (unsigned long long)(bytes ? cli_file_size(r->trace) :
+						 r->ops_after),
+		    bytes ? " B" : "", r->complete ? "" : "+");
 		(void)printf("%4lld %8llu %7s %12s  %s\n", (long long)r->id,
-		    (unsigned long long)r->findings, again,
-		    r->ops_after == 0 ? "-" : ops, r->signature);
+		    (unsigned long long)r->findings, again, ops, r->signature);
 	}
 	if (l->n == 0 && l->left == 0)
 		(void)printf("no finding\n");
@@ -190,6 +193,9 @@ row_json(const struct triage_row *r, bool kept)
 	    "shown", (int)r->shown, "complete", r->complete, "seconds",
 	    r->seconds);
 
+	if (r->ops_after == 0)
+		(void)json_object_set_new(o, "bytes_after",
+		    json_integer((json_int_t)cli_file_size(r->trace)));
 	if (kept) {
 		(void)json_object_set_new(o, "trace", cli_json_text(r->trace));
 		(void)json_object_set_new(o, "input", cli_json_text(r->input));

@@ -35,9 +35,21 @@ chmod +x build/harness/cli/kalab
 t triage --bin build/fuzz camp2
 tail -1 camp2/triage/1.trace
 ls camp2/triage
-echo "== an input that is no trace"
+echo "== an input that is no trace: its bytes are shrunk"
 sed -i 's/63/0/' build/fuzz/fuzz_fake
-t triage --bin build/fuzz --json camp3 | grep -E 'signature|ops_after|program|trace|not_again'
-cmp camp3/triage/1.input camp3/fake/findings/0000000000000001
+rm camp3/fake/findings/*
+printf '%s' "$(seq 1 40)abc$(seq 1 60)" > camp3/fake/findings/0000000000000001
+t triage --bin build/fuzz camp3
+t triage --bin build/fuzz --json camp3 | grep -E 'signature|_after|program|trace|complete'
+cat camp3/triage/1.input
+echo
+ls camp3/triage
 t finding --campaign camp3 1
 t finding --campaign camp3 -o new 1
+echo "== what does not matter is made plain"
+sed -i 's/^grep -q abc/grep -q "a.*b....c"/' build/fuzz/fuzz_fake
+rm -r camp3/triage camp3/campaign.db*
+printf '(a;b+-*/c)' > camp3/fake/findings/0000000000000001
+t triage --bin build/fuzz camp3
+cat camp3/triage/1.input
+echo
