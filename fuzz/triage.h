@@ -27,6 +27,7 @@ struct triage_options {
 	uint32_t replays; /* 0: TRIAGE_REPLAYS */
 	double seconds;	  /* in all, 0: no limit */
 	bool quiet;	  /* no progress line */
+	const char *log;  /* as of struct shrink_options */
 	const volatile sig_atomic_t *stop;
 };
 

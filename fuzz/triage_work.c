@@ -147,6 +147,7 @@ options(const struct triage *t)
 	static struct shrink_options o;
 
 	o = (struct shrink_options) { .run = { .subject = subjects[0] },
+		.log = t->options->log,
 		.stop = t->options->stop };
 	return (&o);
 }

@@ -46,6 +46,28 @@ int cli_usage(const char *verb, const char *fmt, ...)
  * CLI_USAGE. */
 int cli_input_error(const struct trace_error *);
 
+/* Valgrind does not run what has a sanitizer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CLI_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
+    __has_feature(memory_sanitizer)
+#define CLI_SANITIZED true
+#endif
+#endif
+#ifndef CLI_SANITIZED
+#define CLI_SANITIZED false
+#endif
+
+/*
+ * For --valgrind: runs the verb again under valgrind(1) and waits for it.
+ * True: it has ended with that status. False: this is the one under it; each
+ * process's reports are in the file of the prefix, a dot and its number.
+ */
+bool cli_under_valgrind(
+    const char *verb, int argc, char **argv, int *ret_status);
+const char *cli_valgrind_log(void); /* the prefix; NULL: not under it */
+
 /* In bytes; 0 if there is none. */
 uint64_t cli_file_size(const char *name);
 /* Reads a trace whole. 0, or -1 with *ret_err set. */

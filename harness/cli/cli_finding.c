@@ -24,19 +24,6 @@
 
 #define SHRINK_SECONDS 20
 
-/* Valgrind does not run what has a sanitizer. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
-    __has_feature(memory_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
-
 struct finding_cli {
 	const char *campaign, *output, *name;
 	uint64_t seconds;
@@ -369,7 +356,7 @@ put_replays(const struct finding_cli *c, FILE *f)
 	}
 	if (bytes)
 		return;
-	put_line(c, f, SANITIZED ? "this" : "plain", "", self);
+	put_line(c, f, CLI_SANITIZED ? "this" : "plain", "", self);
 	if (put_sanitized(c, f, self, "address", "ASan") == 0)
 		(void)fprintf(f,
 		    "  %-10s no such build beside this one: "
@@ -382,7 +369,7 @@ put_replays(const struct finding_cli *c, FILE *f)
 		    "CC=clang meson setup build-tsan "
 		    "-Db_sanitize=thread\n",
 		    "TSan");
-	if (!SANITIZED && in_path("valgrind"))
+	if (!CLI_SANITIZED && in_path("valgrind"))
 		put_line(c, f, "Valgrind", "valgrind -q", self);
 	if (in_path("gdb"))
 		put_line(c, f, "gdb",

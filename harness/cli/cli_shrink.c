@@ -11,7 +11,7 @@
 struct shrink_cli {
 	struct shrink_options options;
 	const char *file, *output;
-	bool quiet;
+	bool quiet, valgrind;
 	struct shrink_deviations deviations;
 };
 
@@ -28,7 +28,9 @@ usage(FILE *f)
 	    "  --quiet           no progress and no summary\n"
 	    "  --subject NAME    kalloc (default) or malloc\n"
 	    "  --time SECONDS    stop after so long, with the best so far\n"
-	    "  --twice           run each candidate twice and compare\n");
+	    "  --twice           run each candidate twice and compare\n"
+	    "  --valgrind        under valgrind: what it reports is a "
+	    "finding\n");
 }
 
 static void
@@ -95,7 +97,8 @@ enum {
 	OPT_QUIET,
 	OPT_SUBJECT,
 	OPT_TIME,
-	OPT_TWICE
+	OPT_TWICE,
+	OPT_VALGRIND
 };
 
 static const struct option options[] = {
@@ -107,6 +110,7 @@ static const struct option options[] = {
 	{ "subject", required_argument, NULL, OPT_SUBJECT },
 	{ "time", required_argument, NULL, OPT_TIME },
 	{ "twice", no_argument, NULL, OPT_TWICE },
+	{ "valgrind", no_argument, NULL, OPT_VALGRIND },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -145,6 +149,9 @@ parse_option(struct shrink_cli *c, int opt)
 	case OPT_TWICE:
 		c->options.twice = true;
 		break;
+	case OPT_VALGRIND:
+		c->valgrind = true;
+		break;
 	default:
 		return (CLI_USAGE);
 	}
@@ -172,6 +179,9 @@ cli_shrink(int argc, char **argv)
 	}
 	if (optind + 1 != argc)
 		return (cli_usage("shrink", "expected one file"));
+	if (c.valgrind && cli_under_valgrind("shrink", argc, argv, &end))
+		return (end);
+	c.options.log = c.valgrind ? cli_valgrind_log() : NULL;
 	c.file = argv[optind];
 	if (cli_load(&t, c.file, &e) != 0)
 		return (cli_input_error(&e));

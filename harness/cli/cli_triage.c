@@ -21,6 +21,7 @@ struct triage_cli {
 	struct triage_options options;
 	const char *bin, *keep;
 	enum form form;
+	bool valgrind;
 };
 
 enum {
@@ -32,7 +33,8 @@ enum {
 	OPT_QUIET,
 	OPT_REPLAYS,
 	OPT_SARIF,
-	OPT_TIME
+	OPT_TIME,
+	OPT_VALGRIND
 };
 
 static const struct option options[] = {
@@ -45,6 +47,7 @@ static const struct option options[] = {
 	{ "replays", required_argument, NULL, OPT_REPLAYS },
 	{ "sarif", no_argument, NULL, OPT_SARIF },
 	{ "time", required_argument, NULL, OPT_TIME },
+	{ "valgrind", no_argument, NULL, OPT_VALGRIND },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -63,7 +66,9 @@ usage(FILE *f)
 	    "  --replays N       of each finding; default: 5\n"
 	    "  --sarif           findings as SARIF 2.1.0\n"
 	    "  --time SECONDS    stop after so long; what is left is for the\n"
-	    "                    next time\n");
+	    "                    next time\n"
+	    "  --valgrind        under valgrind: what it reports is a "
+	    "finding\n");
 }
 
 /* An option: -1 to go on, or the status to exit with. */
@@ -106,6 +111,9 @@ parse_option(struct triage_cli *c, int opt)
 	case OPT_TIME:
 		ok = cli_number("triage", "--time", optarg, 1, UINT32_MAX, &n);
 		o->seconds = (double)n;
+		break;
+	case OPT_VALGRIND:
+		c->valgrind = true;
 		break;
 	default:
 		return (CLI_USAGE);
@@ -315,6 +323,9 @@ cli_triage(int argc, char **argv)
 	end = parse_names(&c, argc, argv);
 	if (end != 0)
 		return (end);
+	if (c.valgrind && cli_under_valgrind("triage", argc, argv, &end))
+		return (end);
+	c.options.log = c.valgrind ? cli_valgrind_log() : NULL;
 	c.options.jobs = cli_jobs(c.options.jobs, TRIAGE_JOBS_MAX);
 	c.options.bin = cli_targets(c.bin);
 	campaign_verb = "triage";

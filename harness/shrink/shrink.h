@@ -58,6 +58,9 @@ struct shrink_options {
 	bool twice;	/* each candidate twice: a difference is the finding */
 	double seconds; /* stop after so long, with the best so far; 0: never */
 	double hang;	/* seconds without an end; 0: 5 */
+	/* What each process is told of by a tool it runs under is in the file of
+	 * this name, a dot and its number; NULL: on standard error, or nowhere. */
+	const char *log;
 	const volatile sig_atomic_t *stop; /* or when this is set */
 	void (*progress)(void *arg, const struct shrink_progress *);
 	void *arg;

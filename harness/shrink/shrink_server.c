@@ -16,6 +16,7 @@
  * child for every request.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +271,45 @@ squeeze(const char *from, char *to, size_t size)
 	to[n] = '\0';
 }
 
+/* "==7== Invalid write of size 4", and below it where: without the numbers. */
+static bool
+valgrind_words(const char *text, char *to, size_t size)
+{
+	static const char at[] = "==    at 0x";
+	const char *p = strstr(text, "== "), *in = strstr(text, at);
+	char words[256];
+
+	if (p == NULL || in == NULL || in < p)
+		return (false);
+	p += 3;
+	in = strstr(in + sizeof(at), ": ");
+	if (in == NULL)
+		return (false);
+	in += 2;
+	(void)snprintf(words, sizeof(words), "%.*s in %.*s",
+	    (int)strcspn(p, "\n"), p, (int)strcspn(in, " \n"), in);
+	squeeze(words, to, size);
+	return (true);
+}
+
+static size_t
+read_log(const struct shrink__server *s, char *text, size_t size)
+{
+	char name[PATH_MAX];
+	size_t n = 0;
+	FILE *f;
+
+	(void)snprintf(
+	    name, sizeof(name), "%s.%ld", s->options->log, (long)s->pid);
+	f = fopen(name, "r");
+	if (f != NULL)
+		n = fread(text, 1, size - 1, f);
+	if (f != NULL)
+		(void)fclose(f);
+	text[n] = '\0';
+	return (n);
+}
+
 /* What the child said last: of a sanitizer which error, else the line. */
 static void
 last_words(struct shrink__server *s, char *to, size_t size)
@@ -278,10 +318,14 @@ last_words(struct shrink__server *s, char *to, size_t size)
 		"WARNING: ThreadSanitizer: ", "runtime error: ",
 		"panic outside of a call: ", "panic: ", "assertion " };
 	char text[TALK_MAX];
-	ssize_t n = pread(fileno(s->talk), text, sizeof(text) - 1, 0);
 	const char *at = text;
 	unsigned i;
+	ssize_t n;
 
+	if (s->options->log != NULL && read_log(s, text, sizeof(text)) != 0 &&
+	    valgrind_words(text, to, size))
+		return;
+	n = pread(fileno(s->talk), text, sizeof(text) - 1, 0);
 	text[n < 0 ? 0 : n] = '\0';
 	for (i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
 		const char *p = strstr(text, marks[i]);
