@@ -22,6 +22,7 @@ usage(FILE *f)
 	    "usage: kalab shrink [OPTION...] FILE\n"
 	    "  FILE              a trace that fails; - for standard input\n"
 	    "  --audit N         audit the structures every N operations\n"
+	    "  --check wgl       search an order of calls that overlap\n"
 	    "  --contents HOW    full (default), sampled or none\n"
 	    "  -o, --output FILE where the trace goes; default: standard "
 	    "output\n"
@@ -92,6 +93,7 @@ report(const struct shrink_cli *c, const struct trace *t,
 
 enum {
 	OPT_AUDIT,
+	OPT_CHECK,
 	OPT_CONTENTS,
 	OPT_HELP,
 	OPT_QUIET,
@@ -103,6 +105,7 @@ enum {
 
 static const struct option options[] = {
 	{ "audit", required_argument, NULL, OPT_AUDIT },
+	{ "check", required_argument, NULL, OPT_CHECK },
 	{ "contents", required_argument, NULL, OPT_CONTENTS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "output", required_argument, NULL, 'o' },
@@ -126,6 +129,9 @@ parse_option(struct shrink_cli *c, int opt)
 	case OPT_AUDIT:
 		ok = cli_number("shrink", "--audit", optarg, 1, UINT32_MAX,
 		    &run->audit_every);
+		break;
+	case OPT_CHECK:
+		ok = cli_check("shrink", optarg, run);
 		break;
 	case OPT_CONTENTS:
 		ok = cli_contents("shrink", optarg, &run->contents);

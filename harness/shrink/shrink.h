@@ -53,7 +53,7 @@ struct shrink_progress {
 };
 
 struct shrink_options {
-	/* Of these: subject, contents, audit_every. */
+	/* Of these: subject, contents, audit_every, orders. */
 	struct run_options run;
 	bool twice;	/* each candidate twice: a difference is the finding */
 	double seconds; /* stop after so long, with the best so far; 0: never */

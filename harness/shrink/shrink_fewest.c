@@ -31,6 +31,7 @@ own(const struct trace *t, const struct run_options *options,
 	struct run_options o = { .subject = options->subject,
 		.contents = options->contents,
 		.audit_every = options->audit_every,
+		.orders = options->orders,
 		.record = true };
 	static struct run_result r;
 	struct trace_deviation *d;
@@ -56,7 +57,8 @@ child(const struct trace *t, const struct shrink_options *options,
 {
 	struct run_options run = { .subject = options->run.subject,
 		.contents = options->run.contents,
-		.audit_every = options->run.audit_every };
+		.audit_every = options->run.audit_every,
+		.orders = options->run.orders };
 	struct explore_options o = { .memory = t->header.memory,
 		.may = t->header.may,
 		.jobs = 1,

@@ -77,6 +77,7 @@ run_candidate(const struct shrink__server *s, const struct trace *t,
 	struct run_options o = { .subject = s->options->run.subject,
 		.contents = s->options->run.contents,
 		.audit_every = s->options->run.audit_every,
+		.orders = s->options->run.orders,
 		.story = s->told ? note_place : NULL };
 	struct run_mem mem;
 	struct run_source source = run_source_mem(&mem, t);

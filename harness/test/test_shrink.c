@@ -114,6 +114,42 @@ null_at_failure(struct call *c)
 		c->why = 1;
 }
 
+/*
+ * A free that takes effect at once and ends last. Meanwhile its buffer is taken
+ * by the other thread, and freed, and refused: each answer is right by itself,
+ * and there is no order of them.
+ */
+static uint32_t seen;
+
+static void
+takes_effect_and_again_not(struct call *c)
+{
+	const bool first = c->code == TRACE_OP_MPIPE_FREE && c->thread == 0;
+
+	if (c->code == TRACE_OP_MPIPE_INIT)
+		seen = 0;
+	if (c->code == TRACE_OP_MPIPE_ALLOC_NOWAIT && c->thread == 1 &&
+	    seen == 2) {
+		seen++;
+		return;
+	}
+	healthy->exec(c);
+	seen += c->thread == 1;
+	while (first && seen < 3)
+		ka_pause();
+}
+
+static bool
+counts_its_refusal(
+    enum trace_class class, uint32_t handle, struct owner_stats *s)
+{
+	const bool got = healthy->owner_stats(class, handle, s);
+
+	s->requests += seen == 3;
+	s->failures += seen == 3;
+	return (got);
+}
+
 /* ---- Tools ------------------------------------------------------------- */
 
 static struct subject broken;
@@ -405,6 +441,30 @@ fault_becomes_the_first(void **state)
 }
 
 static void
+what_has_no_order_is_shrunk(void **state)
+{
+	static const char text[] =
+	    "kalab-trace 1\nthreads 2\ncpus 2\n0 m0 = kmalloc_create \"t\"\n"
+	    "0 p8 = kmalloc 64 m0 WAITOK\n0 kfree p8 m0\n"
+	    "0 q0 = mpipe_init m0 64 1 1 NOZERO 0\n"
+	    "0 p0 = mpipe_alloc_nowait q0\n0 mpipe_free q0 p0\n"
+	    "1 p1 = mpipe_alloc_nowait q0\n1 mpipe_free q0 p1\n"
+	    "1 p2 = mpipe_alloc_nowait q0\n";
+	struct shrink_options o;
+	struct shrink_result r;
+	struct trace t;
+
+	(void)state;
+	options_init(&o, takes_effect_and_again_not);
+	broken.owner_stats = counts_its_refusal;
+	load_text(text, &t);
+	assert_int_equal(shrink(&t, &o, &r), SHRINK_CLEAN);
+	o.run.orders = true;
+	shrinks(&t, &o, "MP-1", 7, &r);
+	trace_fini(&t);
+}
+
+static void
 clean_trace_is_none(void **state)
 {
 	static const char text[] = "kalab-trace 1\n"
@@ -461,6 +521,7 @@ main(void)
 		cmocka_unit_test(hang_is_a_failure),
 		cmocka_unit_test(schedule_is_searched),
 		cmocka_unit_test(fault_becomes_the_first),
+		cmocka_unit_test(what_has_no_order_is_shrunk),
 		cmocka_unit_test(clean_trace_is_none),
 		cmocka_unit_test(time_is_kept),
 	};
