@@ -41,10 +41,6 @@ restrict_header(struct trace_header *h)
 
 	h->cpus = 1 + (h->cpus - 1) % FUZZ_CPUS_MAX;
 	h->threads = 1 + (h->threads - 1) % FUZZ_THREADS_MAX;
-	/* One that never stays is no schedule that anybody has: threads go on
-	 * by turns, one point each. */
-	if (h->sched == TRACE_SCHED_STICKY && h->sticky < 2)
-		h->sticky = 2;
 	if (h->pages > FUZZ_PAGES_MAX)
 		h->pages = TRACE_PAGES_MIN + h->pages % pages;
 	for (uint32_t i = 0; i < h->nfaults; i++)

@@ -15,7 +15,7 @@
  * 2. Nouns. A *buffer* of the pipe is *held* or *free*, in the *array*, a
  *    stack with room for nnom; for a moment it is *busy*: being zeroed by the
  *    free that gives it back. *total* counts buffers, and room that growth has
- *    claimed for one. *Watchers* are all who want to be told of a free buffer:
+ *    *claimed* for one. *Watchers* are all who want to be told of a free buffer:
  *    sleepers, those who wait for pages, and queued callbacks.
  *
  * 3. States of a buffer. The map tells of every buffer where in the array it
@@ -31,6 +31,12 @@
  *    do for pages (km_slab.c): while it does, every kfree on any CPU and every
  *    free of pages moves the event count, and so does a free of this pipe. That
  *    covers a type that is at its limit as well: only a kfree lowers its usage.
+ *    Who waits so keeps the room that it has claimed until it has a buffer. If
+ *    it gave the room up, others would be told of it who find just what it has
+ *    found; and of two that claim it by turns each would see the other's claim,
+ *    sleep, and be woken when that is given up, for ever. Those who find all
+ *    room claimed sleep on the pipe: they are told when a claim is given up,
+ *    since then a call has ended.
  *
  * 5. MP-1. In the array plus held there are always nnom buffers at least: at
  *    first nnom are in the array; an allocation and a free move one; growth
@@ -91,7 +97,8 @@ struct mpipe {
 	size_t mp_zero; /* bytes that a free zeroes, or 0 */
 	uint32_t mp_total, mp_nmax;
 	uint32_t mp_sleepers; /* on mp_chan */
-	uint32_t mp_starved;  /* wait for pages */
+	uint32_t mp_starved;  /* wait for pages, each with room of its own */
+	uint32_t mp_claimed;  /* of mp_total: room without a buffer */
 	uint64_t mp_failures, mp_sleeps, mp_callbacks;
 	struct mp_callback *mp_queue; /* a ring */
 	uint32_t mp_queue_first, mp_pending, mp_queue_room;
@@ -184,8 +191,7 @@ mp_tell(struct mpipe *p)
 
 /*
  * Gives up room that growth had claimed. Those who sleep since the pipe had all
- * it may have can try now. Those who wait for pages do not wait for room, and
- * are not told: they come here themselves.
+ * it may have can try now. Those who wait for pages have room, and are not told.
  */
 static void
 mp_unclaim(struct mpipe *p)
@@ -194,6 +200,7 @@ mp_unclaim(struct mpipe *p)
 
 	ka_spin_lock(&p->mp_spin);
 	p->mp_total--;
+	p->mp_claimed--;
 	tell = p->mp_sleepers != 0;
 	ka_spin_unlock(&p->mp_spin);
 	if (!tell)
@@ -294,18 +301,24 @@ enum mp_outcome {
 	MP_AT_MAX
 };
 
-/* Under mp_spin. A peek does not take. */
+/* Under mp_spin. A peek does not take. False: the array is empty. */
+static bool
+mp_look(struct mpipe *p, bool peek, void **ret_buf)
+{
+	*ret_buf = peek ? NULL : mp_pop(p);
+	return (*ret_buf != NULL || (peek && p->mp_free != 0));
+}
+
+/* Under mp_spin. */
 static enum mp_outcome
 mp_try(struct mpipe *p, bool peek, void **ret_buf)
 {
-	if (peek && p->mp_free != 0)
-		return (MP_GOT);
-	*ret_buf = peek ? NULL : mp_pop(p);
-	if (*ret_buf != NULL)
+	if (mp_look(p, peek, ret_buf))
 		return (MP_GOT);
 	if (p->mp_total >= p->mp_nmax)
 		return (MP_AT_MAX);
 	p->mp_total++;
+	p->mp_claimed++;
 	return (MP_MAY_GROW);
 }
 
@@ -339,24 +352,35 @@ mp_map_grow(struct mpipe *p)
 	}
 }
 
-/* A buffer from kmalloc for claimed room; NULL: the room is given up. */
+/* A buffer from kmalloc for claimed room; NULL: the room stays claimed. */
 static void *
-mp_grow(struct mpipe *p)
+mp_fill_room(struct mpipe *p)
 {
-	void *buf = NULL;
+	void *buf;
 
-	if (mp_map_grow(p))
-		buf = ka_backend_kmalloc(
-		    p->mp_bytes, p->mp_type, M_NOWAIT | p->mp_malloc_flags);
-	if (buf == NULL) {
-		mp_unclaim(p);
+	if (!mp_map_grow(p))
 		return (NULL);
-	}
+	buf = ka_backend_kmalloc(
+	    p->mp_bytes, p->mp_type, M_NOWAIT | p->mp_malloc_flags);
+	if (buf == NULL)
+		return (NULL);
 	if (p->mp_construct != NULL)
 		p->mp_construct(buf, p->mp_priv);
 	ka_spin_lock(&p->mp_spin);
 	ptr_map__insert(&p->mp_map, buf, MP_HELD);
+	p->mp_claimed--;
 	ka_spin_unlock(&p->mp_spin);
+	return (buf);
+}
+
+/* The same for who may not wait; NULL: the room is given up. */
+static void *
+mp_grow(struct mpipe *p)
+{
+	void *buf = mp_fill_room(p);
+
+	if (buf == NULL)
+		mp_unclaim(p);
 	return (buf);
 }
 
@@ -528,36 +552,38 @@ mp_watch_pages(struct mpipe *p, uint32_t more)
 }
 
 /*
- * The pipe could grow if kmalloc let it. From here on every free looks for
- * waiters; the event count is read before anything is tried. Returns when the
- * pipe cannot grow any more, or *ret_buf is had (for a peek: in the array, or
- * new).
+ * Room is claimed, and kmalloc has refused. From here on every free looks for
+ * waiters; the event count is read before anything is tried. A buffer, a new
+ * one to a peek; or NULL to a peek, which has seen one in the array.
  */
-static enum mp_outcome
-mp_starve(struct mpipe *p, bool peek, bool *slept, void **ret_buf)
+static void *
+mp_starve(struct mpipe *p, bool peek, bool *slept)
 {
-	enum mp_outcome outcome;
 	unsigned in_vain = 0;
 	uint64_t event;
+	bool got;
+	void *buf;
 
 	cpu__shortage_begin();
 	mp_watch_pages(p, 1);
 	for (;;) {
 		event = vm__event();
 		ka_spin_lock(&p->mp_spin);
-		outcome = mp_try(p, peek, ret_buf);
+		got = mp_look(p, peek, &buf);
 		ka_spin_unlock(&p->mp_spin);
-		if (outcome != MP_MAY_GROW)
+		if (got)
 			break;
-		*ret_buf = mp_grow(p);
-		if (*ret_buf != NULL)
+		buf = mp_fill_room(p);
+		if (buf != NULL)
 			break;
 		mp_count_sleep(p, slept);
 		mp_wait_pages(p, event, &in_vain);
 	}
 	mp_watch_pages(p, (uint32_t)-1);
 	cpu__shortage_end();
-	return (outcome);
+	if (got)
+		mp_unclaim(p);
+	return (buf);
 }
 
 /* Sleeps while no buffer is free and the pipe has all that it may have. */
@@ -596,17 +622,18 @@ mp_wait(struct mpipe *p, bool peek)
 		ka_spin_lock(&p->mp_spin);
 		outcome = mp_try(p, peek, &buf);
 		ka_spin_unlock(&p->mp_spin);
-		if (outcome == MP_MAY_GROW) {
-			buf = mp_grow(p);
-			if (buf == NULL)
-				outcome = mp_starve(p, peek, &slept, &buf);
-		}
-		if (outcome == MP_MAY_GROW && peek)
-			mp_put(p, buf);
 		if (outcome != MP_AT_MAX)
-			return (buf);
+			break;
 		mp_sleep(p, &slept);
 	}
+	if (outcome == MP_GOT)
+		return (buf);
+	buf = mp_fill_room(p);
+	if (buf == NULL)
+		buf = mp_starve(p, peek, &slept);
+	if (peek && buf != NULL)
+		mp_put(p, buf);
+	return (buf);
 }
 
 void *
@@ -996,7 +1023,7 @@ mp_stats(struct mpipe *p, struct mpipe_stats *ret_s)
 	ret_s->bytes = p->mp_bytes;
 	ret_s->nnom = p->mp_nnom;
 	ret_s->nmax = p->mp_nmax == MP_UNLIMITED ? UINT64_MAX : p->mp_nmax;
-	ret_s->total = p->mp_total;
+	ret_s->total = p->mp_total - p->mp_claimed;
 	ret_s->free = p->mp_free;
 	ret_s->requests = p->mp_requests;
 	ret_s->failures = p->mp_failures;
@@ -1039,7 +1066,7 @@ mp_audit(struct mpipe *p, const char **ret_found)
 		*ret_found = "the pipe has not between nnom and nmax buffers";
 		return ("I-MP-1");
 	}
-	if (p->mp_map.count != p->mp_total) {
+	if (p->mp_map.count + p->mp_claimed != p->mp_total) {
 		*ret_found = "the map knows another number of buffers";
 		return ("I-MP-2");
 	}

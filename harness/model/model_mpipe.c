@@ -49,9 +49,10 @@ struct mpipe {
 	uint64_t ready, held;
 	uint64_t getting, putting, waiting; /* calls in flight */
 	uint64_t growing;		    /* kmallocs of the pipe in flight */
-	uint64_t grown; /* calls in flight that have a new buffer */
-	uint64_t taken; /* ready, but a mpipe_wait has grown them */
-	uint64_t lost;	/* room claimed by a growth that panicked */
+	uint64_t grown;	  /* calls in flight that have a new buffer */
+	uint64_t taken;	  /* ready, but a mpipe_wait has grown them */
+	uint64_t lost;	  /* room claimed by a growth that panicked */
+	uint64_t claimed; /* calls that keep room while they wait to grow it */
 	uint64_t requests, refusals;
 	uint64_t events, used_at, empty_at, max_at;
 	uint64_t pending, calling; /* callbacks */
@@ -78,7 +79,7 @@ struct mmpframe {
 	bool fail_hard;
 	bool at_limit; /* and because of the limit of: */
 	uint32_t type;
-	bool in_callback, growing, grown, taken, called;
+	bool in_callback, growing, grown, taken, claimed, called;
 	bool alone;
 };
 
@@ -374,6 +375,16 @@ born(struct mpipe *p, const struct mthread *th, struct mmpframe *f,
 	event(p);
 }
 
+/* Who may wait keeps the room that it has claimed, until it has grown or got
+ * another buffer. */
+static void
+claim(struct mpipe *p, struct mmpframe *f, bool claimed)
+{
+	p->claimed += claimed;
+	p->claimed -= f->claimed;
+	f->claimed = claimed;
+}
+
 static void
 growth_failed(struct mmpframe *f, const struct mthread *nested)
 {
@@ -406,9 +417,11 @@ model__mp_nested_end(struct model *m, struct mthread *th,
 	i = c->ret == 0 || c->why != 0 ? 0 : model__object_find(m, c->ret);
 	if (i == 0) {
 		growth_failed(f, nested);
+		claim(p, f, th->may_sleep);
 		return;
 	}
 	f->growth = MGROWTH_DONE;
+	claim(p, f, false);
 	if (th->code != TRACE_OP_MPIPE_INIT && !f->grown) {
 		f->grown = true;
 		p->grown++;
@@ -1001,6 +1014,7 @@ alloc_ends(struct model *m, struct mthread *th, struct mmpframe *f,
 	p->requests++;
 	p->getting--;
 	p->grown -= f->grown;
+	claim(p, f, false);
 	event(p);
 }
 
@@ -1058,6 +1072,7 @@ wait_ends(struct model *m, struct mthread *th, struct mmpframe *f,
 	p->waiting--;
 	p->taken -= f->taken;
 	p->grown -= f->grown;
+	claim(p, f, false);
 	event(p);
 }
 
@@ -1106,7 +1121,9 @@ static bool
 could_grow(struct model *m, const struct mthread *th, const struct mmpframe *f,
     const struct mpipe *p)
 {
-	if (p->total + p->growing + p->lost >= p->nmax)
+	uint64_t others = p->claimed - f->claimed;
+
+	if (p->total + p->growing + p->lost + others >= p->nmax)
 		return (false);
 	if (f->growing) /* asleep in kmalloc, which is judged there */
 		return (false);

@@ -552,6 +552,48 @@ mp3_waitok_grows(void **state)
 	(void)c, (void)g;
 }
 
+/* The room is claimed by a call that waits to grow the pipe: the other sleeps,
+ * until the claim is over. */
+static void
+mp3_waitok_beside_a_claim(void **state)
+{
+	struct call c, d, g;
+
+	(void)state;
+	pipe_of(1, 2, 0, 0);
+	alloc(at(0));
+	c = begin_mp(TRACE_OP_MPIPE_ALLOC_WAITOK, 1);
+	starves(1, true);
+	model_sleep(m, 1);
+	d = begin_mp(TRACE_OP_MPIPE_ALLOC_WAITOK, 2);
+	model_sleep(m, 2);
+	model_idle(m);
+	CLEAN();
+	g = begin_free(0, at(0));
+	memset(bytes(at(0)), 0, SIZE);
+	returns(&g, 0);
+	model_wake(m, 1);
+	returns(&c, at(0));
+	CLEAN();
+	model_idle(m);
+	BROKEN("MP-3", "mpipe/MP-3/mpipe_alloc_waitok/growth");
+
+	/* The claim has become a buffer, which the other may have. */
+	pipe_of(1, 2, 0, 0);
+	alloc(at(0));
+	c = begin_mp(TRACE_OP_MPIPE_WAIT, 1);
+	starves(1, true);
+	model_sleep(m, 1);
+	d = begin_mp(TRACE_OP_MPIPE_ALLOC_WAITOK, 2);
+	model_sleep(m, 2);
+	model_wake(m, 1);
+	gains(1, at(1), M_NOWAIT);
+	returns(&c, 0);
+	model_idle(m);
+	BROKEN("MP-3", "mpipe/MP-3/mpipe_alloc_waitok/free");
+	(void)d;
+}
+
 static void
 raise_limit(uint64_t to)
 {
@@ -1284,6 +1326,7 @@ main(void)
 		T(mp2_the_maximum),
 		T(mp3_waitok),
 		T(mp3_waitok_grows),
+		T(mp3_waitok_beside_a_claim),
 		T(mp3_waitok_grows_below_the_limit),
 		T(mp4_callbacks),
 		T(mp4_callbacks_and_others),
