@@ -105,6 +105,8 @@ bool
 mag__is_closed(struct mag_cache *cache)
 {
 	return (ka_load(&cache->c_closed, SEQ_CST) != 0 ||
+	    (cache->c_closed_too != NULL &&
+		ka_load(cache->c_closed_too, SEQ_CST) != 0) ||
 	    ((cache->c_flags & MAG_SHORTAGE) != 0 &&
 		ka_load(&cpu_shortage, SEQ_CST) != 0));
 }
@@ -138,15 +140,21 @@ slot_visit(struct mag_cache *cache, struct ka_cpu *cpu)
 }
 
 void
-mag__close(struct mag_cache *cache)
+mag__close_slots(struct mag_cache *cache)
 {
 	unsigned i;
 
-	(void)ka_add(&cache->c_closed, 1);
 	for (i = 0; i <= cpu_count; i++) {
 		(void)slot_visit(cache, cpu_at(i));
 		cpu__leave(cpu_at(i));
 	}
+}
+
+void
+mag__close(struct mag_cache *cache)
+{
+	(void)ka_add(&cache->c_closed, 1);
+	mag__close_slots(cache);
 }
 
 void

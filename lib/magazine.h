@@ -76,9 +76,10 @@ struct mag_cache {
 	char *c_slots; /* first: the fast paths read it */
 	/* Constant, but for the capacity, which changes seldom. */
 	unsigned c_flags;
-	uint32_t c_capacity; /* in use; under c_lock */
-	uint32_t c_made_for; /* at most */
-	uint32_t c_count;    /* magazines, of slots and depot */
+	uint32_t *c_closed_too; /* NULL, or closed while that is not 0, too */
+	uint32_t c_capacity;	/* in use; under c_lock */
+	uint32_t c_made_for;	/* at most */
+	uint32_t c_count;	/* magazines, of slots and depot */
 	uint32_t c_bytes_each;
 	char *c_magazines; /* the first of them */
 	size_t c_bytes;	   /* of the block at c_slots */
@@ -163,6 +164,8 @@ enum mag_outcome mag__put(struct mag_cache *, void *object);
  */
 void mag__close(struct mag_cache *);
 void mag__reopen(struct mag_cache *);
+/* The rest of it, after *c_closed_too was counted up. */
+void mag__close_slots(struct mag_cache *);
 /* Is it closed, by whatever reason? */
 bool mag__is_closed(struct mag_cache *);
 

@@ -59,7 +59,8 @@
  *    items that come back to a keg move as well). An attempt that fails gives
  *    its units back before it waits. Each event count is read before what it
  *    stands for is tried. Whoever waits for units has the zone's caches
- *    closed; while anybody waits for pages all zones' are.
+ *    closed, who waits for room those of all the keg's zones; while anybody
+ *    waits for pages all zones' are.
  *
  * 6. Invariants, checked by uma_audit():
  *    I-ZN-1  a slab's count of free items is that of its bits; a free item's
@@ -549,6 +550,49 @@ zone_wait_pages(struct zone_request *rq)
 	return (r);
 }
 
+static void
+zone_close_of(struct uma_zone *zone, void *keg)
+{
+	if (zone->z_keg == keg && (zone->z_flags & ZF_CACHED) != 0)
+		mag__close_slots(&zone->z_cache);
+}
+
+static void
+zone_drain_of(struct uma_zone *zone, void *keg)
+{
+	if (zone->z_keg == keg)
+		zone__drain(zone);
+}
+
+/*
+ * The keg has all the slabs that its zones' maxima allow, and no free item: a
+ * slab is being made or ended, or a maximum was lowered below what its zone
+ * has, so that the others have less than theirs. From here on frees of all its
+ * zones pass the caches by and move the keg's event count; as zone_wait_units()
+ * otherwise.
+ */
+static enum zone_result
+zone_wait_room(struct zone_request *rq)
+{
+	struct zone_keg *keg = rq->zr_zone->z_keg;
+	enum zone_result r;
+	uint64_t event;
+
+	(void)ka_add(&keg->k_closed, 1);
+	zone__each(zone_close_of, keg);
+	for (;;) {
+		event = zone__keg_event(keg);
+		zone__each(zone_drain_of, keg);
+		r = zone_try(rq);
+		if (r != ZONE_NO_ROOM)
+			break;
+		zone_slept(rq);
+		zone__keg_wait(keg, event);
+	}
+	(void)ka_add(&keg->k_closed, (uint32_t)-1);
+	return (r);
+}
+
 static enum zone_result
 zone_wait(struct zone_request *rq, enum zone_result r)
 {
@@ -558,9 +602,7 @@ zone_wait(struct zone_request *rq, enum zone_result r)
 	case ZONE_NO_PAGES:
 		return (zone_wait_pages(rq));
 	default:
-		zone_slept(rq);
-		zone__keg_wait(rq->zr_zone->z_keg, rq->zr_event);
-		return (zone_try(rq));
+		return (zone_wait_room(rq));
 	}
 }
 
@@ -1073,6 +1115,8 @@ zone_set_cache(struct uma_zone *zone)
 		cpu_count + 1, 0) != 0)
 		return (false);
 	zone->z_bucket = zone->z_cache.c_made_for;
+	if (zone->z_keg != NULL)
+		zone->z_cache.c_closed_too = &zone->z_keg->k_closed;
 	zone->z_flags |= ZF_CACHED;
 	zone_set_fast(zone, arena);
 	return (true);

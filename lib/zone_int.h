@@ -120,9 +120,10 @@ struct zone_keg {
 	uint64_t k_pre;	    /* preallocated items not yet taken */
 	uint64_t k_event;   /* something changed for who waits for room */
 	uint32_t k_waiters;
-	uint32_t k_zones; /* that share it; under zone_lock */
-	uint8_t k_used;	  /* items were taken */
-	uint8_t k_grows;  /* by slabs; otherwise static items only */
+	uint32_t k_closed; /* its zones' caches are, for so many that wait */
+	uint32_t k_zones;  /* that share it; under zone_lock */
+	uint8_t k_used;	   /* items were taken */
+	uint8_t k_grows;   /* by slabs; otherwise static items only */
 	uint8_t k_nofree;
 	/* Constant. */
 	size_t k_size, k_rsize, k_align;
@@ -151,7 +152,6 @@ struct zone_request {
 	uint64_t zr_prealloc;	    /* not 0: so many free items, no item */
 	void *zr_item;		    /* result of ZONE_GOT */
 	enum vm_observe zr_verdict; /* of ZONE_NO_PAGES */
-	uint64_t zr_event;	    /* k_event of ZONE_NO_ROOM */
 	bool zr_met_max, zr_slept;
 };
 
@@ -343,6 +343,8 @@ enum zone_result zone__keg_prefill(struct zone_keg *, struct zone_request *);
 void *zone__keg_put(struct zone_keg *, void **store, unsigned n);
 /* Those who wait for pages look again: items or slabs are to be had. */
 void zone__kick(void);
+/* Waiting for items, or room for a slab: until the event count moves. */
+uint64_t zone__keg_event(struct zone_keg *);
 void zone__keg_wait(struct zone_keg *, uint64_t event);
 /* Sets how many slabs the zones' maxima need; UINT64_MAX: any number. */
 void zone__keg_bound(struct zone_keg *, uint64_t slabs);

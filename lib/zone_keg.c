@@ -245,10 +245,8 @@ keg_grow(struct zone_keg *keg, struct zone_request *rq)
 
 	if (!keg->k_grows)
 		return (ZONE_END);
-	if (keg->k_slabs + keg->k_moving >= keg->k_bound) {
-		rq->zr_event = keg->k_event;
+	if (keg->k_slabs + keg->k_moving >= keg->k_bound)
 		return (ZONE_NO_ROOM);
-	}
 	keg->k_moving++;
 	if (calls_out)
 		ka_mutex_unlock(&keg->k_lock);
@@ -387,6 +385,17 @@ zone__keg_put(struct zone_keg *keg, void **store, unsigned n)
 	return (bad);
 }
 
+uint64_t
+zone__keg_event(struct zone_keg *keg)
+{
+	uint64_t event;
+
+	ka_mutex_lock(&keg->k_lock);
+	event = keg->k_event;
+	ka_mutex_unlock(&keg->k_lock);
+	return (event);
+}
+
 void
 zone__keg_wait(struct zone_keg *keg, uint64_t event)
 {
@@ -460,6 +469,7 @@ zone__keg_drop(struct zone_keg *keg)
 	keg->k_slabs = 0;
 	keg->k_moving = 0;
 	keg->k_waiters = 0;
+	keg->k_closed = 0;
 	keg->k_pre = 0;
 	ka_mutex_init(&keg->k_lock, "keg");
 	ka_chan_init(&keg->k_chan, "keg");
