@@ -248,6 +248,24 @@ zn__moves(struct mzone *z)
 	z->event++;
 }
 
+void
+zn__joins(struct mzone *z, struct mzframe *f)
+{
+	zn__moves(z);
+	f->begun = z->event;
+}
+
+void
+zn__parts(struct mzone *z, const struct mzframe *f)
+{
+	zn__moves(z);
+	if (f->begun > z->lowered_at)
+		return;
+	MODEL_ASSERT(z->early > 0);
+	z->early--;
+	z->early_until = z->event;
+}
+
 bool
 zn__outcome(struct model *m, struct mthread *th, const struct call *c)
 {

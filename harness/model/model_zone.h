@@ -71,6 +71,10 @@ struct mzone {
 	uint64_t full_until; /* it could be at the maximum */
 	uint64_t wait_until; /* another could wait for an item */
 	uint64_t op_until;   /* one of ops was in flight */
+	/* Calls that began before the maximum was lowered may have as many
+	 * units in hand as that allowed. */
+	uint64_t lowered_at, early_until;
+	uint32_t early; /* of allocs and frees */
 
 	uint64_t capacity, rsize, ipers, ppera; /* what it says of itself */
 
@@ -143,6 +147,7 @@ struct mzframe {
 	bool moved; /* it began on another */
 	uint64_t udata;
 	uint64_t event, take_event, max_event; /* of zone and keg at begin */
+	uint64_t begun;			       /* of the zone: when it joined */
 	uint64_t max_new;
 	bool lowers;			 /* and it is less than what it was */
 	uint64_t reserve_lo, reserve_hi; /* of the keg at begin */
@@ -223,6 +228,9 @@ bool zn__was_sole(const struct model *, const struct mthread *);
 bool zn__outcome(struct model *, struct mthread *, const struct call *);
 /* Call before held, calls in flight or the maximum change. */
 void zn__moves(struct mzone *);
+/* A call of allocs or frees begins, or ends. */
+void zn__joins(struct mzone *, struct mzframe *);
+void zn__parts(struct mzone *, const struct mzframe *);
 /* An operation that moves items or limits begins, ends. */
 void zn__op_begin(struct model *, struct mthread *);
 void zn__op_end(struct model *, struct mthread *);

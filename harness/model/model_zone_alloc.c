@@ -61,7 +61,7 @@ zn__alloc_begin(struct model *m, struct mthread *th, const struct call *c)
 		return;
 	/* Of static memory there is no more to come. */
 	th->may_sleep = (th->flags & M_WAITOK) != 0 && !z->boot;
-	zn__moves(z);
+	zn__joins(z, f);
 	z->allocs++;
 	z->waits += th->may_sleep;
 	z->touched |= UINT64_C(1) << f->cpu % 64;
@@ -81,7 +81,7 @@ alloc_parts(struct model *m, struct mthread *th)
 	struct mzone *z = zn_zone(m, f->zone);
 
 	MODEL_ASSERT(z->allocs > 0);
-	zn__moves(z);
+	zn__parts(z, f);
 	z->allocs--;
 	z->waits -= th->may_sleep;
 	f->joined = false;
@@ -126,7 +126,9 @@ was_full(struct model *m, const struct mthread *th)
 		return (true);
 	}
 	if (z->held + z->frees + z->allocs - 1 >= z->max_lo ||
-	    z->full_until >= f->event)
+	    z->full_until >= f->event ||
+	    z->early > (f->begun <= z->lowered_at ? 1u : 0u) ||
+	    z->early_until >= f->event)
 		return (true);
 	/* Whole buckets may be on their way, or in caches as before. */
 	if (z->capacity == 0 && !z->over)

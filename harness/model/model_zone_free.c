@@ -113,7 +113,7 @@ take(struct model *m, struct mthread *th, uint32_t item)
 	else
 		model__object_leave(m, it->object);
 	model__object_release(m, it->object);
-	zn__moves(z);
+	zn__joins(z, f);
 	MODEL_ASSERT(z->held > 0);
 	z->held--;
 	z->held_reserved -= it->reserved;
@@ -185,7 +185,7 @@ zn__free_end(struct model *m, struct mthread *th, const struct call *c)
 		stray_ends(m, th, c);
 		return;
 	}
-	zn__moves(z);
+	zn__parts(z, f);
 	MODEL_ASSERT(z->frees > 0);
 	z->frees--;
 	if (!zn__outcome(m, th, c))

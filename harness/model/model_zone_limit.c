@@ -54,6 +54,10 @@ zn__max_end(struct model *m, struct mthread *th, bool done)
 	zn__op_end(m, th);
 	MODEL_ASSERT(z->maxers > 0);
 	z->max_event++;
+	if (f->lowers) {
+		z->lowered_at = z->event;
+		z->early = z->allocs + z->frees;
+	}
 	/* Who tried meanwhile may have done so before there was one. */
 	keg->unbound |= z->keg != 0 && keg->tried;
 	if (f->lowers && z->touched != 0)

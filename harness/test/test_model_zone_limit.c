@@ -308,6 +308,34 @@ zn7_sleepers_for_pages(void **state)
 	(void)c;
 }
 
+/* A call that began before the maximum was lowered has units for a bucketful in
+ * hand, so that another is refused; not when it is over. */
+static void
+zn8_lowered_beside_a_call(void **state)
+{
+	struct call c, d;
+
+	(void)state;
+	zcache(0, 0);
+	c = begin_zalloc(1, 0, M_NOWAIT);
+	set_max(0, 2);
+	d = begin_zalloc(0, 0, M_NOWAIT);
+	returns(&d, 0);
+	CLEAN();
+	returns(&c, 0);
+	CLEAN();
+	d = begin_zalloc(0, 0, M_NOWAIT);
+	returns(&d, 0);
+	BROKEN("ZN-6", "zone/ZN-6/uma_zalloc/no-cause");
+	/* Nor for one that began after it. */
+	zcache(0, 0);
+	set_max(0, 2);
+	c = begin_zalloc(1, 0, M_NOWAIT);
+	d = begin_zalloc(0, 0, M_NOWAIT);
+	returns(&d, 0);
+	BROKEN("ZN-6", "zone/ZN-6/uma_zalloc/no-cause");
+}
+
 static void
 zn8_lowered(void **state)
 {
@@ -912,6 +940,7 @@ main(void)
 		T(zn7_sleepers),
 		T(zn7_sleepers_for_pages),
 		T(zn8_lowered),
+		T(zn8_lowered_beside_a_call),
 		T(zn14_prealloc),
 		T(zn14_reserve),
 		T(zn14_prealloc_taken_by_others),
