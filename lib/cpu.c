@@ -52,7 +52,7 @@ cpu_exit(struct ka_cpu *cpu)
 	if (cpu_epoch_self != cpu_epoch || !kalloc_is_up())
 		return;
 	ka_port_bind(&cpu_void, true);
-	kmalloc__flush(cpu, true);
+	kmalloc__flush(cpu);
 	ka_mutex_lock(&cpu_lock);
 	cpu->c_tls = NULL;
 	ka_store(&cpu->c_owned, (uint8_t)0, RELAXED);
@@ -186,7 +186,8 @@ cpu_open(struct ka_cpu *cpu)
 {
 	unsigned i;
 
-	if (ka_load(&cpu_shortage, SEQ_CST) != 0 || cpu->c_spare)
+	KA_ASSERT(!cpu->c_spare);
+	if (ka_load(&cpu_shortage, SEQ_CST) != 0)
 		return;
 	for (i = 0; i < KM_CLASSES; i++)
 		cpu_set_fast(cpu, i, cpu->c_slab[i]);

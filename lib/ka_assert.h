@@ -25,6 +25,7 @@ void ka_assert_failed(const char *expr, const char *file, int line)
 #ifdef KA_INVARIANTS
 #define KA_ASSERT(e)                                                           \
 	do {                                                                   \
+		/* unreached: an invariant holds. */                           \
 		if (__builtin_expect(!(e), 0))                                 \
 			ka_assert_failed(#e, __FILE__, __LINE__);              \
 	} while (0)

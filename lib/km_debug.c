@@ -125,6 +125,11 @@ debug_record(struct ka_slab *slab, uint32_t index, unsigned cpu, bool alloc)
 		trail = ka_os_map(bytes);
 		if (trail == NULL)
 			return;
+		/*
+		 * unreached: the slab's first allocation has made it, under
+		 * the CPU's lock; unless there was no memory then, and two
+		 * free at one time when there is.
+		 */
 		if (!ka_cas(&slab->s_trail, &none, trail)) {
 			ka_os_unmap(trail, bytes);
 			trail = none;
@@ -266,6 +271,8 @@ km__debug_pages_panic(char *p, size_t npages)
 	const char *bad = bad_page(p, npages);
 	struct ka_trail *at, trail;
 
+	/* unreached: the arena's first page is the first of its run, but while
+	 * somebody is marking it. */
 	while (vm__poison(bad) == 2 && bad != vm__base())
 		bad -= KA_PAGE_SIZE;
 	at = page_trail_of(bad);

@@ -487,6 +487,7 @@ slab_reclaim_all(void)
 	size_t n = 0;
 	bool moved;
 
+	/* unreached: at each of so many passes a slab would have to move. */
 	do {
 		moved = false;
 		for (i = 0; i <= cpu_count; i++) {
@@ -509,15 +510,13 @@ kmalloc_trim(void)
 
 /* The owner is gone: nothing is current any more. */
 void
-kmalloc__flush(struct ka_cpu *cpu, bool parked)
+kmalloc__flush(struct ka_cpu *cpu)
 {
 	struct km_todo todo = { 0 };
 	struct ka_slab *slab;
 	unsigned i;
 
 	(void)km__reclaim(cpu, &todo);
-	if (!parked)
-		return;
 	cpu__visit(cpu);
 	for (i = 0; i < KM_CLASSES_ALL; i++) {
 		slab = cpu->c_slab[i];

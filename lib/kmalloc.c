@@ -264,8 +264,7 @@ km_round(struct km_request *r, size_t size, int flags)
 	if (size <= KA_KMALLOC_MAX) {
 		r->class = km_class_of[size];
 		/* Of chunks only a power of two is aligned to 8192. */
-		if ((flags & M_POWEROF2) == 0 || size <= KA_PAGE_SIZE ||
-		    r->overflow)
+		if ((flags & M_POWEROF2) == 0 || size <= KA_PAGE_SIZE)
 			return;
 	}
 	pages = size / KA_PAGE_SIZE + (size % KA_PAGE_SIZE != 0);
@@ -451,13 +450,13 @@ km_alloc_slow(size_t size, struct malloc_type *type, int flags)
 void *
 kmalloc_cachealign(size_t size, struct malloc_type *type, int flags)
 {
-	return (kmalloc(size, type, flags | M_CACHEALIGN));
+	return ((kmalloc)(size, type, flags | M_CACHEALIGN));
 }
 
 void *
 kmalloc_powerof2(size_t size, struct malloc_type *type, int flags)
 {
-	return (kmalloc(size, type, flags | M_POWEROF2));
+	return ((kmalloc)(size, type, flags | M_POWEROF2));
 }
 
 /* ---- Freeing ---------------------------------------------------------- */
@@ -723,7 +722,7 @@ krealloc(void *p, size_t size, struct malloc_type *type, int flags)
 	km__type_check(type, "krealloc");
 	km_check_flags(flags, M_VALID & ~M_ZERO, "krealloc");
 	if (p == NULL || p == ZERO_LENGTH_PTR)
-		return (kmalloc(size, type, flags));
+		return ((kmalloc)(size, type, flags));
 	usable = km_usable(p, "krealloc", &cookie);
 	if (cookie != type->ks_cookie)
 		km__misused(p, "krealloc");
@@ -734,7 +733,7 @@ krealloc(void *p, size_t size, struct malloc_type *type, int flags)
 	km_round(&r, size, flags);
 	if (km_may_stay(p, usable, &r, flags))
 		return (p);
-	q = kmalloc(size, type, flags);
+	q = (kmalloc)(size, type, flags);
 	if (q == NULL)
 		return (NULL);
 	/* All of the old object may have been used, not only what it asked. */
@@ -749,8 +748,6 @@ km_strdup(const char *str, size_t len, struct malloc_type *type)
 {
 	char *p = kmalloc(len + 1, type, M_WAITOK);
 
-	if (p == NULL)
-		return (NULL);
 	memcpy(p, str, len);
 	p[len] = '\0';
 	return (p);

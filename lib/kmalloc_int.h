@@ -212,7 +212,7 @@ unsigned km__depth(int flags); /* of the page layer */
 void km__slab_halt(void);
 int km__slab_reserve(size_t slots);
 unsigned km__chunk_size(unsigned class);
-void kmalloc__flush(struct ka_cpu *, bool parked);
+void kmalloc__flush(struct ka_cpu *);
 
 /* malloc_type.c */
 void km__type_boot(void);

@@ -337,6 +337,7 @@ mp_map_grow(struct mpipe *p)
 			return (true);
 		}
 		ka_spin_unlock(&p->mp_spin);
+		/* unreached: a thousand million buffers. */
 		if (room > UINT32_MAX / 4 ||
 		    ptr_map__init(&more, 2 * room) != 0)
 			return (false);
@@ -725,6 +726,7 @@ mp_take_or_queue(struct mpipe *p, const struct mp_callback *cb)
 		if (buf != NULL || p->mp_pending < room)
 			break;
 		ka_spin_unlock(&p->mp_spin);
+		/* unreached: a thousand million callbacks. */
 		if (room > UINT32_MAX / 4 || !mp_queue_grow(p, room))
 			ka_misuse(KA_WHY_BUSY, NULL,
 			    "mpipe_alloc_callback: no memory to queue %u "
@@ -1062,7 +1064,7 @@ mp_audit(struct mpipe *p, const char **ret_found)
 	uint32_t i;
 
 	if (p->mp_free > p->mp_nnom || p->mp_total < p->mp_nnom ||
-	    p->mp_total > p->mp_nmax || p->mp_free > p->mp_total) {
+	    p->mp_total > p->mp_nmax) {
 		*ret_found = "the pipe has not between nnom and nmax buffers";
 		return ("I-MP-1");
 	}

@@ -88,6 +88,7 @@ vm_reserve_all(size_t pages)
 	vm_slot = vm_used + words(pages);
 	if (!fresh_bitmaps)
 		memset(vm_used, 0, vm_bitmap_bytes);
+	/* unreached: where both are kept, the arena grows with it. */
 	if (!fresh_arena && fresh_dirty)
 		memset(vm_dirty, 0xff, vm_dirty_bytes);
 	return (0);
@@ -492,6 +493,7 @@ vm_page_free(void *addr, size_t npages)
 		ka_misuse(KA_WHY_BAD_ARG, addr,
 		    "vm_page_free: %zu pages of a run of %u", npages,
 		    info->npages);
+	/* unreached: two would have to free it at one time. */
 	if (!ka_cas(&info->owner, &owner, VM_OWNER_NONE))
 		ka_misuse(KA_WHY_DOUBLE_FREE, addr,
 		    "vm_page_free: %p is free already", addr);
@@ -581,13 +583,14 @@ vm_audit_slots(const char **ret_found)
 	return (NULL);
 }
 
-/* Bits of the pages from .. to of a word, which begins at page `at`. */
+/* Bits of the pages from .. to of a word, which begins at page `at`, and with
+ * or before which they begin. */
 static uint64_t
 word_bits(size_t at, size_t from, size_t to)
 {
 	uint64_t bits = ~UINT64_C(0);
 
-	if (to <= at || from >= at + WORD_PAGES)
+	if (to <= at)
 		return (0);
 	if (from > at)
 		bits <<= from - at;

@@ -194,8 +194,8 @@ units_give(struct uma_zone *zone, unsigned n)
 	ka_mutex_lock(&zone->z_lock);
 	KA_ASSERT(zone->z_count >= n);
 	zone->z_count -= n;
-	if (zone->z_over &&
-	    (zone->z_max == 0 || zone->z_count <= zone->z_max)) {
+	/* Without a maximum it is not over: zone__set_max(). */
+	if (zone->z_over && zone->z_count <= zone->z_max) {
 		zone->z_over = false;
 		reopen = (zone->z_flags & ZF_CACHED) != 0;
 	}
@@ -1213,12 +1213,14 @@ zone_end(struct uma_zone *zone)
 void
 zone__destroy(struct uma_zone *zone)
 {
-	uint64_t held = zone__held(zone);
+	uint64_t held = 0;
 	uint32_t second = 0;
 	bool live;
 
 	ka_mutex_lock(&zone_lock);
-	live = zone->z_state == ZONE_LIVE;
+	live = zone->z_state == ZONE_LIVE; /* another may have been faster */
+	if (live)
+		held = zone__held(zone);
 	if (live && zone->z_keg == &zone->z_own_keg)
 		second = zone->z_keg->k_zones - 1;
 	if (live && held == 0 && second == 0) {

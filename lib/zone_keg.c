@@ -36,6 +36,7 @@ zone__keg_layout(struct zone_keg *keg, size_t size, size_t align)
 	keg->k_ppera = (uint32_t)pages;
 	if (pages > most / 2)
 		most = pages;
+	/* unreached: for every size there is such a number of pages. */
 	for (; pages <= most; pages++) {
 		bytes = pages * KA_PAGE_SIZE;
 		if (bytes % keg->k_rsize * 8 > bytes)
@@ -112,8 +113,7 @@ slab_remove(struct zone_slab *slab)
 static void
 slab_relist(struct zone_keg *keg, struct zone_slab *slab)
 {
-	if (slab->sl_nfree > 1 && slab->sl_nfree < slab->sl_items &&
-	    slab->sl_state == ZONE_SLAB_PARTIAL)
+	if (slab->sl_nfree > 1 && slab->sl_nfree < slab->sl_items)
 		return;
 	slab_remove(slab);
 	slab_insert(keg, slab);

@@ -228,8 +228,6 @@ zone__slab_halt(void)
 {
 	struct zone_slab *all = outside_root;
 
-	if (slab_headers == NULL)
-		return;
 	/* At a forced halt it may be held by a thread that is no more. */
 	ka_mutex_init(&outside_lock, "zone outside");
 	outside_root = NULL;

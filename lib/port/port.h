@@ -34,7 +34,7 @@
  *
  * Locks and sleeping.
  *   struct ka_mutex  ka_mutex_init ka_mutex_fini ka_mutex_lock
- *                    ka_mutex_unlock ka_mutex_owned (true if not known)
+ *                    ka_mutex_unlock
  *   struct ka_chan   ka_chan_init ka_chan_fini
  *   ka_chan_sleep(chan, mutex)  atomically unlocks, sleeps, locks again; may
  *                               wake for no reason

@@ -34,8 +34,7 @@ port_relax(void)
 static void
 port_thread_exit(void *cpu)
 {
-	if (port_exit_fn != NULL)
-		port_exit_fn(cpu);
+	port_exit_fn(cpu);
 }
 
 static void
@@ -147,6 +146,7 @@ port_fence_mprotect(void)
 	if (page == NULL) {
 		page = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		/* unreached: at the first fence, without which nothing goes. */
 		if (page == MAP_FAILED)
 			ka_os_abort();
 	}
@@ -183,8 +183,7 @@ ka_os_reserve(enum ka_os_use use, size_t bytes, size_t align, bool *ret_fresh)
 	head = (align - ((uintptr_t)p & (align - 1))) & (align - 1);
 	if (head != 0)
 		(void)munmap(p, head);
-	if (align != head)
-		(void)munmap(p + head + bytes, align - head);
+	(void)munmap(p + head + bytes, align - head);
 	*ret_fresh = true;
 	return (p + head);
 }
@@ -231,9 +230,7 @@ ka_os_seconds(void)
 unsigned
 ka_os_backtrace(void **frames, unsigned max)
 {
-	int n = backtrace(frames, (int)max);
-
-	return (n < 0 ? 0 : (unsigned)n);
+	return ((unsigned)backtrace(frames, (int)max));
 }
 
 void

@@ -158,13 +158,6 @@ ka_mutex_unlock(struct ka_mutex *m)
 	(void)pthread_mutex_unlock(&m->m);
 }
 
-KA_INLINE bool
-ka_mutex_owned(struct ka_mutex *m)
-{
-	(void)m;
-	return (true);
-}
-
 KA_INLINE void
 ka_chan_init(struct ka_chan *c, const char *name)
 {

@@ -44,6 +44,7 @@ enum ka_sim_point {
 
 /* What the port keeps for itself is not the library's: ThreadSanitizer is told
  * of locks and sections (sim_sync.h), and these are no races. */
+#define KA_SIM_RARE(x)	 __builtin_expect(KA_SIM_GET(x) != 0, 0)
 #define KA_SIM_GET(x)	 __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define KA_SIM_SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
@@ -83,15 +84,15 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 
 #define KA_SIM_AT(kind, obj, site)                                             \
 	do {                                                                   \
-		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))                     \
+		if (KA_SIM_RARE(ka_sim_armed))                                 \
 			ka_sim_point((kind), (obj), (site));                   \
 	} while (0)
 
 #define ka_load(p, order)                                                      \
-	({                                                                     \
+	({ /* unreached: as a condition alone, of which the host has more */   \
 		KA_SIM_AT(KA_SIM_LOAD, (p), KA_HERE);                          \
 		__auto_type ka_loaded = __atomic_load_n((p), (order));         \
-		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)) &&                    \
+		if (KA_SIM_RARE(ka_sim_weak) &&                                \
 		    ka_sim_load((p), sizeof(*(p)), (order)))                   \
 			__builtin_memcpy(                                      \
 			    &ka_loaded, &ka_sim_value, sizeof(*(p)));          \
@@ -103,7 +104,7 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 		uint64_t ka_bits = 0;                                          \
 		KA_SIM_AT(KA_SIM_STORE, (p), KA_HERE);                         \
 		__builtin_memcpy(&ka_bits, &ka_stored, sizeof(*(p)));          \
-		if (KA_LIKELY(!KA_SIM_GET(ka_sim_weak)) ||                     \
+		if (!KA_SIM_RARE(ka_sim_weak) ||                               \
 		    !ka_sim_store((p), sizeof(*(p)), ka_bits, (order)))        \
 			__atomic_store_n((p), ka_stored, (order));             \
 	} while (0)
@@ -119,10 +120,10 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 #define KA_SIM_RMW_OF(p, expr)                                                 \
 	({                                                                     \
 		KA_SIM_AT(KA_SIM_RMW, (p), KA_HERE);                           \
-		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)))                      \
+		if (KA_SIM_RARE(ka_sim_weak))                                  \
 			ka_sim_rmw((p), sizeof(*(p)));                         \
 		__auto_type ka_result = (expr);                                \
-		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)))                      \
+		if (KA_SIM_RARE(ka_sim_weak))                                  \
 			ka_sim_rmw_done((p), sizeof(*(p)));                    \
 		ka_result;                                                     \
 	})
@@ -138,13 +139,13 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 #define ka_fence()                                                             \
 	do {                                                                   \
 		KA_SIM_AT(KA_SIM_FENCE, NULL, KA_HERE);                        \
-		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)))                      \
+		if (KA_SIM_RARE(ka_sim_weak))                                  \
 			ka_sim_fence(false);                                   \
 	} while (0)
 #define ka_fence_heavy()                                                       \
 	do {                                                                   \
 		KA_SIM_AT(KA_SIM_FENCE, NULL, KA_HERE);                        \
-		if (KA_UNLIKELY(KA_SIM_GET(ka_sim_weak)))                      \
+		if (KA_SIM_RARE(ka_sim_weak))                                  \
 			ka_sim_fence(true);                                    \
 	} while (0)
 
@@ -169,7 +170,7 @@ ka_sim_section_enter(const struct ka_site *site)
 {
 	KA_SIM_AT(KA_SIM_SECTION, NULL, site);
 	KA_SIM_SET(ka_sim_in_section, 1);
-	if (KA_LIKELY(!KA_SIM_GET(ka_sim_weak)) ||
+	if (!KA_SIM_RARE(ka_sim_weak) ||
 	    !ka_sim_store(&ka_section_of(KA_SIM_GET(ka_sim_cpu))->busy, 1, 1,
 		__ATOMIC_RELAXED))
 		__atomic_store_n(&ka_section_of(KA_SIM_GET(ka_sim_cpu))->busy,
@@ -180,7 +181,7 @@ ka_sim_section_enter(const struct ka_site *site)
 KA_INLINE void
 ka_section_exit(struct ka_cpu *cpu)
 {
-	if (KA_LIKELY(!KA_SIM_GET(ka_sim_weak)) ||
+	if (!KA_SIM_RARE(ka_sim_weak) ||
 	    !ka_sim_store(&ka_section_of(cpu)->busy, 1, 0, __ATOMIC_RELEASE))
 		__atomic_store_n(
 		    &ka_section_of(cpu)->busy, 0, __ATOMIC_RELEASE);
@@ -244,26 +245,20 @@ ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
 	    m->owner, KA_SIM_GET(m->owner) | (KA_SIM_GET(ka_sim_self) + 1));
 	KA_SIM_SET(ka_sim_locks, KA_SIM_GET(ka_sim_locks) + 1);
 	KA_SIM_SET(ka_sim_lock_last, m);
-	if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))
+	if (KA_SIM_RARE(ka_sim_armed))
 		ka_sim_locked(m, site);
 }
 
 KA_INLINE void
 ka_mutex_unlock(struct ka_mutex *m)
 {
-	if (KA_UNLIKELY(KA_SIM_GET(ka_sim_armed)))
+	if (KA_SIM_RARE(ka_sim_armed))
 		ka_sim_unlocking(m);
 	if (KA_LIKELY(KA_SIM_GET(m->owner) == KA_SIM_GET(ka_sim_self) + 1))
 		KA_SIM_SET(m->owner, 0);
 	KA_SIM_SET(ka_sim_locks, KA_SIM_GET(ka_sim_locks) - 1);
 	if (KA_UNLIKELY(KA_SIM_GET(m->waiters) != 0))
 		ka_sim_unlock_slow(m);
-}
-
-KA_INLINE bool
-ka_mutex_owned(struct ka_mutex *m)
-{
-	return (KA_SIM_GET(m->owner) == KA_SIM_GET(ka_sim_self) + 1);
 }
 
 KA_INLINE void
