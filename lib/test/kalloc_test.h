@@ -271,22 +271,35 @@ sleep_ms(unsigned ms)
 #ifdef KALLOC_TEST_MAPS
 /*
  * For programs that are linked with --wrap=mmap and --wrap=mmap64: what the
- * library maps. The so-manieth call from when `maps` was 0 is refused.
+ * library maps. The so-manieth call from when `maps` was 0 is refused. A hook
+ * is called once, when something is mapped next: what another thread does then.
+ * The first from when `nmapped` was 0 are in `mapped`.
  */
 void *__real_mmap64(void *, size_t, int, int, int, off_t);
 void *__wrap_mmap64(void *, size_t, int, int, int, off_t);
 void *__wrap_mmap(void *, size_t, int, int, int, off_t);
 
 static unsigned maps, refuse_map;
+static void (*map_hook)(void);
+static void *mapped[16];
+static unsigned nmapped;
 
 void *
 __wrap_mmap64(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
 {
+	void (*hook)(void) = map_hook;
+
+	map_hook = NULL;
+	if (hook != NULL)
+		hook();
 	if (refuse_map != 0 && ++maps == refuse_map) {
 		errno = ENOMEM;
 		return (MAP_FAILED);
 	}
-	return (__real_mmap64(addr, bytes, prot, flags, fd, off));
+	addr = __real_mmap64(addr, bytes, prot, flags, fd, off);
+	if (nmapped < COUNT_OF(mapped))
+		mapped[nmapped++] = addr;
+	return (addr);
 }
 
 void *

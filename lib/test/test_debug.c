@@ -6,6 +6,7 @@
  * look; and one fixed script, run under all combinations of options, whose
  * results must be the same byte for byte.
  */
+#define KALLOC_TEST_MAPS
 #include "kalloc_test.h"
 
 #include "kmalloc_int.h"
@@ -503,6 +504,93 @@ trail_of_whole_pages(void **state)
 	halt();
 }
 
+/* Trail and marks of large objects are a service: without memory there are
+ * none, and with it there are. */
+static void
+large_objects_do_without_memory_for_options(void **state)
+{
+	struct ka_trail t;
+	char *p;
+
+	(void)state;
+	boot_debug(0);
+	kmalloc_set_debug(M_PLAIN, KA_DEBUG_AUDIT);
+	kmalloc_set_debug(M_CHECK, KA_DEBUG_POISON);
+	maps = 0;
+	refuse_map = 1;
+	p = kmalloc(20000, M_PLAIN, M_WAITOK);
+	assert_int_equal(maps, 1);
+	assert_false(kmalloc_trail(p, &t));
+	maps = 0;
+	kfree(p, M_PLAIN);
+	assert_int_equal(maps, 1);
+	p = kmalloc(20000, M_CHECK, M_WAITOK);
+	maps = 0;
+	kfree(p, M_CHECK);
+	assert_int_equal(maps, 1);
+	refuse_map = 0;
+	p[9000] ^= 1;
+	assert_ptr_equal(kmalloc(20000, M_CHECK, M_WAITOK), p);
+	kfree(p, M_CHECK);
+	p[9000] ^= 1;
+	assert_why(POISON, sink = kmalloc(20000, M_CHECK, M_WAITOK));
+	assert_false(caught.has_trail);
+	/* There is a trail now, but that object was not in it. */
+	sink = kmalloc(40000, M_PLAIN, M_WAITOK);
+	assert_true(kmalloc_trail(sink, &t));
+	p = kmalloc(20000, M_CHECK, M_WAITOK);
+	kfree(p, M_CHECK);
+	p[9000] ^= 1;
+	assert_why(POISON, p = kmalloc(20000, M_CHECK, M_WAITOK));
+	assert_ptr_equal(caught.addr, p);
+	assert_false(caught.has_trail);
+	kfree(sink, M_PLAIN);
+	halt();
+}
+
+static char *raced;
+
+static void
+alloc_meanwhile(void)
+{
+	raced = kmalloc(20000, M_PLAIN, M_WAITOK);
+}
+
+static void
+free_meanwhile(void)
+{
+	kfree(raced, M_PLAIN);
+}
+
+/* Two who are the first make the trail, and the marks, once. */
+static void
+the_first_large_objects_may_be_two(void **state)
+{
+	struct ka_trail t, u;
+	char *p;
+
+	(void)state;
+	boot_debug(KA_DEBUG_AUDIT | KA_DEBUG_POISON);
+	kmalloc_set_unlimited(M_PLAIN);
+	map_hook = alloc_meanwhile;
+	p = kmalloc(20000, M_PLAIN, M_WAITOK);
+	assert_null(map_hook);
+	assert_true(kmalloc_trail(raced, &t));
+	assert_true(kmalloc_trail(p, &u));
+	check_event(&t.alloc, 0);
+	check_event(&u.alloc, t.alloc.serial);
+	map_hook = free_meanwhile;
+	kfree(p, M_PLAIN);
+	assert_null(map_hook);
+	p[5000] ^= 1;
+	assert_why(POISON, sink = kmalloc(20000, M_PLAIN, M_WAITOK));
+	assert_true(kmalloc_trail(p, &u));
+	raced[5000] ^= 1;
+	assert_why(POISON, sink = kmalloc(60000, M_PLAIN, M_WAITOK));
+	assert_ptr_equal(caught.addr, raced);
+	halt();
+}
+
 /* Whatever was granted to the type before does not go by the options. */
 static void
 options_may_come_after_the_first_use(void **state)
@@ -759,6 +847,8 @@ main(void)
 		cmocka_unit_test(poison_sees_what_is_written_on_free_pages),
 		cmocka_unit_test(poison_ends_with_the_next_owner),
 		cmocka_unit_test(trail_of_whole_pages),
+		cmocka_unit_test(large_objects_do_without_memory_for_options),
+		cmocka_unit_test(the_first_large_objects_may_be_two),
 		cmocka_unit_test(options_may_come_after_the_first_use),
 		cmocka_unit_test(options_of_a_type_are_its_own),
 		cmocka_unit_test(results_are_those_of_the_plain_build),

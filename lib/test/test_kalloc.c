@@ -22,6 +22,15 @@ static const struct kalloc_config one_cpu = { .ncpus = 1, .pages = 4096 };
 
 static int64_t mapped;
 static unsigned maps, refuse_at, refuse_to; /* calls, from 1 */
+static bool nothing_held;
+
+static void
+no_pipe(void *arg, const struct kalloc_leak *leak)
+{
+	(void)arg;
+	if (strcmp(leak->name, "mpipe") == 0)
+		nothing_held = false;
+}
 
 /* Which of the two names it is depends on the size of off_t. */
 void *__real_mmap64(void *, size_t, int, int, int, off_t);
@@ -48,9 +57,13 @@ __wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
 	return (__wrap_mmap64(addr, bytes, prot, flags, fd, off));
 }
 
+static void (*unmap_hook)(void); /* called when something is unmapped */
+
 int
 __wrap_munmap(void *addr, size_t bytes)
 {
+	if (unmap_hook != NULL)
+		unmap_hook();
 	mapped -= (int64_t)bytes;
 	return (__real_munmap(addr, bytes));
 }
@@ -420,6 +433,120 @@ declared_types_survive_a_reboot(void **state)
 	halt();
 }
 
+/* Whether anything is held can be asked without a list of it. */
+static void
+halt_needs_no_report(void **state)
+{
+	struct malloc_pipe pipe = { NULL };
+	struct malloc_type *ended = NULL;
+	struct objcache *oc;
+	uma_zone_t zone;
+	void *p;
+
+	(void)state;
+	boot(&one_cpu);
+	kmalloc_create(&ended, "ended");
+	p = kmalloc(64, M_ONE, M_WAITOK);
+	assert_int_equal(kalloc_halt(false, NULL, NULL), EBUSY);
+	kfree(p, M_ONE);
+	oc = objcache_create_simple(M_ONE, 64);
+	p = objcache_get(oc, M_WAITOK);
+	assert_int_equal(kalloc_halt(false, NULL, NULL), EBUSY);
+	objcache_put(oc, p);
+	objcache_destroy(oc);
+	zone = uma_zcreate("zone", 64, NULL, NULL, NULL, NULL, 0, 0);
+	p = uma_zalloc(zone, M_WAITOK);
+	assert_int_equal(kalloc_halt(false, NULL, NULL), EBUSY);
+	uma_zfree(zone, p);
+	uma_zdestroy(zone);
+	mpipe_init(&pipe, M_ONE, 64, 1, 1, 0, NULL, NULL, NULL);
+	assert_int_equal(kalloc_halt(false, NULL, NULL), EBUSY);
+	nothing_held = true;
+	assert_int_equal(kalloc_halt(false, no_pipe, NULL), EBUSY);
+	assert_true(nothing_held);
+	mpipe_done(&pipe);
+	sink = kmalloc(64, ended, M_WAITOK);
+	assert_int_equal(kmalloc_destroy(&ended), 1);
+	assert_int_equal(kalloc_halt(false, NULL, NULL), EBUSY);
+	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
+}
+
+static pthread_t leaver;
+static pthread_barrier_t may_leave;
+static unsigned leavers;
+
+static void *
+leave_late(void *arg)
+{
+	(void)arg;
+	kfree(kmalloc(64, M_ONE, M_WAITOK), M_ONE);
+	(void)pthread_barrier_wait(&may_leave); /* it has a CPU */
+	(void)pthread_barrier_wait(&may_leave);
+	return (NULL);
+}
+
+static void
+let_it_leave(void)
+{
+	if (kalloc_is_up())
+		return;
+	unmap_hook = NULL;
+	(void)pthread_barrier_wait(&may_leave);
+	thread_join(leaver);
+	leavers++;
+}
+
+/* A thread that exits while its system ends has nothing to give back to. */
+static void
+a_thread_may_exit_during_a_halt(void **state)
+{
+	int64_t before;
+
+	(void)state;
+	boot(&one_cpu);
+	halt();
+	before = mapped;
+	assert_int_equal(pthread_barrier_init(&may_leave, NULL, 2), 0);
+	boot(&(struct kalloc_config) { .ncpus = 2, .pages = 256 });
+	leaver = thread_start(leave_late, NULL);
+	(void)pthread_barrier_wait(&may_leave);
+	unmap_hook = let_it_leave;
+	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
+	assert_null(unmap_hook);
+	assert_int_equal(leavers, 1);
+	assert_int_equal(mapped, before);
+	(void)pthread_barrier_destroy(&may_leave);
+	boot(&one_cpu);
+	sink = kmalloc(64, M_ONE, M_WAITOK);
+	kfree(sink, M_ONE);
+	halt();
+}
+
+/* Types may be more than there are before a system is up, too. The last test:
+ * they stay for ever. */
+static void
+too_many_types_before_boot(void **state)
+{
+	static struct malloc_type *type[KA_TYPES_MAX + 1];
+	unsigned i;
+
+	(void)state;
+	(void)ka_panic_set_handler(catch_panic);
+	assert_false(kalloc_is_up());
+	for (i = 0; i < KA_TYPES_MAX; i++) {
+		kmalloc_create(&type[i], "early");
+		assert_non_null(type[i]);
+	}
+	assert_why(BAD_ARG, kmalloc_create(&type[i], "one too many"));
+	assert_null(type[i]);
+	/* Those that were declared before them have no place. */
+	boot(&one_cpu);
+	assert_why(BAD_TYPE, sink = kmalloc(1, M_ONE, M_WAITOK));
+	assert_non_null(sink = kmalloc(1, type[0], M_WAITOK));
+	kfree(sink, type[0]);
+	halt();
+}
+
 int
 main(void)
 {
@@ -432,6 +559,9 @@ main(void)
 		cmocka_unit_test(halt_reports_leaks_and_changes_nothing),
 		cmocka_unit_test(forced_halt_leaves_a_fresh_system),
 		cmocka_unit_test(declared_types_survive_a_reboot),
+		cmocka_unit_test(halt_needs_no_report),
+		cmocka_unit_test(a_thread_may_exit_during_a_halt),
+		cmocka_unit_test(too_many_types_before_boot),
 	};
 
 	return (cmocka_run_group_tests_name("kalloc", tests, NULL, NULL));

@@ -813,6 +813,8 @@ auditor_names_what_is_broken(void **state)
 	audit();
 	slab->s_state = SLAB_PARTIAL;
 	assert_string_equal(kmalloc_audit(&found), "I-KM-1");
+	slab->s_state = SLAB_NONE; /* its chunk is nobody's */
+	assert_string_equal(kmalloc_audit(&found), "I-KM-4");
 	slab->s_state = SLAB_CURRENT;
 	slab->s_nfree--;
 	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
@@ -835,6 +837,132 @@ auditor_names_what_is_broken(void **state)
 	cpu_at(0)->c_free_count--;
 	kfree(p, M_ONE);
 	halt();
+}
+
+/* Where a slab is, and where its state says that it is. */
+static void
+auditor_names_slabs_out_of_place(void **state)
+{
+	struct ka_cpu *cpu;
+	struct ka_slab *slab;
+	const char *found;
+	unsigned class;
+	char *p;
+
+	(void)state;
+	boot(&one_cpu);
+	p = kmalloc(64, M_ONE, M_WAITOK);
+	cpu = cpu_at(0);
+	slab = km_slab_at(p);
+	class = slab->s_class;
+	cpu->c_partial[class].first = slab;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-1");
+	assert_non_null(strstr(found, "current slab of class 7 is on"));
+	cpu->c_partial[class].first = NULL;
+	cpu->c_free = slab;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-1");
+	assert_non_null(strstr(found, "is among the kept ones"));
+	cpu->c_free = NULL;
+	cpu->c_slab[class] = &kmalloc_no_slab;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-1");
+	assert_non_null(strstr(found, "is not its cpu's current one"));
+	slab->s_state = SLAB_PARTIAL;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-1");
+	assert_non_null(strstr(found, "is not on its cpu's partial list"));
+	slab->s_state = SLAB_FREE;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-1");
+	assert_non_null(strstr(found, "is not among the kept ones"));
+	slab->s_state = SLAB_FULL;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-5");
+	slab->s_state = SLAB_CURRENT;
+	cpu->c_slab[class] = slab;
+	audit();
+	kfree(p, M_ONE);
+	halt();
+}
+
+/* What a slab counts, and whose its chunks are. */
+static void
+auditor_names_counts_and_owners(void **state)
+{
+	struct malloc_type *ended = NULL;
+	struct ka_slab *slab;
+	uint32_t was, id;
+	const char *found;
+	char *p;
+
+	(void)state;
+	boot(&one_cpu);
+	kmalloc_create(&ended, "ended");
+	id = ended->ks_cookie >> 16;
+	(void)kmalloc_destroy(&ended);
+	p = kmalloc(64, M_ONE, M_WAITOK);
+	slab = km_slab_at(p);
+	was = (uint32_t)slab->s_nfree;
+	slab->s_nfree = slab->s_carved + 1;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
+	slab->s_nfree = was;
+	was = slab->s_carved;
+	slab->s_carved = slab->s_max + 1;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
+	slab->s_carved = was;
+	was = slab->s_entry[0].e_stack;
+	slab->s_entry[0].e_stack = (uint16_t)(slab->s_carved * slab->s_size);
+	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
+	assert_non_null(strstr(found, "was never carved"));
+	slab->s_entry[0].e_stack = (uint16_t)was;
+	was = slab->s_entry[0].e_owner;
+	slab->s_entry[0].e_owner = was & 0xffff;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-3");
+	slab->s_entry[0].e_owner = (was & 0xffff) | id << 16;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-3");
+	assert_non_null(strstr(found, "owned by no type"));
+	slab->s_entry[0].e_owner = was;
+	audit();
+	kfree(p, M_ONE);
+	halt();
+}
+
+/*
+ * Between a check and what follows it another CPU may come; here what it does
+ * is done before. Nothing is changed then.
+ */
+static void
+what_others_did_meanwhile_is_seen(void **state)
+{
+	char *p[9], *large;
+	struct ka_slab *slab;
+	unsigned i;
+
+	(void)state;
+	boot_for(M_ONE, 2, 4096, 0);
+	for (i = 0; i < 9; i++)
+		p[i] = kmalloc(8192, M_ONE, M_WAITOK);
+	slab = km_slab_at(p[0]);
+	assert_int_equal(slab->s_state, SLAB_FULL);
+	km__whole(slab);
+	assert_int_equal(slab->s_state, SLAB_FULL);
+	kfree(p[0], M_ONE);
+	assert_int_equal(slab->s_state, SLAB_PARTIAL);
+	km__whole(slab); /* a chunk is had again */
+	assert_int_equal(slab->s_state, SLAB_PARTIAL);
+	slab->s_cpu = 1;
+	km__whole(slab); /* it is another CPU's */
+	assert_int_equal(slab->s_state, SLAB_PARTIAL);
+	slab->s_cpu = 0;
+	audit();
+	assert_false(km_remote_free_debug(
+	    slab, 1, slab->s_entry[1].e_owner + (1u << 16)));
+	assert_false(km_remote_free(
+	    cpu_at(1), slab, 1, slab->s_entry[1].e_owner + (1u << 16)));
+	audit();
+	large = kmalloc(20000, M_ONE, M_WAITOK);
+	kfree(large, M_ONE);
+	assert_why(FOREIGN, km__large_free(large, M_ONE, vm__info(large)));
+	assert_int_equal(stats(M_ONE).inuse, 8);
+	for (i = 1; i < 9; i++)
+		kfree(p[i], M_ONE);
+	halt_unused(M_ONE);
 }
 
 int
@@ -863,6 +991,9 @@ main(void)
 		cmocka_unit_test(free_slabs_go_back),
 		cmocka_unit_test(every_order_of_frees_empties_the_slabs),
 		cmocka_unit_test(auditor_names_what_is_broken),
+		cmocka_unit_test(auditor_names_slabs_out_of_place),
+		cmocka_unit_test(auditor_names_counts_and_owners),
+		cmocka_unit_test(what_others_did_meanwhile_is_seen),
 	};
 
 	return (cmocka_run_group_tests_name("kmalloc", tests, NULL, NULL));

@@ -620,6 +620,8 @@ handlers_are_replaced_and_given_back(void **state)
 	assert_string_equal(ka_why_text((enum ka_why) - 1), "unknown");
 }
 
+static void (*child_does)(void); /* or it frees twice */
+
 static void
 child_panics(int fd, ka_panic_handler *handler, unsigned debug)
 {
@@ -632,11 +634,22 @@ child_panics(int fd, ka_panic_handler *handler, unsigned debug)
 	(void)ka_panic_set_handler(handler);
 	(void)signal(SIGABRT, SIG_DFL);
 	must(kalloc_boot(&config) == 0);
+	if (child_does != NULL)
+		child_does();
 	p = kmalloc(10, M_MINE, M_WAITOK);
 	q = kmalloc(10, M_MINE, M_WAITOK);
 	kfree(p, M_MINE);
 	kfree(p, M_MINE);
 	(void)q;
+}
+
+/* A free under another type: the object was never free. */
+static void
+child_panics_of_type(void)
+{
+	void *p = kmalloc(10, M_MINE, M_WAITOK);
+
+	kfree(p, M_TEMP);
 }
 
 /* Returns what the child wrote; it must have died of SIGABRT. */
@@ -681,8 +694,48 @@ default_handler_tells_and_aborts(void **state)
 	assert_non_null(strstr(text, "kalloc: last allocated on cpu 0"));
 	assert_non_null(strstr(text, "kalloc: last freed on cpu 0"));
 	assert_non_null(strstr(text, "kalloc:   #0 0x"));
+	child_does = child_panics_of_type;
+	run_child(NULL, KA_DEBUG_AUDIT, text, sizeof(text));
+	child_does = NULL;
+	assert_non_null(strstr(text, "kalloc: last allocated on cpu 0"));
+	assert_null(strstr(text, "kalloc: last freed"));
 	run_child(handler_that_returns, 0, text, sizeof(text));
 	assert_string_equal(text, "");
+}
+
+static void
+broken_invariants_say_where(void **state)
+{
+	(void)state;
+	(void)ka_panic_set_handler(catch_panic);
+	assert_why(ASSERT, ka_assert_failed("n > 0", "slab.c", 12));
+	assert_string_equal(
+	    caught.message, "assertion \"n > 0\" failed at slab.c:12");
+	assert_null(caught.addr);
+}
+
+static void *
+free_under_none(void *p)
+{
+	kfree(kmalloc(8, M_MINE, M_WAITOK), M_MINE); /* a CPU of its own */
+	must(strcmp(why_of(kfree(p, NULL)), ka_why_name(KA_WHY_BAD_TYPE)) == 0);
+	return (NULL);
+}
+
+/* Also where the chunk is another CPU's. */
+static void
+no_type_is_told_from_any_cpu(void **state)
+{
+	void *p;
+
+	(void)state;
+	boot(&(struct kalloc_config) { .ncpus = 2, .pages = 256 });
+	p = kmalloc(64, M_MINE, M_WAITOK);
+	thread_run(free_under_none, p);
+	assert_int_equal(stats(M_MINE).inuse, 1);
+	audit();
+	kfree(p, M_MINE);
+	halt();
 }
 
 int
@@ -707,6 +760,8 @@ main(void)
 		cmocka_unit_test(a_chunk_never_given_out_is_foreign),
 		cmocka_unit_test(limits_and_overflow_count_the_attempt),
 		cmocka_unit_test(debug_options_are_not_changed_in_use),
+		cmocka_unit_test(broken_invariants_say_where),
+		cmocka_unit_test(no_type_is_told_from_any_cpu),
 	};
 
 	return (cmocka_run_group_tests_name("misuse", tests, NULL, NULL));

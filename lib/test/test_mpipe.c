@@ -13,6 +13,9 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "kmalloc_int.h"
+#include "ptr_map.h"
+
 MALLOC_DEFINE(M_PIPE, "pipe", "buffers of pipes");
 MALLOC_DEFINE(M_REST, "rest", "all other memory");
 
@@ -429,6 +432,40 @@ growth_needs_memory_to_know_buffers_by(void **state)
 	end();
 }
 
+static void *grown_meanwhile;
+
+static void
+grow_meanwhile(void)
+{
+	grown_meanwhile = mpipe_alloc_nowait(&pipe_a);
+}
+
+/* Two who need a larger map make two; one of them is used. */
+static void
+the_map_may_grow_twice_at_one_time(void **state)
+{
+	void *p[10];
+	unsigned n;
+
+	(void)state;
+	boot_pages(2, 4096);
+	plain(8, -1, 0);
+	for (n = 0; n < 8; n++)
+		p[n] = mpipe_alloc_nowait(&pipe_a);
+	map_hook = grow_meanwhile;
+	for (; n < 10 && map_hook != NULL; n++)
+		p[n] = mpipe_alloc_nowait(&pipe_a);
+	assert_null(map_hook);
+	assert_non_null(grown_meanwhile);
+	assert_non_null(p[n - 1]);
+	assert_int_equal(mp_stats(&pipe_a).total, n + 1);
+	audit();
+	mpipe_free(&pipe_a, grown_meanwhile);
+	while (n > 0)
+		mpipe_free(&pipe_a, p[--n]);
+	end();
+}
+
 static struct kalloc_leak leaks[4];
 static unsigned nleaks;
 
@@ -473,14 +510,20 @@ halt_tells_what_is_held(void **state)
 	}
 }
 
+/* The first fields of struct mpipe. */
+struct raw_pipe {
+	uint32_t spin, free, nnom, watchers;
+	void **array;
+	struct ptr_map map;
+	uint64_t requests;
+	size_t zero;
+	uint32_t total, nmax;
+};
+
 static void
 audits_see_what_is_broken(void **state)
 {
-	/* The first fields of struct mpipe. */
-	struct {
-		uint32_t spin, free, nnom, watchers;
-		void **array;
-	} * raw;
+	struct raw_pipe *raw;
 	const char *found;
 	void *p;
 
@@ -494,9 +537,23 @@ audits_see_what_is_broken(void **state)
 	raw->free = 5;
 	assert_string_equal(mpipe_audit(&found), "I-MP-1");
 	raw->free = 3;
+	assert_int_equal(raw->total, 3);
+	assert_int_equal(raw->nmax, 4);
+	raw->total = 2; /* fewer than nnom */
+	assert_string_equal(mpipe_audit(&found), "I-MP-1");
+	raw->total = 5;
+	assert_string_equal(mpipe_audit(&found), "I-MP-1");
+	raw->total = 4; /* one more than the map knows */
+	assert_string_equal(mpipe_audit(&found), "I-MP-2");
+	raw->total = 3;
 	p = raw->array[0];
+	raw->array[0] = raw;
+	assert_string_equal(mpipe_audit(&found), "I-MP-2");
 	raw->array[0] = raw->array[1];
 	assert_string_equal(mpipe_audit(&found), "I-MP-2");
+	mpipe_init(&pipe_b, M_PIPE, 64, 1, 1, 0, NULL, NULL, NULL);
+	assert_string_equal(mpipe_audit(&found), "I-MP-2"); /* the first */
+	mpipe_done(&pipe_b);
 	raw->array[0] = p;
 	raw->watchers = 1;
 	assert_string_equal(mpipe_audit(&found), "I-MP-3");
@@ -504,6 +561,79 @@ audits_see_what_is_broken(void **state)
 	assert_string_equal(mpipe_audit(&found), "I-MP-4");
 	raw->free = 3;
 	raw->watchers = 0;
+	end();
+}
+
+/*
+ * Who frees a buffer that another is giving back has freed it twice. Here the
+ * other is in the middle of it: with both paths of a free.
+ */
+static void
+a_buffer_on_its_way_back_is_not_held(void **state)
+{
+	static const int flags[] = { 0, MPF_NOZERO };
+	struct ptr_map_slot *slot;
+	unsigned i;
+	void *p;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		uint64_t held;
+
+		boot_pages(1, 256);
+		plain(2, 2, flags[i]);
+		p = mpipe_alloc_nowait(&pipe_a);
+		slot = ptr_map__find(
+		    &((struct raw_pipe *)pipe_a.mp_private)->map, p);
+		held = slot->value;
+		slot->value = UINT64_MAX; /* MP_BUSY */
+		assert_why(DOUBLE_FREE, mpipe_free(&pipe_a, p));
+		assert_ptr_equal(caught.addr, p);
+		assert_int_equal(mp_stats(&pipe_a).free, 1);
+		slot->value = held;
+		mpipe_free(&pipe_a, p);
+		end();
+	}
+}
+
+static bool refuse_thread;
+int __real_pthread_create(
+    pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+int __wrap_pthread_create(
+    pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+int
+__wrap_pthread_create(
+    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	return (
+	    refuse_thread ? EAGAIN : __real_pthread_create(t, attr, fn, arg));
+}
+
+/* G-6, MP-9: no thread, no pipe; and what is left of a pipe is none. */
+static void
+a_pipe_needs_its_thread(void **state)
+{
+	struct malloc_pipe stale;
+	void *p;
+
+	(void)state;
+	boot_pages(1, 256);
+	refuse_thread = true;
+	assert_why(LIMIT, plain(2, 4, MPF_CALLBACK));
+	refuse_thread = false;
+	assert_null(pipe_a.mp_private);
+	assert_int_equal(stats(M_PIPE).inuse, 0);
+	audit();
+	plain(2, 4, MPF_CALLBACK);
+	stale = pipe_a;
+	assert_why(BUSY, plain(2, 4, 0));
+	mpipe_done(&pipe_a);
+	pipe_a = stale;
+	plain(2, 4, 0);
+	p = mpipe_alloc_nowait(&pipe_a);
+	assert_non_null(p);
+	mpipe_free(&pipe_a, p);
 	end();
 }
 
@@ -598,18 +728,19 @@ sleepers_are_woken_by_memory(void **state)
 		BY_END_OF_REFUSAL,
 		WAYS
 	};
-	unsigned way, only_wait, i, n;
+	unsigned way, mode, i, n;
 	void *p[2], *rest[64];
 
 	(void)state;
 	for (way = 0; way < WAYS; way++)
-		for (only_wait = 0; only_wait < 2; only_wait++) {
+		for (mode = 0; mode < 4; mode++) {
+			bool only_wait = (mode & 1) != 0;
 			struct sleeper s = { only_wait, NULL };
 			pthread_t t;
 
 			boot_pages(3, 64);
-			mpipe_init(
-			    &pipe_a, M_PIPE, 8192, 2, -1, 0, NULL, NULL, NULL);
+			mpipe_init(&pipe_a, M_PIPE, 8192, 2, -1,
+			    mode & 2 ? MPF_INT : 0, NULL, NULL, NULL);
 			n = take_all_memory(rest);
 			if (way == BY_END_OF_REFUSAL)
 				atomic_store(&refuse_pages, 1);
@@ -1047,6 +1178,100 @@ threads_share_a_pipe(void **state)
 	}
 }
 
+static atomic_int hoarder_step;
+
+/* Has a slab of its own that is wholly free, and stays. */
+static void *
+hoard_slab(void *arg)
+{
+	(void)arg;
+	kfree(kmalloc(64, M_REST, M_WAITOK), M_REST);
+	atomic_store(&hoarder_step, 1);
+	must(wait_until(atomic_load(&hoarder_step) == 2));
+	return (NULL);
+}
+
+/* VM-7: before it sleeps it takes what others hoard. */
+static void
+hoarded_slabs_are_taken_before_sleeping(void **state)
+{
+	void *p[3], *rest[64];
+	unsigned i, n;
+	pthread_t t;
+
+	(void)state;
+	boot_pages(3, 64);
+	mpipe_init(&pipe_a, M_PIPE, 8192, 2, -1, 0, NULL, NULL, NULL);
+	atomic_store(&hoarder_step, 0);
+	t = thread_start(hoard_slab, NULL);
+	assert_true(wait_until(atomic_load(&hoarder_step) == 1));
+	n = take_all_memory(rest);
+	assert_int_equal(vm_free_pages(), 0);
+	for (i = 0; i < 3; i++) {
+		p[i] = mpipe_alloc_waitok(&pipe_a);
+		assert_non_null(p[i]);
+	}
+	assert_int_equal(vm_stats().waits, 0);
+	atomic_store(&hoarder_step, 2);
+	thread_join(t);
+	for (i = 0; i < 3; i++)
+		mpipe_free(&pipe_a, p[i]);
+	while (n > 0)
+		kfree(rest[--n], M_REST);
+	end();
+}
+
+/*
+ * Pages are there, and the type is not at its limit, but somebody has the rest
+ * of it in hand: a request that is on its way, here by hand. Who waits for a
+ * chunk does not spin (whoever asks for whole pages moves the event count when
+ * he is refused, also his own); he is told when the request is given up.
+ */
+static void
+a_request_on_its_way_is_waited_for(void **state)
+{
+	static const size_t sizes[] = { 20000, 256 };
+	uint64_t limit, allocs;
+	unsigned i;
+	pthread_t t;
+	void *p;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct sleeper s = { false, NULL };
+
+		boot_pages(2, 1024);
+		/* Nothing is granted to it in advance. */
+		kmalloc_set_debug(M_TEMP, KA_DEBUG_AUDIT);
+		mpipe_init(
+		    &pipe_a, M_TEMP, sizes[i], 1, 2, 0, NULL, NULL, NULL);
+		limit = kmalloc_limit(M_TEMP);
+		p = mpipe_alloc_nowait(&pipe_a);
+		assert_true(km__type_admit(M_TEMP, limit));
+		assert_null(mpipe_alloc_nowait(&pipe_a));
+		allocs = vm_stats().allocs;
+		t = thread_start(sleeper_main, &s);
+		if (i == 0) {
+			assert_true(
+			    wait_until(vm_stats().allocs >= allocs + 20));
+		} else {
+			assert_true(wait_until(vm_stats().waits == 1));
+			sleep_ms(2);
+			assert_int_equal(vm_stats().waits, 1);
+			assert_int_equal(M_TEMP->ks_watched, 1);
+		}
+		km__type_forget(M_TEMP, limit);
+		thread_join(t);
+		assert_non_null(s.p);
+		assert_int_equal(mp_stats(&pipe_a).sleeps, 1);
+		mpipe_free(&pipe_a, s.p);
+		mpipe_free(&pipe_a, p);
+		mpipe_done(&pipe_a);
+		assert_int_equal(stats(M_TEMP).inuse, 0);
+		halt();
+	}
+}
+
 int
 main(void)
 {
@@ -1073,6 +1298,11 @@ main(void)
 		cmocka_unit_test(a_callback_cannot_end_its_pipe),
 		cmocka_unit_test(callbacks_need_memory_to_be_queued),
 		cmocka_unit_test(threads_share_a_pipe),
+		cmocka_unit_test(the_map_may_grow_twice_at_one_time),
+		cmocka_unit_test(a_buffer_on_its_way_back_is_not_held),
+		cmocka_unit_test(a_pipe_needs_its_thread),
+		cmocka_unit_test(hoarded_slabs_are_taken_before_sleeping),
+		cmocka_unit_test(a_request_on_its_way_is_waited_for),
 	};
 
 	return (cmocka_run_group_tests_name("mpipe", tests, NULL, NULL));

@@ -237,6 +237,8 @@ put_all(unsigned n)
 		put(held[--n]);
 }
 
+#define OC_MOST 64
+
 /* ---- One thread ------------------------------------------------------- */
 
 /* OC-1, OC-3, OC-4. */
@@ -515,6 +517,9 @@ misuse_is_told(void **state)
 	assert_why(BAD_ARG,
 	    sink = objcache_create(
 		"x", 0, 0, NULL, NULL, NULL, NULL, count_free, NULL));
+	assert_why(BAD_ARG,
+	    sink = objcache_create(
+		"x", 0, 0, NULL, NULL, NULL, count_alloc, NULL, NULL));
 	assert_why(BAD_TYPE, sink = objcache_create_simple(NULL, 64));
 	o = get(M_WAITOK);
 	assert_why(BUSY, objcache_destroy(world.oc));
@@ -720,6 +725,10 @@ creation_needs_memory(void **state)
 		}
 		assert_int_equal(n, debug ? 4 : 3);
 		objcache_destroy(world.oc);
+		maps = 0;
+		refuse_map = 1;
+		assert_null(objcache_create_simple(M_TEMP, 64));
+		refuse_map = 0;
 		halt();
 	}
 }
@@ -800,6 +809,7 @@ audits_see_what_is_broken(void **state)
 	struct mag_slot *slot;
 	struct mag_cache *c;
 	struct magazine *m;
+	struct objcache *second_cache;
 	const char *found;
 	void *second;
 
@@ -830,7 +840,129 @@ audits_see_what_is_broken(void **state)
 	m->m_rounds += 99;
 	assert_string_equal(objcache_audit(&found), "I-MG-1");
 	m->m_rounds -= 99;
+	/* The first that is broken is told; without memory none is. */
+	m->m_object[1] = m->m_object[0];
+	second_cache = objcache_create_simple(M_TEMP, 64);
+	assert_string_equal(objcache_audit(&found), "I-OC-2");
+	maps = 0;
+	refuse_map = 1;
+	assert_null(objcache_audit(&found));
+	refuse_map = 0;
+	m->m_object[1] = second;
+	objcache_destroy(second_cache);
 	end();
+}
+
+/* The lists of the depot. */
+static void
+audits_see_a_broken_depot(void **state)
+{
+	struct magazine *full, *next, *empty;
+	struct mag_cache c;
+	const char *found;
+	uint32_t rounds;
+	uintptr_t i;
+
+	(void)state;
+	boot_cpus(1);
+	assert_int_equal(mag__init(&c, 4, 3, 0), 0);
+	for (i = 1; i <= 14; i++)
+		assert_int_equal(mag__put(&c, (void *)(i * 8)), MAG_DONE);
+	assert_null(mag__audit(&c, &found));
+	full = c.c_full;
+	empty = c.c_empty;
+	rounds = full->m_rounds;
+	full->m_rounds = 0;
+	assert_string_equal(mag__audit(&c, &found), "I-MG-3");
+	full->m_rounds = rounds;
+	empty->m_object[0] = &c;
+	empty->m_rounds = 1;
+	assert_string_equal(mag__audit(&c, &found), "I-MG-3");
+	empty->m_rounds = 0;
+	next = full->m_next;
+	full->m_next = full; /* a ring */
+	assert_string_equal(mag__audit(&c, &found), "I-MG-3");
+	full->m_next = next;
+	c.c_full = next;
+	assert_string_equal(mag__audit(&c, &found), "I-MG-2");
+	c.c_full = full;
+	assert_null(mag__audit(&c, &found));
+	mag__fini(&c);
+	halt();
+}
+
+/* I-OC-3: an object that got into a magazine past the cache. */
+static void
+audits_see_what_is_not_known(void **state)
+{
+	struct mag_cache *c;
+	struct mag_slot *slot;
+	struct obj *o;
+	const char *found;
+	char other;
+
+	(void)state;
+	boot_debug(1, KA_DEBUG_AUDIT);
+	c = (struct mag_cache *)(void *)make(0, 8);
+	o = get(M_WAITOK);
+	slot = mag_slot(c, ka_cpu_self());
+	slot->s_puts++;
+	mag__lock(c);
+	assert_true(mag__depot_put(c, &other));
+	mag__unlock(c);
+	assert_string_equal(objcache_audit(&found), "I-OC-3");
+	mag__lock(c);
+	assert_ptr_equal(mag__depot_get(c), &other);
+	assert_true(mag__depot_put(c, o)); /* it is held */
+	mag__unlock(c);
+	assert_string_equal(objcache_audit(&found), "I-OC-3");
+	mag__lock(c);
+	assert_ptr_equal(mag__depot_get(c), o);
+	mag__unlock(c);
+	slot->s_puts--;
+	put(o);
+	end();
+}
+
+/* A closed cache whose depot is full gives back what is put. */
+static void
+a_full_depot_of_a_closed_cache_overflows(void **state)
+{
+	struct mag_cache *c;
+	unsigned n, room;
+
+	(void)state;
+	boot_cpus(1);
+	c = (struct mag_cache *)(void *)make(0, 8);
+	n = get_all(100);
+	assert_int_equal(n, 100);
+	room = (c->c_count - 2 * (cpu_count + 1)) * c->c_capacity;
+	mag__close(c);
+	put_all(n);
+	mag__reopen(c);
+	assert_true(room < n);
+	assert_int_equal(oc_stats(world.oc).cached, room);
+	assert_int_equal(world.frees, n - room);
+	end();
+}
+
+/* An object that a cache without backend never saw may be ended by it. */
+static void
+a_donated_object_may_be_ended(void **state)
+{
+	struct objcache *oc;
+	const char *found;
+	char o;
+
+	(void)state;
+	boot_debug(1, KA_DEBUG_AUDIT);
+	oc = objcache_create("nop", 0, 0, NULL, NULL, NULL, objcache_nop_alloc,
+	    objcache_nop_free, NULL);
+	objcache_dtor(oc, &o);
+	assert_int_equal(oc_stats(oc).cached, 0);
+	assert_null(objcache_audit(&found));
+	objcache_destroy(oc);
+	halt();
 }
 
 /* ---- Several threads -------------------------------------------------- */
@@ -1148,6 +1280,46 @@ everybody_who_sleeps_goes_on(void **state)
 	end();
 }
 
+/* One magazine is empty, and is the first that is looked into. */
+static struct obj *held_by_the_dead;
+
+static void *
+leave_previous(void *arg)
+{
+	unsigned n = *(unsigned *)arg, i;
+	struct obj *o[OC_MOST];
+
+	for (i = 0; i <= n; i++)
+		must((o[i] = get(M_WAITOK)) != NULL);
+	for (i = 0; i <= n; i++)
+		put(o[i]);
+	must((o[0] = get(M_WAITOK)) != NULL);
+	must(mag_slot((struct mag_cache *)(void *)world.oc, ka_cpu_self())
+		 ->s_loaded->m_rounds == 0);
+	held_by_the_dead = o[0];
+	return (NULL);
+}
+
+static void
+the_dead_leave_their_other_magazine(void **state)
+{
+	unsigned n, allocs;
+
+	(void)state;
+	boot_cpus(2);
+	(void)make(0, 8);
+	n = oc_stats(world.oc).magazine;
+	assert_true(n < OC_MOST);
+	put(get(M_WAITOK));
+	thread_run(leave_previous, &n);
+	allocs = world.allocs;
+	assert_int_equal(get_all(1 + n), 1 + n);
+	assert_int_equal(world.allocs, allocs);
+	put_all(1 + n);
+	put(held_by_the_dead);
+	end();
+}
+
 int
 main(void)
 {
@@ -1177,6 +1349,11 @@ main(void)
 		cmocka_unit_test(refused_construction_wakes_the_next),
 		cmocka_unit_test(threads_share_a_cache),
 		cmocka_unit_test(everybody_who_sleeps_goes_on),
+		cmocka_unit_test(audits_see_a_broken_depot),
+		cmocka_unit_test(audits_see_what_is_not_known),
+		cmocka_unit_test(a_full_depot_of_a_closed_cache_overflows),
+		cmocka_unit_test(a_donated_object_may_be_ended),
+		cmocka_unit_test(the_dead_leave_their_other_magazine),
 	};
 
 	return (cmocka_run_group_tests_name("objcache", tests, NULL, NULL));

@@ -274,6 +274,53 @@ a_chunk_that_comes_before_the_sleep_is_found(void **state)
 	}
 }
 
+/* Of a slab that its owner has not used up, nor laid out to its end. */
+static void *
+carve_main(void *arg)
+{
+	char *p[32];
+	unsigned i;
+
+	for (i = 0; i < 32; i++)
+		must((p[i] = kmalloc(64, M_SHARE, M_WAITOK)) != NULL);
+	*(char **)arg = p[0];
+	atomic_store(&hoard_phase, 1);
+	while (atomic_load(&hoard_phase) != 2)
+		(void)sched_yield();
+	for (i = 0; i < 32; i++)
+		kfree(p[i], M_SHARE);
+	return (NULL);
+}
+
+static void
+a_slab_is_taken_though_no_chunk_is_laid_out(void **state)
+{
+	char *first = NULL, *p;
+	void *all[64];
+	unsigned n;
+	pthread_t t;
+
+	(void)state;
+	boot_for(M_SHARE, 2, 64, 0);
+	kfree(kmalloc(8192, M_SHARE, M_WAITOK), M_SHARE); /* CPU 0 */
+	(void)kmalloc_trim();
+	atomic_store(&hoard_phase, 0);
+	t = thread_start(carve_main, &first);
+	assert_true(wait_until(atomic_load(&hoard_phase) == 1));
+	for (n = 0; (all[n] = vm_page_alloc(1, 0, VM_ALLOC_INTERRUPT)) != NULL;)
+		n++;
+	p = kmalloc(64, M_SHARE, M_WAITOK);
+	assert_int_equal(p - first, 32 * 64);
+	assert_int_equal(vm_stats().waits, 0);
+	audit();
+	atomic_store(&hoard_phase, 2);
+	thread_join(t);
+	kfree(p, M_SHARE);
+	while (n > 0)
+		vm_page_free(all[--n], 1);
+	halt_unused(M_SHARE);
+}
+
 int
 main(void)
 {
@@ -283,6 +330,7 @@ main(void)
 		cmocka_unit_test(waiting_threads_make_progress),
 		cmocka_unit_test(hoarded_slabs_are_taken_before_sleeping),
 		cmocka_unit_test(a_chunk_that_comes_before_the_sleep_is_found),
+		cmocka_unit_test(a_slab_is_taken_though_no_chunk_is_laid_out),
 	};
 
 	return (cmocka_run_group_tests_name("sleep", tests, NULL, NULL));

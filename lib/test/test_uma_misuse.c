@@ -443,6 +443,203 @@ the_auditor_can_fail(void **state)
 	halt();
 }
 
+/* I-ZN-1, I-ZN-2: what slabs and kegs count. */
+static void
+the_auditor_sees_slabs(void **state)
+{
+	struct zone_slab *slab;
+	struct zone_keg *keg;
+	const char *found;
+	uint16_t *word;
+	void *p[3], *o;
+	unsigned i;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make(1024, 0, UMA_ZONE_NOBUCKET);
+	other = make(1024, 0, UMA_ZONE_NOBUCKET);
+	for (i = 0; i < 3; i++)
+		p[i] = uma_zalloc(mine, M_WAITOK);
+	o = uma_zalloc(other, M_WAITOK);
+	uma_zfree(mine, p[2]);
+	keg = mine->z_keg;
+	slab = zone__find(p[0]);
+	assert_int_equal(slab->sl_nfree, 2);
+	word = zone_word(p[2]);
+	*word = mine->z_id; /* it is free */
+	assert_string_equal(uma_audit(&found), "I-ZN-1");
+	*word = ZONE_WORD_FREE;
+	word = zone_word(p[0]);
+	*word = other->z_id;
+	assert_string_equal(uma_audit(&found), "I-ZN-1");
+	*word = ZONES_MAX + 1;
+	assert_string_equal(uma_audit(&found), "I-ZN-1");
+	*word = ZONES_MAX; /* no zone, now */
+	assert_string_equal(uma_audit(&found), "I-ZN-1");
+	*word = mine->z_id;
+	slab->sl_nfree++;
+	assert_string_equal(uma_audit(&found), "I-ZN-1");
+	slab->sl_nfree = 0;
+	assert_string_equal(uma_audit(&found), "I-ZN-2");
+	slab->sl_nfree = 2;
+	slab->sl_state = ZONE_SLAB_WHOLE;
+	assert_string_equal(uma_audit(&found), "I-ZN-2");
+	slab->sl_state = ZONE_SLAB_PARTIAL;
+	slab->sl_keg = other->z_keg;
+	assert_string_equal(uma_audit(&found), "I-ZN-2");
+	slab->sl_keg = keg;
+	keg->k_slabs++;
+	assert_string_equal(uma_audit(&found), "I-ZN-2");
+	keg->k_slabs--;
+	keg->k_items++;
+	assert_string_equal(uma_audit(&found), "I-ZN-2");
+	keg->k_items--;
+	audit();
+	uma_zfree(other, o);
+	uma_zfree(mine, p[0]);
+	uma_zfree(mine, p[1]);
+	uma_zdestroy(mine);
+	uma_zdestroy(other);
+	halt();
+}
+
+/* The first slab of several that is broken is told. */
+static void
+the_auditor_stops_at_the_first(void **state)
+{
+	struct zone_slab *slab;
+	const char *found;
+	void *p[9];
+	unsigned i;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make(1024, 0, UMA_ZONE_NOBUCKET);
+	other = make(64, 0, 0);
+	for (i = 0; i < 9; i++)
+		p[i] = uma_zalloc(mine, M_WAITOK);
+	uma_zfree(mine, p[1]);
+	uma_zfree(mine, p[5]);
+	slab = mine->z_keg->k_list[ZONE_SLAB_PARTIAL];
+	assert_non_null(slab->sl_next);
+	slab->sl_nfree++;
+	assert_string_equal(uma_audit(&found), "I-ZN-1");
+	assert_non_null(strstr(found, "zone bad: a slab counts"));
+	slab->sl_nfree--;
+	audit();
+	for (i = 0; i < 9; i++)
+		if (i != 1 && i != 5)
+			uma_zfree(mine, p[i]);
+	uma_zdestroy(mine);
+	uma_zdestroy(other);
+	halt();
+}
+
+/* I-ZN-3: what is cached, and I-MG-3 where it is. */
+static void
+the_auditor_sees_caches(void **state)
+{
+	struct magazine *m;
+	const char *found;
+	void *p, *q, *o, *in_slab, *bad[6];
+	unsigned i;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make(3000, 0, 0);
+	other = make(64, 0, 0);
+	p = uma_zalloc(mine, M_WAITOK);
+	q = uma_zalloc(mine, M_WAITOK);
+	o = uma_zalloc(other, M_WAITOK);
+	uma_zone_reclaim(mine, UMA_RECLAIM_DRAIN_CPU);
+	uma_zfree(mine, p);
+	in_slab = (char *)zone__find(q)->sl_base +
+	    (unsigned)__builtin_ctzll(zone__find(q)->sl_bits[0]) *
+		zone__find(q)->sl_stride;
+	m = mag_slot(&mine->z_cache, ka_cpu_self())->s_loaded;
+	assert_ptr_equal(m->m_object[m->m_rounds - 1], p);
+	bad[0] = &found; /* of no slab */
+	bad[1] = o;	 /* of another keg's */
+	bad[2] = (char *)p + 1;
+	bad[3] = zone__find(p)->sl_base + 12000; /* behind the last item */
+	bad[4] = in_slab;
+	bad[5] = q; /* held */
+	for (i = 0; i < COUNT_OF(bad); i++) {
+		m->m_object[m->m_rounds - 1] = bad[i];
+		assert_string_equal(uma_audit(&found), "I-ZN-3");
+	}
+	m->m_object[m->m_rounds - 1] = NULL;
+	assert_string_equal(uma_audit(&found), "I-MG-3");
+	m->m_object[m->m_rounds - 1] = p;
+	audit();
+	uma_zfree(mine, q);
+	uma_zfree(other, o);
+	uma_zdestroy(mine);
+	uma_zdestroy(other);
+	halt();
+}
+
+/* I-ZN-4: a maximum that was exceeded, not lowered. */
+static void
+the_auditor_sees_maxima(void **state)
+{
+	const char *found;
+	void *p[3], *o[2];
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make(64, 0, 0);
+	other = make(64, 0, UMA_ZONE_NOBUCKET);
+	p[0] = uma_zalloc(mine, M_WAITOK);
+	p[1] = uma_zalloc(mine, M_WAITOK);
+	o[0] = uma_zalloc(other, M_WAITOK);
+	o[1] = uma_zalloc(other, M_WAITOK);
+	mine->z_max = 1; /* with what is cached */
+	assert_string_equal(uma_audit(&found), "I-ZN-4");
+	mine->z_max = 0;
+	uma_zone_reclaim(mine, UMA_RECLAIM_DRAIN_CPU);
+	mine->z_max = 1;
+	assert_string_equal(uma_audit(&found), "I-ZN-4");
+	mine->z_max = 0;
+	uma_zone_set_max(mine, 1);
+	audit();
+	other->z_max = 1; /* without caches nothing is closed */
+	audit();
+	other->z_max = 0;
+	uma_zfree(mine, p[0]);
+	uma_zfree(mine, p[1]);
+	uma_zfree(other, o[0]);
+	uma_zfree(other, o[1]);
+	uma_zdestroy(mine);
+	uma_zdestroy(other);
+	halt();
+}
+
+/* I-ZN-6 */
+static void
+the_auditor_sees_overlaps(void **state)
+{
+	static char arena[1280] __attribute__((aligned(64)));
+	struct zone_slab *slab;
+	const char *found;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = uma_zcreate_static(
+	    "low", 64, NULL, NULL, NULL, NULL, 63, 0, arena, 640);
+	other = uma_zcreate_static(
+	    "high", 64, NULL, NULL, NULL, NULL, 63, 0, arena + 640, 640);
+	slab = zone__find(arena);
+	zone__unfind(slab);
+	assert_null(uma_audit(&found));
+	slab->sl_bytes++;
+	assert_string_equal(uma_audit(&found), "I-ZN-6");
+	slab->sl_bytes--;
+	uma_zdestroy(mine);
+	uma_zdestroy(other);
+	halt();
+}
+
 int
 main(void)
 {
@@ -456,6 +653,11 @@ main(void)
 		cmocka_unit_test(an_item_in_two_magazines_is_found),
 		cmocka_unit_test(a_zone_outlives_what_its_caller_collects),
 		cmocka_unit_test(the_auditor_can_fail),
+		cmocka_unit_test(the_auditor_sees_slabs),
+		cmocka_unit_test(the_auditor_stops_at_the_first),
+		cmocka_unit_test(the_auditor_sees_caches),
+		cmocka_unit_test(the_auditor_sees_maxima),
+		cmocka_unit_test(the_auditor_sees_overlaps),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -441,6 +441,64 @@ waiters_for_pages_are_woken(void **state)
 		}
 }
 
+/* A zone without caches, at its maximum. */
+static void
+sleepers_need_no_caches(void **state)
+{
+	void *p, *got = NULL;
+	pthread_t t;
+
+	(void)state;
+	boot_cpus(2, 256);
+	zone = uma_zcreate(
+	    "bare", 64, NULL, NULL, NULL, NULL, 0, UMA_ZONE_NOBUCKET);
+	uma_zone_set_max(zone, 1);
+	p = uma_zalloc(zone, M_WAITOK);
+	t = thread_start(alloc_main, &got);
+	assert_true(wait_until(zstats().sleeps == 1));
+	uma_zfree(zone, p);
+	thread_join(t);
+	assert_non_null(got);
+	uma_zfree(zone, got);
+	uma_zdestroy(zone);
+	halt();
+}
+
+/* Pages that are free, but not as the items are aligned, are no reason to go
+ * on (ZN-13). */
+static void
+waiters_for_pages_need_them_aligned(void **state)
+{
+	void *page[64], *got = NULL;
+	unsigned n, i;
+	pthread_t t;
+
+	(void)state;
+	boot_cpus(2, 64);
+	zone = uma_zcreate("aligned", 8192, NULL, NULL, NULL, NULL, 16383, 0);
+	for (n = 0;
+	     (page[n] = vm_page_alloc(1, 0, VM_ALLOC_INTERRUPT)) != NULL;)
+		n++;
+	assert_int_equal(n, 64);
+	t = thread_start(alloc_main, &got);
+	assert_true(wait_until(vm_stats().waits >= 1));
+	/* Four in a row, but not those. */
+	for (i = 2; i < 6; i++)
+		vm_page_free(page[i], 1);
+	sleep_ms(5);
+	assert_null(__atomic_load_n(&got, __ATOMIC_RELAXED));
+	for (i = 6; i < 8; i++)
+		vm_page_free(page[i], 1);
+	thread_join(t);
+	assert_int_equal((uintptr_t)got % 16384, 0);
+	uma_zfree(zone, got);
+	uma_zdestroy(zone);
+	for (i = 0; i < n; i++)
+		if (i < 2 || i >= 8)
+			vm_page_free(page[i], 1);
+	halt();
+}
+
 static void *
 kmalloc_main(void *arg)
 {
@@ -682,6 +740,8 @@ main(void)
 		cmocka_unit_test(waiters_take_what_is_hoarded),
 		cmocka_unit_test(nothing_is_lost_under_stress),
 		cmocka_unit_test(zones_end_while_others_look),
+		cmocka_unit_test(sleepers_need_no_caches),
+		cmocka_unit_test(waiters_for_pages_need_them_aligned),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

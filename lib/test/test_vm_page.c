@@ -5,6 +5,7 @@
  * random walk against an array of who has which page; the auditor is shown
  * damage that it must see.
  */
+#define KALLOC_TEST_MAPS
 #include "kalloc_test.h"
 
 #include "vm_page_int.h"
@@ -700,8 +701,61 @@ auditor_names_what_is_broken(void **state)
 	assert_string_equal(vm_page_audit(&found), "I-VM-4");
 	info[5].owner = VM_OWNER_NONE;
 	audit();
+	info[5].owner = VM_OWNER_RUN; /* beyond the budget */
+	info[5].npages = 100;
+	assert_string_equal(vm_page_audit(&found), "I-VM-4");
+	info[5].owner = VM_OWNER_NONE;
+	audit();
 	vm_page_free(p, 2);
 	halt();
+}
+
+/* Bits are the page layer's own; what it frees twice breaks them. */
+static void
+auditor_names_bits_and_counts(void **state)
+{
+	const struct kalloc_config config = { .ncpus = 1, .pages = 2048 };
+	const char *found = NULL;
+	uint64_t *slot, *used, word;
+	char *p, *q;
+
+	(void)state;
+	nmapped = 0;
+	boot(&config);
+	used = mapped[5]; /* KA_OS_BITMAPS */
+	slot = used + 2048 / 64;
+	p = vm_page_alloc(1000, 0, VM_ALLOC_NORMAL);
+	q = vm_page_alloc(80, 0, VM_ALLOC_NORMAL);
+	assert_int_equal(used[15], ~UINT64_C(0));
+	assert_int_equal(used[16], (UINT64_C(1) << 56) - 1);
+	audit();
+	used[30] ^= 1;
+	assert_string_equal(vm_page_audit(&found), "I-VM-1");
+	used[30] ^= 1;
+	used[0] ^= 4; /* of a run, and of what is below vm_low */
+	assert_string_equal(vm_page_audit(&found), "I-VM-3");
+	used[0] ^= 4;
+	slot[0] ^= 1;
+	assert_string_equal(vm_page_audit(&found), "I-VM-2");
+	slot[0] ^= 1;
+	word = slot[1];
+	slot[1] = ~UINT64_C(0);
+	assert_string_equal(vm_page_audit(&found), "I-VM-2");
+	slot[1] = word;
+	audit();
+	vm_page_free(p, 1000);
+	vm_page_free(q, 80);
+	assert_null(vm_page_audit(&found));
+	halt();
+}
+
+static void
+without_a_system_there_are_no_pages(void **state)
+{
+	(void)state;
+	if (kalloc_is_up())
+		(void)kalloc_halt(true, NULL, NULL);
+	assert_null(vm_page_alloc(1, 0, VM_ALLOC_NORMAL));
 }
 
 int
@@ -725,6 +779,8 @@ main(void)
 		cmocka_unit_test(kept_slabs_give_way_to_large_requests),
 		cmocka_unit_test(random_walk_keeps_to_the_map),
 		cmocka_unit_test(auditor_names_what_is_broken),
+		cmocka_unit_test(auditor_names_bits_and_counts),
+		cmocka_unit_test(without_a_system_there_are_no_pages),
 	};
 
 	return (cmocka_run_group_tests_name("vm_page", tests, NULL, NULL));

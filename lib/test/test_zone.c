@@ -4,6 +4,7 @@
  * Method: zones on static memory before boot, completed after it, through
  * several systems; exact counts; every misuse.
  */
+#define KALLOC_TEST_MAPS
 #include "kalloc_test.h"
 
 #include <errno.h>
@@ -284,6 +285,61 @@ misuse_is_found(void **state)
 	halt();
 }
 
+/* What there is no room for is not made, and nothing is left of it. */
+static void
+what_cannot_be_made_is_told(void **state)
+{
+	static char items[8][64];
+	static uma_zone_t all[1100];
+	struct vm_zone z = { NULL }, copy;
+	unsigned n;
+	vm_zone_t y;
+
+	(void)state;
+	no_system();
+	assert_null(zinit("no system", 64, 0, 0));
+	assert_int_equal(zinitna(&z, "no system", 64, 0, 0), 0);
+	assert_null(z.z_private);
+	boot(&two_cpus);
+	maps = 0;
+	refuse_map = 1;
+	assert_null(zinit("no memory", 64, 0, 0));
+	refuse_map = 0;
+	assert_why(
+	    BAD_HANDLE, zbootinit(NULL, "nowhere", 64, items, COUNT_OF(items)));
+	assert_why(BAD_HANDLE,
+	    sink = (void *)(intptr_t)zinitna(NULL, "nowhere", 64, 0, 0));
+	assert_why(
+	    BAD_ARG, zbootinit(&z, "many", 64, items, (long)UINT32_MAX + 1));
+	/* A copy of a zone's storage is another zone's. */
+	assert_int_equal(zinitna(&z, "first", 64, 0, ZONE_DESTROYABLE), 1);
+	copy = z;
+	assert_int_equal(zinitna(&copy, "second", 64, 0, ZONE_DESTROYABLE), 1);
+	assert_ptr_not_equal(copy.z_private, z.z_private);
+	zdestroy(&copy);
+	zdestroy(&z);
+	for (n = 0; n < COUNT_OF(all); n++) {
+		all[n] = uma_zcreate(
+		    "all", 64, NULL, NULL, NULL, NULL, 0, UMA_ZONE_NOBUCKET);
+		if (all[n] == NULL)
+			break;
+	}
+	assert_true(n > 1000 && n < COUNT_OF(all));
+	assert_why(
+	    LIMIT, zbootinit(&z, "one more", 64, items, COUNT_OF(items)));
+	assert_null(zinit("one more", 64, 0, 0));
+	audit();
+	/* Any record may serve again. */
+	uma_zdestroy(all[5]);
+	y = zinit("in its place", 64, 0, ZONE_DESTROYABLE);
+	assert_non_null(y);
+	zdestroy(y);
+	all[5] = all[--n];
+	while (n > 0)
+		uma_zdestroy(all[--n]);
+	halt();
+}
+
 int
 main(void)
 {
@@ -294,6 +350,7 @@ main(void)
 		cmocka_unit_test(flags_say_how_deep_to_dig),
 		cmocka_unit_test(contents_are_kept),
 		cmocka_unit_test(misuse_is_found),
+		cmocka_unit_test(what_cannot_be_made_is_told),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
