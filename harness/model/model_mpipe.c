@@ -22,6 +22,9 @@
  *            growth of this very call failed.
  *
  * For each of the three a pipe remembers the last event after which it held.
+ * If growth failed and the call was refused, the first two must have held then
+ * or later: a buffer that came back before, and stayed, is one that a shortage
+ * cannot refuse.
  *
  * A callback (MP-4) is certainly pending from the return of its call until it
  * is called; it may come while the call is still in flight. Of two, the order
@@ -69,6 +72,7 @@ enum mgrowth {
 
 struct mmpframe {
 	uint64_t begun; /* events of the pipe then */
+	uint64_t failed_at; /* and when a growth failed last */
 	uint64_t seed, udata;
 	uint64_t fail_pages, fail_align;
 	uint64_t ready; /* buffers when a free began */
@@ -386,9 +390,11 @@ claim(struct mpipe *p, struct mmpframe *f, bool claimed)
 }
 
 static void
-growth_failed(struct mmpframe *f, const struct mthread *nested)
+growth_failed(struct mmpframe *f, const struct mpipe *p,
+    const struct mthread *nested)
 {
 	f->failed = true;
+	f->failed_at = p->events;
 	f->growth = MGROWTH_LIMIT;
 	f->at_limit = nested->limit_seen && !nested->overflow;
 	f->type = nested->type;
@@ -416,7 +422,7 @@ model__mp_nested_end(struct model *m, struct mthread *th,
 	p->growing--;
 	i = c->ret == 0 || c->why != 0 ? 0 : model__object_find(m, c->ret);
 	if (i == 0) {
-		growth_failed(f, nested);
+		growth_failed(f, p, nested);
 		claim(p, f, th->may_sleep);
 		return;
 	}
@@ -878,8 +884,10 @@ static bool
 was_justified(struct model *m, struct mthread *th, const struct mmpframe *f,
     const struct mpipe *p, const char *state)
 {
-	bool used = p->used_at >= f->begun;
-	bool empty = p->empty_at >= f->begun;
+	bool refused = state[0] == 'n' && f->failed;
+	uint64_t since = refused ? f->failed_at : f->begun;
+	bool used = p->used_at >= since;
+	bool empty = p->empty_at >= since;
 	bool grown = p->max_at >= f->begun || f->failed;
 	bool waitok = th->code == TRACE_OP_MPIPE_ALLOC_WAITOK;
 

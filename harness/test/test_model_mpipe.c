@@ -384,6 +384,40 @@ mp1_others_may_hold(void **state)
 	BROKEN("MP-1", "mpipe/MP-1/mpipe_alloc_nowait/null");
 }
 
+/* Growth that fails is an excuse only while, or before, all are held. */
+static void
+mp1_growth_fails_meanwhile(void **state)
+{
+	struct call c;
+
+	(void)state;
+	/* The buffer comes back after growth failed. */
+	pipe_of(1, 2, 0, 0);
+	alloc(at(0));
+	c = begin_mp(TRACE_OP_MPIPE_ALLOC_NOWAIT, 1);
+	starves(1, true);
+	give(at(0));
+	returns(&c, 0);
+	CLEAN();
+	/* Before, but another has taken it again. */
+	pipe_of(1, 2, 0, 0);
+	alloc(at(0));
+	c = begin_mp(TRACE_OP_MPIPE_ALLOC_NOWAIT, 1);
+	give(at(0));
+	starves(1, true);
+	alloc(at(0));
+	returns(&c, 0);
+	CLEAN();
+	/* Before, and it stays. */
+	pipe_of(1, 2, 0, 0);
+	alloc(at(0));
+	c = begin_mp(TRACE_OP_MPIPE_ALLOC_NOWAIT, 1);
+	give(at(0));
+	starves(1, true);
+	returns(&c, 0);
+	BROKEN("MP-1", "mpipe/MP-1/mpipe_alloc_nowait/null");
+}
+
 static void
 mp2_the_maximum(void **state)
 {
@@ -1323,6 +1357,7 @@ main(void)
 		T(life_of_a_pipe),
 		T(mp1_the_guarantee),
 		T(mp1_others_may_hold),
+		T(mp1_growth_fails_meanwhile),
 		T(mp2_the_maximum),
 		T(mp3_waitok),
 		T(mp3_waitok_grows),
