@@ -156,6 +156,7 @@ struct mzframe {
 	bool taken;			 /* it is counted in frees */
 	bool op;			 /* it is counted in ops */
 	bool reserving; /* it is counted in the keg's reservers */
+	bool has_slabs; /* of whose zone a source is to be set */
 	bool refused;	/* a callback refused in it */
 	bool ctor_refused, ctor_ran;
 	bool credited; /* it needs no page if it stays alone (ZN-14) */

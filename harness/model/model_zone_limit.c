@@ -147,11 +147,18 @@ ahead_expect(const struct model *m, const struct mzone *z, int32_t n)
 	return (WHY(NONE));
 }
 
+static void
+source_is_set(struct mzone *keg)
+{
+	keg->credit = 0;
+	keg->sourced = true;
+}
+
 /* Before the first slab only, and of a zone that shares none. */
 static void
 source_begin(struct model *m, struct mthread *th)
 {
-	const struct mzframe *f = zn_frame(m, th);
+	struct mzframe *f = zn_frame(m, th);
 	const struct mzone *z = zn_zone(m, f->zone);
 	struct mzone *keg = zn_keg(m, z);
 
@@ -166,19 +173,26 @@ source_begin(struct model *m, struct mthread *th)
 		    (keg->used || zn__was_sole(m, th) ? 0 : WHY(NONE));
 	else if (keg->tried || keg->shared)
 		th->expect |= WHY(BUSY);
-	if ((th->expect & WHY(NONE)) == 0)
+	f->has_slabs = th->expect == WHY(BUSY) && !keg->used;
+	if ((th->expect & WHY(NONE)) == 0 && !f->has_slabs)
 		return;
 	zn__op_begin(m, th);
-	keg->credit = 0;
-	keg->sourced = true;
+	if (!f->has_slabs)
+		source_is_set(keg);
 }
 
 static void
 source_end(struct model *m, struct mthread *th, const struct call *c)
 {
+	const struct mzframe *f = zn_frame(m, th);
 	bool sole = zn__was_sole(m, th);
 
 	zn__op_end(m, th);
+	/* Another call may have given the slabs back meanwhile. */
+	if (f->has_slabs && !sole && c->why == 0) {
+		th->expect |= WHY(NONE);
+		source_is_set(zn_keg(m, zn_zone(m, f->zone)));
+	}
 	/* Another call may have been the first meanwhile, or may be making a
 	 * secondary zone. */
 	if ((th->expect & WHY(NONE)) != 0 && !sole)
