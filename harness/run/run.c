@@ -11,9 +11,9 @@
  *
  * A *stray* operation frees or resizes by an address that is not, or no longer,
  * its register's: misuse on purpose. It runs alone, with no other call under
- * way but sleepers: between the moment when an allocation owns a chunk and the
- * moment when it returns, a stray free of just that chunk is no misuse that
- * any allocator could tell from a right one.
+ * way but sleepers that are in no callback: between the moment when an
+ * allocation owns a chunk and the moment when it returns, a stray free of just
+ * that chunk is no misuse that any allocator could tell from a right one.
  */
 #include "run_int.h"
 
@@ -294,14 +294,16 @@ step(struct run_state *s, uint32_t thread)
 	}
 }
 
-/* No call is under way but of sleepers. */
+/* No call is under way but of sleepers, which own nothing: one that sleeps in a
+ * callback may have just what a stray operation names. */
 static bool
 is_alone(const struct run_state *s)
 {
 	uint32_t i;
 
 	for (i = 0; s->busy != 0 && i < s->nthreads; i++)
-		if (s->thread[i].busy && sim_state(i) != SIM_ASLEEP)
+		if (s->thread[i].busy &&
+		    (sim_state(i) != SIM_ASLEEP || s->depth[i] > 1))
 			return (false);
 	return (!daemon_runs(s));
 }
