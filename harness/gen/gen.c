@@ -101,6 +101,14 @@ struct gen {
 	/* A few threads want more of one cache, pipe or zone than there is: its
 	 * limit is met, and waited at, all the time. */
 	bool tight;
+	uint32_t maker;	 /* the operation that makes the zone; 0: any */
+	bool wide;	 /* limits are of the size of what caches keep */
+	bool ends;	 /* what there is ends in the end */
+	bool large;	 /* items of about a page: refusals of pages are met */
+	bool starved;	 /* somebody else has most pages */
+	uint32_t by;	 /* the thread that does it, and 1; 0: any */
+	uint32_t takers; /* so many threads mostly take, the others mostly give
+			  * back; 0: all do both */
 	uint32_t nregs[TRACE_CLASS_COUNT], nlive[TRACE_CLASS_COUNT];
 };
 
@@ -237,6 +245,10 @@ draw_item_size(struct gen *g)
 {
 	if (one_in(g, g->misuse))
 		return (draw_size(g));
+	if (g->large && one_in(g, 2))
+		return ((uint64_t)1024 << below(g, g->starved ? 2 : 4));
+	if (g->large)
+		return (KA_KMALLOC_MAX + below(g, KA_PAGE_SIZE));
 	switch (below(g, 8)) {
 	case 0:
 		return (1 + below(g, 3 * KA_PAGE_SIZE));
@@ -245,6 +257,23 @@ draw_item_size(struct gen *g)
 	default:
 		return (1 + below(g, 600));
 	}
+}
+
+/* Of a tight run: a few, or about as many as the caches of all CPUs keep; no
+ * limit where it is pages that are few. */
+static uint64_t
+draw_tight(struct gen *g, enum trace_opcode code, unsigned i)
+{
+	if (code == TRACE_OP_UMA_PREALLOC)
+		return (1 + below(g, 4));
+	if (code == TRACE_OP_MPIPE_INIT)
+		return (i == 2 ? 1 + below(g, 3) : 1 + below(g, 6));
+	if (g->starved && trace_ops[code].group != TRACE_G_MP && one_in(g, 2))
+		return (0);
+	if (g->wide && code == TRACE_OP_UMA_ZONE_SET_MAX)
+		return (one_in(g, 3) ? 2 * g->t->header.cpus + below(g, 6) :
+				       8 * g->t->header.cpus + below(g, 4));
+	return (1 + below(g, 6));
 }
 
 /* Limits, numbers to keep, of a pipe's buffers, of a zone's items. */
@@ -256,7 +285,7 @@ draw_int(struct gen *g, enum trace_opcode code, unsigned i)
 	if (one_in(g, g->misuse))
 		return ((uint32_t)(int32_t)(below(g, 64) - 32));
 	if (g->tight)
-		return (1 + below(g, code == TRACE_OP_UMA_PREALLOC ? 4 : 6));
+		return (draw_tight(g, code, i));
 	switch (code) {
 	case TRACE_OP_MPIPE_INIT:
 		value =
@@ -292,6 +321,8 @@ draw_hooks(struct gen *g, enum trace_opcode code)
 			hooks |= 1u << TRACE_HOOK_MAXACTION;
 		return (hooks);
 	}
+	if (code == TRACE_OP_MPIPE_INIT && one_in(g, 3))
+		return (0);
 	if (code == TRACE_OP_OBJCACHE_CREATE && one_in(g, 6))
 		hooks |= 1u << TRACE_HOOK_ZERO;
 	if (code == TRACE_OP_OBJCACHE_CREATE && one_in(g, 16))
@@ -600,6 +631,21 @@ give_all(struct gen *g, int class, uint64_t handle)
 	return (0);
 }
 
+/* Who does it: mostly as the threads' parts are. */
+static uint16_t
+draw_thread(struct gen *g, enum trace_opcode code)
+{
+	uint32_t threads = g->t->header.threads;
+
+	if (g->by != 0)
+		return ((uint16_t)(g->by - 1));
+	if (g->takers == 0 || one_in(g, 8))
+		return ((uint16_t)below(g, threads));
+	if (trace_ops[code].out == TRACE_OBJ)
+		return ((uint16_t)below(g, g->takers));
+	return ((uint16_t)(g->takers + below(g, threads - g->takers)));
+}
+
 static int
 emit(struct gen *g, enum trace_opcode code)
 {
@@ -607,7 +653,7 @@ emit(struct gen *g, enum trace_opcode code)
 	struct trace_op op = { .code = (uint16_t)code, .out = TRACE_NOREG };
 	unsigned i;
 
-	op.thread = (uint16_t)below(g, g->t->header.threads);
+	op.thread = draw_thread(g, code);
 	for (i = 0; i < def->nargs; i++)
 		op.arg[i] = draw_arg(g, code, i);
 	match_kmalloc(g, &op);
@@ -644,6 +690,28 @@ draw_give(struct gen *g)
 	return (give[p == TRACE_NOREG ? TRACE_OBJ : g->class_of[p]]);
 }
 
+/* An allocation that the swarm has left in. */
+static enum trace_opcode
+draw_take(struct gen *g, enum trace_opcode other)
+{
+	uint32_t total = 0, at, code;
+
+	for (code = 0; code < TRACE_OP_COUNT; code++)
+		if (trace_ops[code].out == TRACE_OBJ)
+			total += g->weight[code];
+	if (total == 0)
+		return (other);
+	at = below(g, total);
+	for (code = 0; code < TRACE_OP_COUNT; code++) {
+		if (trace_ops[code].out != TRACE_OBJ)
+			continue;
+		if (at < g->weight[code])
+			break;
+		at -= g->weight[code];
+	}
+	return ((enum trace_opcode)code);
+}
+
 static enum trace_opcode
 draw_code(struct gen *g)
 {
@@ -655,6 +723,11 @@ draw_code(struct gen *g)
 	if (trace_ops[code].out == TRACE_OBJ &&
 	    g->nlive[TRACE_OBJ] > g->live_target)
 		return (draw_give(g));
+	/* Of a tight run also from below: the limit is where things happen. */
+	if (g->tight && trace_ops[code].nargs > 1 &&
+	    trace_ops[code].arg[1] == TRACE_K_OBJ_END &&
+	    g->nlive[TRACE_OBJ] + 3 < g->live_target)
+		return (draw_take(g, (enum trace_opcode)code));
 	if (trace_ops[code].out == TRACE_RUN && g->nlive[TRACE_RUN] > 24)
 		return (TRACE_OP_VM_PAGE_FREE);
 	return ((enum trace_opcode)code);
@@ -666,13 +739,14 @@ draw_groups(struct gen *g, bool kmalloc_only)
 {
 	uint32_t which = one_in(g, 4) ? 15 : 1 + below(g, 15);
 
-	g->tight = one_in(g, 3) && !kmalloc_only;
+	g->tight = one_in(g, 2) && !kmalloc_only;
 	if (kmalloc_only)
 		which = 1;
 	if (g->tight)
-		which = 2u << below(g, 3);
+		which = one_in(g, 3) ? 2 : one_in(g, 2) ? 4 : 8;
+	g->starved = one_in(g, g->tight ? 4 : 12);
 	g->group[TRACE_G_TH] = true;
-	g->group[TRACE_G_VM] = !g->tight && one_in(g, 2);
+	g->group[TRACE_G_VM] = g->starved || (!g->tight && one_in(g, 2));
 	g->group[TRACE_G_KM] = (which & 1) != 0;
 	g->group[TRACE_G_OC] = (which & 2) != 0;
 	g->group[TRACE_G_MP] = (which & 4) != 0;
@@ -694,19 +768,59 @@ tight_weight(enum trace_opcode code)
 		return (24);
 	case TRACE_OP_MPIPE_ALLOC_CALLBACK:
 		return (8);
+	case TRACE_OP_MIGRATE:
+	case TRACE_OP_QUIESCE:
+		return (0);
 	default:
 		return (
 		    trace_ops[code].out > TRACE_RUN ? 0 : base_weight[code]);
 	}
 }
 
+/* What a tight run is about, and who takes part how. */
 static void
-draw_weights(struct gen *g, bool kmalloc_only)
+draw_world(struct gen *g, const struct gen_options *o)
+{
+	static const enum trace_opcode makers[] = { TRACE_OP_UMA_ZCREATE,
+		TRACE_OP_UMA_ZCREATE, TRACE_OP_UMA_ZCREATE,
+		TRACE_OP_UMA_ZCREATE, TRACE_OP_UMA_ZCACHE_CREATE,
+		TRACE_OP_UMA_ZCREATE_STATIC, TRACE_OP_ZBOOTINIT,
+		TRACE_OP_ZINIT };
+	struct trace_header *h = &g->t->header;
+	uint32_t i;
+
+	if (g->tight && o->cpus == 0 && !one_in(g, 4))
+		h->cpus = 1 + below(g, 2);
+	if (g->tight && o->threads == 0 && !one_in(g, 8))
+		h->threads = one_in(g, 2) ? 2 : 3 + below(g, 2);
+	if (g->tight && h->sched == TRACE_SCHED_RECORDED && !one_in(g, 3))
+		h->sched = (enum trace_sched_mode)(TRACE_SCHED_RANDOM +
+		    below(g, TRACE_SCHED_MODE_COUNT - TRACE_SCHED_RANDOM));
+	for (i = 0; i < h->threads; i++)
+		h->thread_cpu[i] = (uint16_t)(i % h->cpus);
+	if (g->tight && g->group[TRACE_G_ZN] && !one_in(g, 3))
+		g->maker = makers[below(g, sizeof(makers) / sizeof(*makers))];
+	g->wide = one_in(g, 2);
+	g->large =
+	    g->tight && (g->starved || one_in(g, g->group[TRACE_G_MP] ? 2 : 3));
+	if (h->threads > 1 && one_in(g, g->tight || g->starved ? 2 : 8))
+		g->takers = h->threads == 2 ? 1 : 2 + below(g, h->threads - 2);
+	if (g->tight || g->starved) {
+		h->pages = TRACE_PAGES_MIN * h->cpus
+		    << (g->starved ? 0 : below(g, 4));
+		h->reserve_system = below(g, 4);
+		h->reserve_interrupt = below(g, h->reserve_system + 1);
+	}
+}
+
+static void
+draw_weights(struct gen *g, const struct gen_options *o)
 {
 	uint32_t total = 0;
 	unsigned i;
 
-	draw_groups(g, kmalloc_only);
+	draw_groups(g, o->kmalloc_only);
+	draw_world(g, o);
 
 	for (i = 0; i < TRACE_OP_COUNT; i++) {
 		uint32_t w = g->tight ? tight_weight((enum trace_opcode)i) :
@@ -749,13 +863,13 @@ draw_faults(struct gen *g, struct trace_header *h)
 {
 	struct trace_fault *f = &h->fault[0];
 
-	if (!one_in(g, 4))
+	if (!one_in(g, g->large ? 2 : 4))
 		return;
 	h->nfaults = 1;
 	f->mode = (enum trace_fault_mode)below(g, TRACE_FAULT_MODE_COUNT);
-	f->k = 1 + below(g, 40);
+	f->k = 1 + below(g, g->large ? 12 : 40);
 	f->num = 1;
-	f->den = 2u << below(g, 6);
+	f->den = 2u << below(g, g->large ? 3 : 6);
 	f->seed = random_next(&g->rng);
 }
 
@@ -763,7 +877,6 @@ static void
 draw_header(struct gen *g, const struct gen_options *o)
 {
 	struct trace_header *h = &g->t->header;
-	uint32_t i;
 
 	h->cpus = o->cpus != 0 ? o->cpus : 1 + below(g, 4);
 	h->threads = o->threads != 0 ? o->threads : 1 + below(g, 6);
@@ -779,9 +892,6 @@ draw_header(struct gen *g, const struct gen_options *o)
 		h->memory = TRACE_MEMORY_TSO;
 	if (h->sched != TRACE_SCHED_RECORDED && one_in(g, 2))
 		h->may = below(g, TRACE_MAY_ALL + 1);
-	for (i = 0; i < h->threads; i++)
-		h->thread_cpu[i] = (uint16_t)(i % h->cpus);
-	draw_faults(g, h);
 }
 
 /* The owners of a tight run end while the last calls are under way. */
@@ -802,35 +912,196 @@ end_owners(struct gen *g)
 	return (0);
 }
 
+/* The types, caches, pipes and zones that there are from the beginning. */
+static int
+begin_owners(struct gen *g)
+{
+	uint32_t i, n, ntypes = 1 + below(g, 4);
+
+	for (i = 0; i < ntypes; i++) {
+		if (emit(g, TRACE_OP_KMALLOC_CREATE) != 0)
+			return (ENOMEM);
+		if (one_in(g, 2) &&
+		    emit(g, TRACE_OP_KMALLOC_SET_UNLIMITED) != 0)
+			return (ENOMEM);
+	}
+	for (i = 0; i < TRACE_OP_COUNT; i++) {
+		if (trace_ops[i].out <= TRACE_RUN ||
+		    !g->group[trace_ops[i].group] ||
+		    (g->maker != 0 && i != g->maker))
+			continue;
+		for (n = 0; n < (g->tight ? 1 : 2); n++)
+			if (emit(g, (enum trace_opcode)i) != 0)
+				return (ENOMEM);
+	}
+	return (0);
+}
+
+/* A zone's maximum comes before its first item; in half of the runs it then
+ * stays, and bounds its slabs. */
+static int
+begin_maxima(struct gen *g)
+{
+	if (!g->tight || !g->group[TRACE_G_ZN] || one_in(g, 3))
+		return (0);
+	if (emit(g, TRACE_OP_UMA_ZONE_SET_MAX) != 0)
+		return (ENOMEM);
+	if (one_in(g, 2) && g->weights > g->weight[TRACE_OP_UMA_ZONE_SET_MAX]) {
+		g->weights -= g->weight[TRACE_OP_UMA_ZONE_SET_MAX];
+		g->weight[TRACE_OP_UMA_ZONE_SET_MAX] = 0;
+	}
+	return (emit(g, TRACE_OP_QUIESCE));
+}
+
+/* What may be held of it until somebody has to wait. Where there is no limit,
+ * enough that caches have something. */
+static uint32_t
+room_of(struct gen *g, const struct trace_op *op)
+{
+	uint32_t some = g->starved ? below(g, 12) : 0;
+	int32_t limit;
+
+	switch (op->code) {
+	case TRACE_OP_OBJCACHE_CREATE: /* and the least that caches keep */
+		limit = (int32_t)op->arg[3];
+		return (limit <= 0 ? some :
+				     (uint32_t)limit + 8 * g->t->header.cpus);
+	case TRACE_OP_MPIPE_INIT:
+		limit = (int32_t)op->arg[3];
+		if (limit >= 0 && limit < (int32_t)op->arg[2])
+			limit = (int32_t)op->arg[2];
+		return (limit < 0 ? some : (uint32_t)limit);
+	case TRACE_OP_UMA_ZONE_SET_MAX:
+		limit = (int32_t)op->arg[1];
+		return (limit <= 0 ? some : (uint32_t)limit);
+	default:
+		return (0);
+	}
+}
+
+/* All but a few are taken before anybody has to wait for one. */
+static int
+begin_full(struct gen *g)
+{
+	static const enum trace_opcode take[TRACE_GROUP_COUNT] = {
+		[TRACE_G_OC] = TRACE_OP_OBJCACHE_GET,
+		[TRACE_G_MP] = TRACE_OP_MPIPE_ALLOC_NOWAIT,
+		[TRACE_G_ZN] = TRACE_OP_UMA_ZALLOC,
+	};
+	uint32_t i, n, room, nowait = g->nowait, took = g->t->nops;
+
+	for (i = 0; i < took; i++) {
+		room = room_of(g, &g->t->op[i]);
+		if (room > 80)
+			continue;
+		g->nowait = 16;
+		g->live_target = room + below(g, 4);
+		for (n = below(g, 3); n < room; n++)
+			if (emit(g, take[trace_ops[g->t->op[i].code].group]) !=
+			    0)
+				return (ENOMEM);
+		g->nowait = nowait;
+	}
+	return (one_in(g, 2) ? emit(g, TRACE_OP_QUIESCE) : 0);
+}
+
+/* What the first calls that go on from there ask for is refused. */
+static int
+begin_refusing(struct gen *g)
+{
+	static const uint8_t cache[] = { TRACE_HOOK_CTOR, TRACE_HOOK_ALLOC };
+	static const uint8_t zone[] = { TRACE_HOOK_CTOR, TRACE_HOOK_INIT,
+		TRACE_HOOK_IMPORT };
+	bool oc = g->group[TRACE_G_OC];
+	struct trace_op op = { .code = oc ? TRACE_OP_OBJCACHE_HOOK :
+					    TRACE_OP_UMA_HOOK,
+		.out = TRACE_NOREG };
+
+	op.arg[0] = draw_reg(g, oc ? TRACE_CACHE : TRACE_ZONE);
+	if (op.arg[0] == TRACE_NOREG)
+		return (0);
+	op.arg[1] = oc ? cache[below(g, 2)] : zone[below(g, 3)];
+	op.arg[2] = TRACE_ACTION_REFUSE;
+	op.arg[3] = one_in(g, 4) ? 2 : 1;
+	op.arg[4] = 1 + below(g, 3);
+	op.line = g->t->nops + 1;
+	return (trace_append(g->t, &op));
+}
+
+/* The last ones are asked for at one time. */
+static int
+begin_contest(struct gen *g)
+{
+	for (g->by = 1; g->by <= g->t->header.threads; g->by++) {
+		enum trace_opcode code = draw_take(g, TRACE_OP_COUNT);
+
+		if (code == TRACE_OP_COUNT || one_in(g, 4))
+			continue;
+		if (emit(g, code) != 0)
+			return (ENOMEM);
+	}
+	g->by = 0;
+	return (0);
+}
+
+/* Somebody takes nearly all pages, in pieces of all sizes. */
+static int
+begin_starving(struct gen *g)
+{
+	uint32_t spare = below(g, one_in(g, 2) ? 4 : 24), left, n;
+
+	for (left = g->t->header.pages - spare; left > 0; left -= n) {
+		struct trace_op op = { .code = TRACE_OP_VM_PAGE_ALLOC };
+
+		n = left > 16 ? 16 : left > 1 ? left / 2 : 1;
+		op.arg[0] = n;
+		op.arg[2] = VM_ALLOC_NORMAL;
+		op.out = draw_out(g, TRACE_RUN);
+		op.line = g->t->nops + 1;
+		note(g, &op);
+		if (trace_append(g->t, &op) != 0)
+			return (ENOMEM);
+	}
+	return (0);
+}
+
+/* So many operations at most: a short tight run is over when its first sleepers
+ * are judged, and another begins. */
+static uint32_t
+draw_length(struct gen *g, uint32_t ops)
+{
+	uint32_t short_ops = g->t->nops + 8 + below(g, ops / 8 + 1);
+
+	g->ends = g->tight;
+	if (g->tight && !one_in(g, 4) && short_ops < ops) {
+		g->ends = one_in(g, 4);
+		return (short_ops);
+	}
+	return (g->tight && ops > 2 * END_OPS ? ops - END_OPS : ops);
+}
+
 int
 gen_trace(const struct gen_options *o, struct trace *ret_t)
 {
 	struct gen g = { .rng = o->seed, .t = ret_t };
-	uint32_t i, n, ntypes, most;
+	uint32_t i, most;
 
 	trace_init(ret_t);
 	draw_header(&g, o);
-	draw_weights(&g, o->kmalloc_only);
-	ntypes = 1 + below(&g, 4);
-	for (i = 0; i < ntypes; i++) {
-		if (emit(&g, TRACE_OP_KMALLOC_CREATE) != 0)
-			return (ENOMEM);
-		if (one_in(&g, 2) &&
-		    emit(&g, TRACE_OP_KMALLOC_SET_UNLIMITED) != 0)
-			return (ENOMEM);
-	}
-	for (i = 0; i < TRACE_OP_COUNT; i++)
-		for (n = 0; trace_ops[i].out > TRACE_RUN &&
-		     g.group[trace_ops[i].group] && n < (g.tight ? 1 : 2);
-		     n++)
-			if (emit(&g, (enum trace_opcode)i) != 0)
-				return (ENOMEM);
+	draw_weights(&g, o);
+	draw_faults(&g, &ret_t->header);
+	if (begin_owners(&g) != 0 || begin_maxima(&g) != 0 ||
+	    (g.tight && !one_in(&g, 3) && begin_full(&g) != 0) ||
+	    (g.tight && one_in(&g, 2) && begin_refusing(&g) != 0) ||
+	    (g.starved && begin_starving(&g) != 0) ||
+	    (g.tight && !one_in(&g, 3) && begin_contest(&g) != 0))
+		return (ENOMEM);
 	/* Bounded: an operation without operands is drawn again. */
-	most = g.tight && o->ops > 2 * END_OPS ? o->ops - END_OPS : o->ops;
+	most = draw_length(&g, o->ops);
 	for (i = 0; ret_t->nops < most && i < o->ops * 8; i++)
 		if (emit(&g, draw_code(&g)) != 0)
 			return (ENOMEM);
-	if (g.tight && end_owners(&g) != 0)
+	if (g.ends && end_owners(&g) != 0)
 		return (ENOMEM);
 	if (ret_t->nops > o->ops)
 		ret_t->nops = o->ops;

@@ -2,8 +2,9 @@
 /*
  * The generator makes what bugs need: in some hundred traces there is every
  * operation, frees by another thread than the one that allocated, in every
- * group, misuse, faults and schedules of each mode, callbacks that refuse; and
- * the same seed gives the same trace. What is counted here is what a change of
+ * group, misuse, faults and schedules of each mode, callbacks that refuse, and
+ * worlds in which somebody soon has to wait; and the same seed gives the same
+ * trace. What is counted here is what a change of
  * weights must not lose.
  */
 #include <setjmp.h>
@@ -25,6 +26,9 @@ static struct seen {
 	uint64_t faults[TRACE_FAULT_MODE_COUNT], scheds[TRACE_SCHED_MODE_COUNT];
 	uint64_t frees[TRACE_GROUP_COUNT], remote[TRACE_GROUP_COUNT];
 	uint64_t again; /* of a register that has ended */
+	/* Traces: pages were short from the beginning; a zone had its maximum
+	 * before its first item; threads had parts; much was over soon. */
+	uint64_t starved, bounded, parts, brief;
 } seen;
 
 static uint16_t maker[REGS_MAX];
@@ -55,6 +59,60 @@ look_at_op(const struct trace_op *op)
 	}
 }
 
+/* Pages that were taken before any came back. */
+static bool
+is_starved(const struct trace *t)
+{
+	uint64_t taken = 0;
+	size_t i;
+
+	for (i = 0; i < t->nops; i++) {
+		if (t->op[i].code == TRACE_OP_VM_PAGE_FREE)
+			break;
+		if (t->op[i].code == TRACE_OP_VM_PAGE_ALLOC)
+			taken += t->op[i].arg[0];
+	}
+	return (taken >= t->header.pages / 2 && t->header.threads > 1);
+}
+
+/* A zone has its maximum right from the beginning. */
+static bool
+is_bounded(const struct trace *t)
+{
+	size_t i;
+
+	for (i = 1; i < t->nops; i++)
+		if (t->op[i].code == TRACE_OP_UMA_ZONE_SET_MAX &&
+		    t->op[i - 1].code == TRACE_OP_UMA_ZCREATE &&
+		    t->op[i].arg[0] == t->op[i - 1].out &&
+		    (int32_t)t->op[i].arg[1] > 0)
+			return (true);
+	return (false);
+}
+
+/* One thread takes twice what it gives back, another does the reverse. */
+static bool
+has_parts(const struct trace *t)
+{
+	uint32_t takes[TRACE_THREADS_MAX] = { 0 }, i;
+	uint32_t gives[TRACE_THREADS_MAX] = { 0 };
+	bool taker = false, giver = false;
+
+	for (i = 0; i < t->nops; i++) {
+		const struct trace_opdef *def = &trace_ops[t->op[i].code];
+
+		if (def->out == TRACE_OBJ)
+			takes[t->op[i].thread]++;
+		if (def->nargs > 1 && def->arg[1] == TRACE_K_OBJ_END)
+			gives[t->op[i].thread]++;
+	}
+	for (i = 0; i < t->header.threads; i++) {
+		taker |= takes[i] >= 4 && takes[i] > 2 * gives[i];
+		giver |= gives[i] >= 4 && gives[i] > 2 * takes[i];
+	}
+	return (taker && giver);
+}
+
 static void
 look_at(const struct trace *t)
 {
@@ -63,6 +121,10 @@ look_at(const struct trace *t)
 	memset(maker, 0, sizeof(maker));
 	memset(ended, 0, sizeof(ended));
 	seen.scheds[t->header.sched]++;
+	seen.starved += is_starved(t);
+	seen.bounded += is_bounded(t);
+	seen.parts += has_parts(t);
+	seen.brief += t->nops < OPS / 4;
 	for (i = 0; i < t->header.nfaults; i++)
 		seen.faults[t->header.fault[i].mode]++;
 	for (i = 0; i < t->nops; i++)
@@ -142,6 +204,16 @@ every_schedule_is_made(void **state)
 }
 
 static void
+somebody_soon_has_to_wait(void **state)
+{
+	(void)state;
+	assert_true(seen.starved >= SEEDS / 20);
+	assert_true(seen.bounded >= SEEDS / 30);
+	assert_true(seen.parts >= SEEDS / 20);
+	assert_true(seen.brief >= SEEDS / 5);
+}
+
+static void
 a_seed_is_a_trace(void **state)
 {
 	struct gen_options o = { .ops = OPS, .seed = 77 };
@@ -169,6 +241,7 @@ main(void)
 		cmocka_unit_test(others_free_what_one_has_allocated),
 		cmocka_unit_test(failure_and_misuse_are_made),
 		cmocka_unit_test(every_schedule_is_made),
+		cmocka_unit_test(somebody_soon_has_to_wait),
 		cmocka_unit_test(a_seed_is_a_trace),
 	};
 
