@@ -319,14 +319,15 @@ model__wrong_panic(
 {
 	const char *clause = "G-3";
 
-	if (c->code == TRACE_OP_OBJCACHE_PUT)
-		clause = "OC-9";
-	else if (c->code == TRACE_OP_OBJCACHE_DESTROY)
+	if (c->code == TRACE_OP_OBJCACHE_DESTROY)
 		clause = "OC-10";
 	else if (c->code == TRACE_OP_MPIPE_DONE)
 		clause = "MP-9";
 	if (trace_ops[c->code].group == TRACE_G_ZN)
 		clause = model__zn_clause(th, c->why);
+	else if (c->code == TRACE_OP_OBJCACHE_PUT &&
+	    c->why != MODEL_WHY_SLEEP) /* it takes no memory */
+		clause = "OC-9";
 	else if (c->why == MODEL_WHY_LIMIT)
 		clause = "KM-6";
 	else if (c->why == MODEL_WHY_OVERFLOW)

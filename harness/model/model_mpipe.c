@@ -71,7 +71,7 @@ enum mgrowth {
 };
 
 struct mmpframe {
-	uint64_t begun; /* events of the pipe then */
+	uint64_t begun;	    /* events of the pipe then */
 	uint64_t failed_at; /* and when a growth failed last */
 	uint64_t seed, udata;
 	uint64_t fail_pages, fail_align;
@@ -390,8 +390,8 @@ claim(struct mpipe *p, struct mmpframe *f, bool claimed)
 }
 
 static void
-growth_failed(struct mmpframe *f, const struct mpipe *p,
-    const struct mthread *nested)
+growth_failed(
+    struct mmpframe *f, const struct mpipe *p, const struct mthread *nested)
 {
 	f->failed = true;
 	f->failed_at = p->events;

@@ -763,6 +763,12 @@ oc9_puts_do_not_fail(void **state)
 	c = begin_give(TRACE_OP_OBJCACHE_PUT, 0, at(0));
 	panics(&c, W_BUSY);
 	BROKEN("OC-9", "objcache/OC-9/objcache_put/busy");
+	/* Whatever it says: a put takes no memory, of no limit. */
+	cache(BOTH, 8);
+	get_new(at(0));
+	c = begin_give(TRACE_OP_OBJCACHE_PUT, 0, at(0));
+	panics(&c, W_LIMIT);
+	BROKEN("OC-9", "objcache/OC-9/objcache_put/limit");
 	cache(BOTH, 8);
 	get_new(at(0));
 	c = begin_give(TRACE_OP_OBJCACHE_PUT, 0, at(0));
