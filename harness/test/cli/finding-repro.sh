@@ -22,7 +22,7 @@ reproduce() { # NAME SEED|TRACE
 	"./$1.good"
 	echo "without: status $?"
 }
-reproduce km-zero-elided-large 1
+reproduce km-zero-elided-large 10
 reproduce oc-failed-backend-keeps-quota \
     "$ROOT/corpus/regressions/oc6-failed-backend-keeps-quota.trace"
 reproduce mp-failed-growth-keeps-room 1
@@ -32,9 +32,9 @@ reproduce km-wrong-type-accepted 1
 echo "== a caller that sleeps for ever: threads that take turns"
 reproduce km-hoarded-slabs-stay 1
 echo "== a lost wake-up; that there is none nobody can claim"
-reproduce km-free-does-not-tell 1
+reproduce km-free-does-not-tell 600
 echo "== what only a schedule shows is not claimed"
-reproduce km-adopted-slab-not-needed 1
+reproduce km-adopted-slab-not-needed 10
 echo "== what is written is read again, and fails again"
 cd km-zero-elided-large.out
 ls
