@@ -676,6 +676,17 @@ reclaim_main(void *arg)
 	return (NULL);
 }
 
+static bool
+is_walked(void)
+{
+	bool is;
+
+	ka_mutex_lock(&zone_lock);
+	is = mine->z_refs != 0;
+	ka_mutex_unlock(&zone_lock);
+	return (is);
+}
+
 /* Who ends a zone waits for those who walk over all. */
 static void
 an_end_waits_for_walkers(void **state)
@@ -690,7 +701,7 @@ an_end_waits_for_walkers(void **state)
 	p = uma_zalloc(mine, M_WAITOK);
 	uma_zfree(mine, p);
 	t = thread_start(reclaim_main, NULL);
-	assert_true(wait_until(ka_load(&mine->z_refs, ACQUIRE) != 0));
+	assert_true(wait_until(is_walked()));
 	uma_zdestroy(mine);
 	thread_join(t);
 	assert_why(BAD_HANDLE, uma_zone_get_cur(mine));

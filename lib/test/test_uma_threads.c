@@ -469,7 +469,7 @@ sleepers_need_no_caches(void **state)
 static void
 waiters_for_pages_need_them_aligned(void **state)
 {
-	void *page[64], *got = NULL;
+	void *page[65], *got = NULL;
 	unsigned n, i;
 	pthread_t t;
 
