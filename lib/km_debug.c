@@ -25,7 +25,6 @@
 #define FILL_UNINIT  0xa5
 #define FILL_FREED   0xdf
 #define FILL_REDZONE 0xbd
-#define REDZONE_MIN  8u
 
 static uint64_t debug_serial;
 
@@ -40,15 +39,15 @@ class_align(unsigned class)
 unsigned
 km__debug_class(unsigned class, unsigned debug)
 {
-	unsigned c, size = km_class_size[class];
+	unsigned c;
 
 	if (KA_LIKELY(debug == 0))
 		return (class);
 	if ((debug & KA_DEBUG_REDZONE) == 0)
 		return (KM_CLASSES_DEBUG + class);
+	/* Any larger class has eight bytes more at least. */
 	for (c = class + 1; c < KM_CLASSES; c++)
-		if (km_class_size[c] >= size + REDZONE_MIN &&
-		    class_align(c) >= class_align(class))
+		if (class_align(c) >= class_align(class))
 			return (KM_CLASSES_DEBUG + c);
 	return (KM_CLASSES_DEBUG + class);
 }

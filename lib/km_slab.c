@@ -63,6 +63,7 @@ slab_reach(uintptr_t at)
 	size_t slot = (at - (uintptr_t)vm__base()) / KA_SLAB_SIZE;
 	size_t top = __atomic_load_n(&slab_top, __ATOMIC_RELAXED);
 
+	/* seldom: two CPUs reach for a slot at one time. */
 	while (slot >= top &&
 	    !__atomic_compare_exchange_n(&slab_top, &top, slot + 1, false,
 		__ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -487,7 +488,7 @@ slab_reclaim_all(void)
 	size_t n = 0;
 	bool moved;
 
-	/* unreached: at each of so many passes a slab would have to move. */
+	/* seldom: at each of so many passes a slab moves. */
 	do {
 		moved = false;
 		for (i = 0; i <= cpu_count; i++) {

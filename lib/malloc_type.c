@@ -283,7 +283,7 @@ type_is_full(
 	int64_t usage;
 	unsigned i;
 
-	/* unreached: eight times in a row others would have to allocate. */
+	/* seldom: eight times in a row others allocate. */
 	for (i = 0; i < COLLECTS_MAX; i++) {
 		type_sum(&s, type);
 		usage = (int64_t)(ka_load(&type->ks_large, ACQUIRE) - own) +
@@ -295,7 +295,7 @@ type_is_full(
 			return (true);
 		before = s;
 	}
-	return (false); /* unreached: as above */
+	return (false); /* seldom: as above */
 }
 
 /*

@@ -397,7 +397,8 @@ vm__poison(const void *addr)
 	size_t at = (size_t)((const char *)addr - vm_base) / KA_PAGE_SIZE;
 	const uint8_t *poison = __atomic_load_n(&vm_poison, __ATOMIC_ACQUIRE);
 
-	return (poison == NULL || at >= vm_pages ? 0 : poison[at]);
+	KA_ASSERT(at < vm_pages);
+	return (poison == NULL ? 0 : poison[at]);
 }
 
 uint64_t

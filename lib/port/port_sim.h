@@ -89,7 +89,7 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 	} while (0)
 
 #define ka_load(p, order)                                                      \
-	({ /* unreached: as a condition alone, of which the host has more */   \
+	({                                                                     \
 		KA_SIM_AT(KA_SIM_LOAD, (p), KA_HERE);                          \
 		__auto_type ka_loaded = __atomic_load_n((p), (order));         \
 		if (KA_SIM_RARE(ka_sim_weak) &&                                \
