@@ -1288,7 +1288,8 @@ zone_halt_one(struct uma_zone *zone, bool force)
 	}
 	if (zone->z_keg == &zone->z_own_keg)
 		zone__keg_drop(zone->z_keg);
-	if ((zone->z_flags & ZF_CACHED) != 0)
+	/* A thread that is no more may have been in the middle of its end. */
+	if ((zone->z_flags & ZF_CACHED) != 0 && zone->z_cache.c_slots != NULL)
 		mag__fini(&zone->z_cache);
 	zone_put_back(zone);
 }

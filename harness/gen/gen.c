@@ -129,6 +129,10 @@ draw_size(struct gen *g)
 {
 	uint64_t size;
 
+	if (g->large && !one_in(g, 3))
+		return (one_in(g, 2) ?
+			(uint64_t)2048 << below(g, 3) :
+			KA_KMALLOC_MAX + below(g, 2 * KA_PAGE_SIZE));
 	switch (g->size_mix[below(g, g->nsizes)]) {
 	case 0:
 		return (1 + below(g, 64));
@@ -315,7 +319,7 @@ draw_hooks(struct gen *g, enum trace_opcode code)
 	uint64_t hooks = one_in(g, 2) ? both : below(g, 4);
 
 	if (code >= TRACE_OP_UMA_ZCREATE) {
-		if (one_in(g, 3))
+		if (one_in(g, g->tight ? 2 : 3))
 			hooks |= 1u << TRACE_HOOK_INIT | 1u << TRACE_HOOK_FINI;
 		if (one_in(g, 8))
 			hooks |= 1u << TRACE_HOOK_MAXACTION;
@@ -739,12 +743,13 @@ draw_groups(struct gen *g, bool kmalloc_only)
 {
 	uint32_t which = one_in(g, 4) ? 15 : 1 + below(g, 15);
 
-	g->tight = one_in(g, 2) && !kmalloc_only;
+	g->tight = !one_in(g, 3) && !kmalloc_only;
 	if (kmalloc_only)
 		which = 1;
 	if (g->tight)
-		which = one_in(g, 3) ? 2 : one_in(g, 2) ? 4 : 8;
-	g->starved = one_in(g, g->tight ? 4 : 12);
+		which = 1u << below(g, 4);
+	/* Of kmalloc it is pages that are too few. */
+	g->starved = (g->tight && which == 1) || one_in(g, g->tight ? 4 : 12);
 	g->group[TRACE_G_TH] = true;
 	g->group[TRACE_G_VM] = g->starved || (!g->tight && one_in(g, 2));
 	g->group[TRACE_G_KM] = (which & 1) != 0;
@@ -962,6 +967,8 @@ room_of(struct gen *g, const struct trace_op *op)
 	int32_t limit;
 
 	switch (op->code) {
+	case TRACE_OP_KMALLOC_CREATE:
+		return (g->group[TRACE_G_KM] ? some : 0);
 	case TRACE_OP_OBJCACHE_CREATE: /* and the least that caches keep */
 		limit = (int32_t)op->arg[3];
 		return (limit <= 0 ? some :
@@ -984,6 +991,7 @@ static int
 begin_full(struct gen *g)
 {
 	static const enum trace_opcode take[TRACE_GROUP_COUNT] = {
+		[TRACE_G_KM] = TRACE_OP_KMALLOC,
 		[TRACE_G_OC] = TRACE_OP_OBJCACHE_GET,
 		[TRACE_G_MP] = TRACE_OP_MPIPE_ALLOC_NOWAIT,
 		[TRACE_G_ZN] = TRACE_OP_UMA_ZALLOC,

@@ -208,7 +208,7 @@ somebody_soon_has_to_wait(void **state)
 {
 	(void)state;
 	assert_true(seen.starved >= SEEDS / 20);
-	assert_true(seen.bounded >= SEEDS / 30);
+	assert_true(seen.bounded >= SEEDS / 60);
 	assert_true(seen.parts >= SEEDS / 20);
 	assert_true(seen.brief >= SEEDS / 5);
 }

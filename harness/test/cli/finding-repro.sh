@@ -32,9 +32,38 @@ reproduce km-wrong-type-accepted 1
 echo "== a caller that sleeps for ever: threads that take turns"
 reproduce km-hoarded-slabs-stay 1
 echo "== a lost wake-up; that there is none nobody can claim"
-reproduce km-free-does-not-tell 600
+cat > lost.trace <<'EOT'
+kalab-trace 1
+cpus 2
+threads 2
+pages 256
+reserve 0 0
+keep 2
+debug 0
+schedule recorded
+0 m0 = kmalloc_create "a"
+0 p0 = kmalloc 1 m0 RNOWAIT
+0 p1 = kmalloc 9 m0 RNOWAIT
+0 p2 = kmalloc 17 m0 RNOWAIT
+0 p3 = kmalloc 25 m0 WAITOK
+0 p4 = kmalloc 33 m0 RNOWAIT
+0 p5 = kmalloc_powerof2 33 m0 RNOWAIT
+0 p6 = kmalloc 129 m0 RNOWAIT
+0 p7 = kmalloc 81 m0 RNOWAIT
+0 p8 = kmalloc 145 m0 RNOWAIT
+0 p9 = kmalloc 89 m0 RNOWAIT
+0 p10 = kmalloc 97 m0 RNOWAIT
+0 p11 = kmalloc_powerof2 65 m0 RNOWAIT
+0 p12 = kmalloc 65 m0 RNOWAIT
+0 p13 = kmalloc 105 m0 RNOWAIT
+1 p14 = kmalloc 1 m0 RNOWAIT
+0 p15 = kmalloc 73 m0 RNOWAIT
+1 p9 = kmalloc 113 m0 WAITOK
+0 kfree p14 m0
+EOT
+reproduce km-free-does-not-tell lost.trace
 echo "== what only a schedule shows is not claimed"
-reproduce km-adopted-slab-not-needed 10
+reproduce km-adopted-slab-not-needed 28
 echo "== what is written is read again, and fails again"
 cd km-zero-elided-large.out
 ls
