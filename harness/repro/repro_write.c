@@ -123,7 +123,7 @@ is_checked(const struct trace *t, const struct repro_record *r)
 		"zero-size", "not-zero-size", "null", "memuse", "inuse",
 		"calls", "failures", "requests", "used", "current", "max",
 		"pages-held", "free-pages", "pages-lost", "too-many", "outside",
-		"written", "not-zeroed", NULL };
+		"written", "not-zeroed", "busy", NULL };
 	const char *state = strrchr(r->finding.signature, '/');
 	uint32_t panics;
 
