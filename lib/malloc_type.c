@@ -260,8 +260,8 @@ type_left(const struct malloc_type *type)
 	unsigned i;
 
 	for (i = 0; i <= cpu_count; i++)
-		left += type_left_cpu(
-		    cpu_use(cpu_at(i), type->ks_cookie), type->ks_classes);
+		left += type_left_cpu(cpu_use(cpu_at(i), type->ks_cookie),
+		    KM_READ(type->ks_classes));
 	return (left);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "sim_int.h"
+#include "sim_sync.h"
 
 static struct {
 	void *p;
@@ -60,7 +61,8 @@ ka_os_release(enum ka_os_use use, void *p, size_t bytes)
 /*
  * Small mappings are kept by their number of pages and given out again: to ask
  * the system for each would be most of a short run. A block's first word links
- * it; what is given out is zero.
+ * it; what is given out is zero. As with the system's, what was done with it
+ * before comes before what is done with it now.
  */
 #define SIM_BLOCK_PAGES 64u
 static void *sim_block[SIM_BLOCK_PAGES + 1];
@@ -74,6 +76,7 @@ ka_os_map(size_t bytes)
 	if (pages > SIM_BLOCK_PAGES || sim_block[pages] == NULL)
 		return (sim_map(pages * 4096, 4096));
 	p = sim_block[pages];
+	sim_sync_acquire(p);
 	sim_block[pages] = *(void **)p;
 	memset(p, 0, pages * 4096);
 	return (p);
@@ -90,6 +93,7 @@ ka_os_unmap(void *p, size_t bytes)
 	}
 	*(void **)p = sim_block[pages];
 	sim_block[pages] = p;
+	sim_sync_release(p);
 }
 
 unsigned
