@@ -371,7 +371,9 @@ pages_sleeper(struct model *m, struct mthread *th)
 		return;
 	if (model__pages_can(
 		m, th->fail_pages, th->fail_align, th->fail_flags)) {
-		fail_sleeper(m, th, "lost-wakeup");
+		/* As above: it may have pages by now, and no room. */
+		if (!(keg->shared && keg->limited))
+			fail_sleeper(m, th, "lost-wakeup");
 		return;
 	}
 	model__zn_hoarded(m, th);
