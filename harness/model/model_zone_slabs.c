@@ -353,7 +353,32 @@ fail_sleeper(struct model *m, const struct mthread *th, const char *state)
 	    m->config.pages - m->held);
 }
 
-/* Pages that the call wants. */
+/* Have the keg's zones maxima that allow it one more slab? Room that is set aside
+ * for preallocations and a reserve is not counted. */
+static bool
+has_room(const struct model *m, const struct mzone *keg)
+{
+	uint64_t need = 0;
+	uint32_t i;
+
+	if (!keg->shared || !keg->limited)
+		return (true); /* the zone's own maximum has been looked at */
+	if (keg->ipers == 0 || keg->ppera == 0)
+		return (false);
+	for (i = 1; i < m->zn->zone.high; i++) {
+		const struct mzone *z = zn_zone(m, i);
+
+		if (!z->alive || z->keg == 0 || zn_keg(m, z) != keg)
+			continue;
+		if (z->max_lo == ZN_NO_LIMIT)
+			return (true);
+		need += (z->max_lo + keg->ipers - 1) / keg->ipers;
+	}
+	return (keg->pages / keg->ppera < need);
+}
+
+/* Pages that the call wants, or room for them in its keg: a maximum may have
+ * been lowered below what another zone of it has. */
 static void
 pages_sleeper(struct model *m, struct mthread *th)
 {
@@ -362,8 +387,7 @@ pages_sleeper(struct model *m, struct mthread *th)
 	const struct mzone *keg = zn_keg(m, z);
 
 	if (!th->page_failed) {
-		/* Another zone's maximum may bound the slabs. */
-		if (!(keg->shared && keg->limited))
+		if (has_room(m, keg))
 			fail_sleeper(m, th, "no-cause");
 		return;
 	}
@@ -371,8 +395,7 @@ pages_sleeper(struct model *m, struct mthread *th)
 		return;
 	if (model__pages_can(
 		m, th->fail_pages, th->fail_align, th->fail_flags)) {
-		/* As above: it may have pages by now, and no room. */
-		if (!(keg->shared && keg->limited))
+		if (has_room(m, keg))
 			fail_sleeper(m, th, "lost-wakeup");
 		return;
 	}

@@ -269,6 +269,48 @@ zn7_sleepers(void **state)
 	BROKEN("ZN-7", "zone/ZN-7/uma_zalloc/no-cause");
 }
 
+/* One zone of the keg has two slabs; the other's call needs a third. */
+static void
+needs_a_third_slab(uint64_t ipers, bool page_fails)
+{
+	kalloc();
+	zcreate(0, ITEM, 0, 0, 0);
+	zsecond(1, 0, 0);
+	set_max(0, (int32_t)(2 * ipers));
+	set_max(1, 1);
+	(void)zslab(0, 0);
+	hold(0, 1, (unsigned)ipers - 1);
+	(void)zslab(0, 1);
+	hold(0, PAGE / ITEM + 1, (unsigned)ipers - 1);
+	(void)begin_zalloc(1, 1, M_WAITOK);
+	if (page_fails)
+		pages_fail(1, 1, true, false);
+	model_sleep(m, 1);
+}
+
+static void
+zn7_sleepers_for_room(void **state)
+{
+	const uint64_t ipers = PAGE / ITEM;
+	int fails;
+
+	(void)state;
+	for (fails = 0; fails < 2; fails++) {
+		/* By the maxima the keg may have three slabs. */
+		needs_a_third_slab(ipers, fails);
+		model_idle(m);
+		if (fails)
+			BROKEN("ZN-7", "zone/ZN-7/uma_zalloc/lost-wakeup");
+		else
+			BROKEN("ZN-7", "zone/ZN-7/uma_zalloc/no-cause");
+		/* The other has more than it may have by now. */
+		needs_a_third_slab(ipers, fails);
+		set_max(0, (int32_t)ipers);
+		model_idle(m);
+		CLEAN();
+	}
+}
+
 static void
 zn7_sleepers_for_pages(void **state)
 {
@@ -939,6 +981,7 @@ main(void)
 		T(zn6_other_caches),
 		T(zn7_sleepers),
 		T(zn7_sleepers_for_pages),
+		T(zn7_sleepers_for_room),
 		T(zn8_lowered),
 		T(zn8_lowered_beside_a_call),
 		T(zn14_prealloc),
