@@ -136,6 +136,13 @@ fiber_restart(struct fiber *f, void (*fn)(void *), void *arg)
 {
 	f->fn = fn;
 	f->arg = arg;
+#ifdef SIM_TSAN
+	/* What it abandoned is on ThreadSanitizer's own stack of calls, which
+	 * would grow until there is no room. */
+	if (f->tsan != NULL)
+		__tsan_destroy_fiber(f->tsan);
+	f->tsan = __tsan_create_fiber(0);
+#endif
 #ifdef SIM_ASAN
 	/* What it abandoned has left its redzones there. */
 	__asan_unpoison_memory_region(f->stack, f->stack_bytes);
@@ -180,9 +187,6 @@ fiber_create(void (*fn)(void *), void *arg)
 	f->bottom = f->stack;
 	f->colour = created++ % COLOURS;
 	(void)VALGRIND_STACK_REGISTER(f->stack, f->stack + STACK_BYTES);
-#ifdef SIM_TSAN
-	f->tsan = __tsan_create_fiber(0);
-#endif
 	fiber_restart(f, fn, arg);
 	return (f);
 }
