@@ -87,6 +87,39 @@ cli_check(const char *verb, const char *text, struct run_options *o)
 	return (o->orders);
 }
 
+bool
+cli_scratch(const char *verb, char *ret_name, size_t size)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	(void)snprintf(ret_name, size, "%.3800s/kalab-%s-XXXXXX",
+	    tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp", verb);
+	if (mkdtemp(ret_name) != NULL)
+		return (true);
+	(void)cli_usage(verb, "%s: %s", ret_name, strerror(errno));
+	return (false);
+}
+
+void
+cli_remove(const char *directory)
+{
+	struct dirent *e;
+	char path[4096 + 256];
+	DIR *d = opendir(directory);
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		(void)snprintf(
+		    path, sizeof(path), "%.4000s/%s", directory, e->d_name);
+		if (unlink(path) != 0)
+			cli_remove(path);
+	}
+	if (d != NULL)
+		(void)closedir(d);
+	(void)rmdir(directory);
+}
+
 uint64_t
 cli_file_size(const char *name)
 {

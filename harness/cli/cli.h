@@ -68,6 +68,10 @@ bool cli_under_valgrind(
     const char *verb, int argc, char **argv, int *ret_status);
 const char *cli_valgrind_log(void); /* the prefix; NULL: not under it */
 
+/* Makes a directory of our own, in TMPDIR; false after a message. */
+bool cli_scratch(const char *verb, char *ret_name, size_t size);
+/* With all that is in it. */
+void cli_remove(const char *directory);
 /* In bytes; 0 if there is none. */
 uint64_t cli_file_size(const char *name);
 /* Reads a trace whole. 0, or -1 with *ret_err set. */

@@ -573,7 +573,6 @@ run_jobs(struct defects *c)
 static int
 defects(struct defects *c)
 {
-	const char *tmp = getenv("TMPDIR");
 	void *shared;
 	int status;
 
@@ -587,11 +586,8 @@ defects(struct defects *c)
 	if (status != 0)
 		return (status);
 	if (!c->keep) {
-		(void)snprintf(c->scratch, sizeof(c->scratch),
-		    "%.3800s/kalab-defects-XXXXXX", tmp != NULL ? tmp : "/tmp");
-		if (mkdtemp(c->scratch) == NULL)
-			return (cli_usage(
-			    "defects", "%s: %s", c->scratch, strerror(errno)));
+		if (!cli_scratch("defects", c->scratch, sizeof(c->scratch)))
+			return (CLI_USAGE);
 	} else if (mkdir(c->scratch, 0777) != 0 && errno != EEXIST) {
 		return (cli_usage(
 		    "defects", "%s: %s", c->scratch, strerror(errno)));

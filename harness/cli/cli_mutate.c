@@ -626,19 +626,14 @@ static int
 build_and_start(const struct mutate *m, int argc, char **argv)
 {
 	char dir[PATH_MAX];
-	const char *tmp = getenv("TMPDIR");
-	int error = 0;
+	int error;
 
 	if (m->mutants != NULL)
 		return (start(m, argc, argv, m->mutants));
 	if (m->keep != NULL) {
 		(void)snprintf(dir, sizeof(dir), "%s", m->keep);
-	} else {
-		(void)snprintf(dir, sizeof(dir), "%.3800s/kalab-mutate-XXXXXX",
-		    tmp != NULL ? tmp : "/tmp");
-		if (mkdtemp(dir) == NULL)
-			return (cli_usage(
-			    "mutate", "%s: %s", dir, strerror(errno)));
+	} else if (!cli_scratch("mutate", dir, sizeof(dir))) {
+		return (CLI_USAGE);
 	}
 	error = build(m, dir);
 	return (error != 0 ? error : start(m, argc, argv, dir));

@@ -2,7 +2,6 @@
 /* kalab triage: the command line of triage, and its table; see fuzz/triage.c. */
 #include "cli.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -125,7 +124,7 @@ parse_option(struct triage_cli *c, int opt)
 static int
 parse_names(struct triage_cli *c, int argc, char **argv)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	int i;
 
 	if (optind == argc)
@@ -254,41 +253,17 @@ print_sarif(const struct triage_list *l, int status)
 
 /* ---- Running it ---------------------------------------------------------- */
 
-/* A directory of our own, with the files in it. */
-static void
-remove_all(const char *name)
-{
-	struct dirent *e;
-	char path[4096];
-	DIR *d = opendir(name);
-
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", name, e->d_name);
-		if (unlink(path) != 0)
-			remove_all(path);
-	}
-	if (d != NULL)
-		(void)closedir(d);
-	(void)rmdir(name);
-}
-
 static int
 triage(struct triage_cli *c)
 {
 	const bool kept = c->options.directory != NULL;
 	char scratch[4096];
-	const char *tmp = getenv("TMPDIR");
 	struct triage_list l;
 	int status;
 
 	if (!kept) {
-		(void)snprintf(scratch, sizeof(scratch), "%s/kalab-XXXXXX",
-		    tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
-		if (mkdtemp(scratch) == NULL)
-			return (cli_usage("triage",
-			    "%s: no directory can be made there", scratch));
+		if (!cli_scratch("triage", scratch, sizeof(scratch)))
+			return (CLI_USAGE);
 		c->options.directory = scratch;
 	}
 	status = triage_run(&c->options, &l);
@@ -305,7 +280,7 @@ triage(struct triage_cli *c)
 		status = l.n != 0 ? CLI_FINDING : CLI_CLEAN;
 	triage_list_fini(&l);
 	if (!kept)
-		remove_all(scratch);
+		cli_remove(scratch);
 	return (status);
 }
 

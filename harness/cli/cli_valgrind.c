@@ -6,7 +6,6 @@
  */
 #include "cli.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #define LOG_NAME "KALAB_VALGRIND_LOG"
+#define REPORTED 99 /* how a process ends of which valgrind reports */
 
 static volatile pid_t below;
 
@@ -59,27 +59,24 @@ start(const char *log, const char *verb, int argc, char **argv)
 	_exit(cli_usage(verb, "valgrind cannot be run: %s", strerror(errno)));
 }
 
+/* This process's own log: a report of what kalab itself did, and no finding. */
 static void
-remove_logs(const char *directory)
+show_log(const char *log, pid_t pid)
 {
-	DIR *d = opendir(directory);
-	char path[PATH_MAX + 256];
-	struct dirent *e;
+	char name[PATH_MAX + 32], line[512];
+	FILE *f;
 
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		(void)snprintf(
-		    path, sizeof(path), "%s/%s", directory, e->d_name);
-		(void)unlink(path);
-	}
-	if (d != NULL)
-		(void)closedir(d);
-	(void)rmdir(directory);
+	(void)snprintf(name, sizeof(name), "%s.%ld", log, (long)pid);
+	f = fopen(name, "r");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		(void)fputs(line, stderr);
+	if (f != NULL)
+		(void)fclose(f);
 }
 
 bool
 cli_under_valgrind(const char *verb, int argc, char **argv, int *ret_status)
 {
-	const char *tmp = getenv("TMPDIR");
 	char directory[PATH_MAX - 16], log[PATH_MAX];
 	int status = 0;
 
@@ -92,13 +89,8 @@ cli_under_valgrind(const char *verb, int argc, char **argv, int *ret_status)
 		    "runs none that has");
 		return (true);
 	}
-	(void)snprintf(directory, sizeof(directory), "%s/kalab-XXXXXX",
-	    tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
-	if (mkdtemp(directory) == NULL) {
-		(void)cli_usage(
-		    argv[0], "%s: no directory can be made there", directory);
+	if (!cli_scratch(verb, directory, sizeof(directory)))
 		return (true);
-	}
 	(void)snprintf(log, sizeof(log), "%s/valgrind", directory);
 	(void)signal(SIGINT, SIG_IGN); /* the terminal's reaches it, too */
 	(void)signal(SIGTERM, pass_on);
@@ -111,10 +103,12 @@ cli_under_valgrind(const char *verb, int argc, char **argv, int *ret_status)
 	}
 	while (below > 0 && waitpid(below, &status, 0) < 0 && errno == EINTR)
 		continue;
-	if (below > 0 && WIFEXITED(status))
+	if (below > 0 && WIFEXITED(status) && WEXITSTATUS(status) != REPORTED)
 		*ret_status = WEXITSTATUS(status);
+	else if (below > 0 && WIFEXITED(status))
+		show_log(log, below);
 	else
 		(void)cli_usage(verb, "valgrind did not end as it should");
-	remove_logs(directory);
+	cli_remove(directory);
 	return (true);
 }

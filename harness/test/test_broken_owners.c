@@ -9,6 +9,7 @@
  * call out, or stand between the library and the callbacks that it is given.
  */
 #include "broken_test.h"
+#include "no_order_test.h"
 
 static struct subject_config given; /* what the run gave to the subject */
 
@@ -1027,47 +1028,11 @@ broken_zones_are_reported(void **state)
 
 /* ---- Orders ------------------------------------------------------------ */
 
-/*
- * The first free takes effect at once and ends last. Meanwhile its buffer is
- * taken by the other thread, and freed, and refused: as if the first free had
- * taken effect, and then again not. Each of these alone is right.
- */
-static void
-takes_effect_and_again_not(struct call *c)
-{
-	bool first = c->code == TRACE_OP_MPIPE_FREE && c->thread == 0;
-
-	if (c->code == TRACE_OP_MPIPE_ALLOC_NOWAIT && c->thread == 1 &&
-	    seen == 2) {
-		seen++;
-		return;
-	}
-	healthy->exec(c);
-	seen += c->thread == 1;
-	while (first && seen < 3)
-		ka_pause();
-}
-
-static bool
-counts_its_refusal(
-    enum trace_class class, uint32_t handle, struct owner_stats *s)
-{
-	bool got = healthy->owner_stats(class, handle, s);
-
-	s->requests += seen == 3;
-	s->failures += seen == 3;
-	return (got);
-}
-
 static const struct breakage no_order = { .name = "takes effect and again not",
 	.clause = "MP-1",
 	.exec = takes_effect_and_again_not,
 	.owner_stats = counts_its_refusal,
-	.trace = TYPE "0 q0 = mpipe_init m0 64 1 1 NOZERO 0\n" NOW1
-		      "0 mpipe_free q0 p0\n"
-		      "1 p1 = mpipe_alloc_nowait q0\n"
-		      "1 mpipe_free q0 p1\n"
-		      "1 p2 = mpipe_alloc_nowait q0\n" };
+	.trace = TYPE NO_ORDER };
 
 static void
 what_has_no_order_is_reported(void **state)

@@ -26,6 +26,8 @@
 
 static const struct subject *healthy;
 
+#include "no_order_test.h"
+
 /* ---- Breakages --------------------------------------------------------- */
 
 static void
@@ -112,43 +114,6 @@ null_at_failure(struct call *c)
 	healthy->exec(c);
 	if (c->code == TRACE_OP_VM_PAGE_ALLOC && c->ret == 0 && c->why == 0)
 		c->why = 1;
-}
-
-/*
- * A free that takes effect at once and ends last. Meanwhile its buffer is taken
- * by the other thread, and freed, and refused: each answer is right by itself,
- * and there is no order of them.
- */
-static uint32_t seen;
-
-static void
-takes_effect_and_again_not(struct call *c)
-{
-	const bool first = c->code == TRACE_OP_MPIPE_FREE && c->thread == 0;
-
-	if (c->code == TRACE_OP_MPIPE_INIT)
-		seen = 0;
-	if (c->code == TRACE_OP_MPIPE_ALLOC_NOWAIT && c->thread == 1 &&
-	    seen == 2) {
-		seen++;
-		return;
-	}
-	healthy->exec(c);
-	seen += c->thread == 1;
-	/* Nobody comes in some candidates. */
-	for (uint32_t i = 0; first && seen < 3 && i < 100; i++)
-		ka_pause();
-}
-
-static bool
-counts_its_refusal(
-    enum trace_class class, uint32_t handle, struct owner_stats *s)
-{
-	const bool got = healthy->owner_stats(class, handle, s);
-
-	s->requests += seen == 3;
-	s->failures += seen == 3;
-	return (got);
 }
 
 /* ---- Tools ------------------------------------------------------------- */
@@ -414,7 +379,7 @@ schedule_is_searched(void **state)
 	(void)state;
 	options_init(&o, deadlocks);
 	failing_trace(&o, 150, "G-5/", &t);
-	shrinks(&t, &o, "G-5/", 9, &r);
+	shrinks(&t, &o, "G-5/", 8, &r);
 	assert_true(t.header.sched != TRACE_SCHED_RECORDED);
 	assert_int_equal(t.header.threads, 2);
 	trace_fini(&t);
@@ -446,11 +411,7 @@ what_has_no_order_is_shrunk(void **state)
 {
 	static const char text[] =
 	    "kalab-trace 1\nthreads 2\ncpus 2\n0 m0 = kmalloc_create \"t\"\n"
-	    "0 p8 = kmalloc 64 m0 WAITOK\n0 kfree p8 m0\n"
-	    "0 q0 = mpipe_init m0 64 1 1 NOZERO 0\n"
-	    "0 p0 = mpipe_alloc_nowait q0\n0 mpipe_free q0 p0\n"
-	    "1 p1 = mpipe_alloc_nowait q0\n1 mpipe_free q0 p1\n"
-	    "1 p2 = mpipe_alloc_nowait q0\n";
+	    "0 p8 = kmalloc 64 m0 WAITOK\n0 kfree p8 m0\n" NO_ORDER;
 	struct shrink_options o;
 	struct shrink_result r;
 	struct trace t;

@@ -113,7 +113,7 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 		__typeof__(*(p) + 0) ka_stored = (v);                          \
 		uint64_t ka_bits = 0;                                          \
 		__builtin_memcpy(&ka_bits, &ka_stored, sizeof(*(p)));          \
-		if (KA_LIKELY(!KA_SIM_GET(ka_sim_armed)) ||                    \
+		if (!KA_SIM_RARE(ka_sim_armed) ||                              \
 		    !ka_sim_init((p), sizeof(*(p)), ka_bits))                  \
 			__atomic_store_n((p), ka_stored, __ATOMIC_RELAXED);    \
 	} while (0)

@@ -43,3 +43,7 @@ echo "== a sound library shows nothing"
 "$KALAB" triage --valgrind --jobs 1 --replays 1 read.trace write.trace
 echo "status $?"
 ls tmp
+echo "== its errors are those of the verb"
+t triage --valgrind nothing.there
+t shrink --valgrind nothing.there
+ls tmp
