@@ -96,7 +96,7 @@ cli_scratch(const char *verb, char *ret_name, size_t size)
 	    tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp", verb);
 	if (mkdtemp(ret_name) != NULL)
 		return (true);
-	(void)cli_usage(verb, "%s: %s", ret_name, strerror(errno));
+	(void)cli_usage(verb, "%s: no directory can be made there", ret_name);
 	return (false);
 }
 
