@@ -250,13 +250,25 @@ cli_progress_end(void)
 	progress_shown = false;
 }
 
-double
-cli_now(void)
+static double
+read_clock(clockid_t clock)
 {
 	struct timespec ts;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	(void)clock_gettime(clock, &ts);
 	return ((double)ts.tv_sec + (double)ts.tv_nsec * 1e-9);
+}
+
+double
+cli_now(void)
+{
+	return (read_clock(CLOCK_MONOTONIC));
+}
+
+double
+cli_cpu_now(void)
+{
+	return (read_clock(CLOCK_PROCESS_CPUTIME_ID));
 }
 
 void

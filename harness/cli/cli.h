@@ -103,7 +103,8 @@ void cli_catch_signals(void);
 /* A progress line on standard error, if that is a terminal. */
 void cli_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_progress_end(void);
-double cli_now(void); /* seconds, monotonic */
+double cli_now(void);	  /* seconds, monotonic */
+double cli_cpu_now(void); /* seconds that this process has run */
 
 /* The finding as people read it; replay is the command that shows it again. */
 /* Lines of a report, if there is something to tell: what of the slack near

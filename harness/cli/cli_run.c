@@ -26,14 +26,14 @@ struct job {
 	uint64_t runs, ops, points, blocked, skipped;
 	uint64_t found; /* seed of a finding, plus one */
 	struct finding finding;
-	double until;
-	int failed; /* errno */
+	double until, cpu_until; /* 0: without end */
+	int failed;		 /* errno */
 };
 
 struct campaign {
 	struct gen_options gen;
 	struct run_options run;
-	uint64_t runs, jobs, seconds;
+	uint64_t runs, jobs, seconds, cpu_seconds;
 	bool twice, quiet;
 	const char *keep;
 	struct job *job;
@@ -50,12 +50,13 @@ usage(FILE *f)
 	    "usage: kalab run [OPTION...]\n"
 	    "  --audit N         audit the structures every N operations\n"
 	    "  --contents HOW    full (default), sampled or none\n"
+	    "  --cpu-time SECONDS  stop each process when it has run so long\n"
 	    "  --cpus N          virtual CPUs, 1..64; default: drawn\n"
 	    "  --jobs N          processes; default 1\n"
 	    "  --keep DIR        where the trace of a finding goes; default .\n"
 	    "  --ops N           operations of a trace; default 1000\n"
 	    "  --quiet           no progress\n"
-	    "  --runs N          traces; default 1, without end with --time\n"
+	    "  --runs N          traces; default 1, without end with a time\n"
 	    "  --seed N          of the first trace; default 1\n"
 	    "  --subject NAME    kalloc (default) or malloc\n"
 	    "  --threads N       1..256; default: drawn\n"
@@ -108,6 +109,13 @@ run_seed(const struct campaign *c, uint64_t seed, struct trace *t,
 	}
 }
 
+static bool
+is_over(const struct job *j)
+{
+	return (cli_stop || (j->until > 0 && cli_now() > j->until) ||
+	    (j->cpu_until > 0 && cli_cpu_now() > j->cpu_until));
+}
+
 static void
 job_loop(const struct campaign *c, uint64_t index)
 {
@@ -118,7 +126,7 @@ job_loop(const struct campaign *c, uint64_t index)
 		struct run_result r;
 		struct trace t;
 
-		if (cli_stop || (j->until > 0 && cli_now() > j->until))
+		if (is_over(j))
 			return;
 		__atomic_store_n(&j->seed, c->gen.seed + i, __ATOMIC_RELAXED);
 		run_seed(c, c->gen.seed + i, &t, &r);
@@ -393,9 +401,11 @@ campaign(struct campaign *c)
 	c->schedules = c->states + DISTINCT_BYTES;
 	c->run.state = on_state;
 	c->run.arg = c->states;
-	for (i = 0; i < c->jobs; i++)
+	for (i = 0; i < c->jobs; i++) {
 		c->job[i].until =
 		    c->seconds != 0 ? began + (double)c->seconds : 0;
+		c->job[i].cpu_until = (double)c->cpu_seconds;
+	}
 	status = start_jobs(c);
 	if (status != 0)
 		return (status);
@@ -411,6 +421,7 @@ enum {
 	OPT_AUDIT,
 	OPT_CONTENTS,
 	OPT_CPUS,
+	OPT_CPU_TIME,
 	OPT_HELP,
 	OPT_JOBS,
 	OPT_KEEP,
@@ -427,6 +438,7 @@ enum {
 static const struct option options[] = {
 	{ "audit", required_argument, NULL, OPT_AUDIT },
 	{ "contents", required_argument, NULL, OPT_CONTENTS },
+	{ "cpu-time", required_argument, NULL, OPT_CPU_TIME },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
@@ -468,6 +480,9 @@ parse_number(struct campaign *c, int opt, const char *name)
 		break;
 	case OPT_CPUS:
 		c->gen.cpus = (uint32_t)n;
+		break;
+	case OPT_CPU_TIME:
+		c->cpu_seconds = n;
 		break;
 	case OPT_JOBS:
 		c->jobs = n;
@@ -541,7 +556,7 @@ cli_run(int argc, char **argv)
 
 	if (end != 0)
 		return (end - 1);
-	if (c.runs == 0 && c.seconds == 0)
+	if (c.runs == 0 && c.seconds == 0 && c.cpu_seconds == 0)
 		c.runs = 1;
 	cli_catch_signals();
 	return (campaign(&c));
