@@ -273,6 +273,31 @@ notice_entry(struct campaign *c, struct campaign_target *t, const char *path,
 	    c->db, t->name, name, (uint64_t)st.st_size, "libfuzzer", &is_new));
 }
 
+/*
+ * A corpus is gone through only if a file came to it or left it since the last
+ * time. What has changed just now may change again at the same time, as a file
+ * system's clock has it: then it is gone through once more.
+ */
+static bool
+sweep_corpus(struct campaign *c, struct campaign_target *t)
+{
+	char path[CAMPAIGN_PATH];
+	struct stat st;
+
+	if (!campaign_path(path, "%s/corpus", t->directory))
+		return (false);
+	if (stat(path, &st) != 0)
+		return (true);
+	if (st.st_mtim.tv_sec == t->corpus.tv_sec &&
+	    st.st_mtim.tv_nsec == t->corpus.tv_nsec)
+		return (true);
+	if (!each_file(path, notice_entry, c, t))
+		return (false);
+	if (st.st_mtim.tv_sec + 1 < time(NULL))
+		t->corpus = st.st_mtim;
+	return (true);
+}
+
 /* Where the sweep of an AFL++ queue has come to: the highest id. */
 static uint32_t
 entry_number(const char *name)
@@ -462,8 +487,7 @@ campaign_sweep(struct campaign *c)
 
 		ok = campaign_path(path, "%s/artifacts", t->directory) &&
 		    each_file(path, take_artifact, c, t) && sweep_afl(c, t) &&
-		    campaign_path(path, "%s/corpus", t->directory) &&
-		    each_file(path, notice_entry, c, t);
+		    sweep_corpus(c, t);
 		for (uint32_t k = 0; k < c->slots; k++) {
 			if (c->slot[k].target != t)
 				continue;

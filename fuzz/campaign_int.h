@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "campaign.h"
 #include "fuzz_shared.h"
@@ -30,6 +31,7 @@ struct campaign_target {
 	char groups[16]; /* of operations, for the mutator */
 	char directory[CAMPAIGN_PATH];
 	struct fuzz_shared *shared;
+	struct timespec corpus; /* when it changed last, if all is noticed */
 };
 
 /* A job: a process of an engine on a target, again and again. */
