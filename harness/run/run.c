@@ -91,6 +91,7 @@ enqueue(struct run_state *s, struct pending *p)
 
 	*t->last = p;
 	t->last = &p->next;
+	s->work[p->op.thread / 64] |= UINT64_C(1) << p->op.thread % 64;
 	s->queued++;
 }
 
@@ -121,8 +122,10 @@ dequeue(struct run_state *s, uint32_t thread)
 	struct pending *p = t->first;
 
 	t->first = p->next;
-	if (t->first == NULL)
+	if (t->first == NULL) {
 		t->last = &t->first;
+		s->work[thread / 64] &= ~(UINT64_C(1) << thread % 64);
+	}
 	run__regs_leave(s, p);
 	pending_put(s, p);
 	s->queued--;
@@ -344,15 +347,29 @@ run__can_step(const struct run_state *s, uint32_t thread, bool spinning)
 	    (!run__is_stray(s, &t->first->op) || is_alone(s)));
 }
 
+uint32_t
+run__can_go_on(
+    const struct run_state *s, uint32_t but, bool spinning, uint32_t *list)
+{
+	uint32_t i, n = 0;
+	uint64_t bits;
+
+	for (i = 0; i < s->nthreads; i += 64)
+		for (bits = s->work[i / 64]; bits != 0; bits &= bits - 1) {
+			uint32_t t = i + (uint32_t)__builtin_ctzll(bits);
+
+			if (t != but && run__can_step(s, t, spinning))
+				list[n++] = t;
+		}
+	return (n);
+}
+
 static uint32_t
 candidates(const struct run_state *s, uint32_t *list, bool spinning)
 {
-	uint32_t i, n = 0;
+	uint32_t i, n = run__can_go_on(s, SIM_NONE, spinning, list);
 
-	for (i = 0; i < s->nthreads; i++)
-		if (run__can_step(s, i, spinning))
-			list[n++] = i;
-	for (; i < sim_threads() && run__may_join(s, i); i++)
+	for (i = s->nthreads; i < sim_threads() && run__may_join(s, i); i++)
 		if ((sim_solo() == SIM_NONE || sim_solo() == i) &&
 		    sim_state(i) != SIM_IDLE && sim_may_run(i) &&
 		    (sim_state(i) == SIM_SPIN) == spinning)

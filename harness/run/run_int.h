@@ -111,7 +111,8 @@ struct run_state {
 	uint64_t callbacks; /* mpipe_alloc_callback so far */
 	struct pending *pool;
 	uint32_t queued, busy; /* operations read; threads in the middle */
-	uint32_t window;       /* operations to read ahead */
+	uint64_t work[TRACE_THREADS_MAX / 64]; /* bit: it has any of these */
+	uint32_t window;		       /* operations to read ahead */
 	uint64_t ordinal;
 	bool ended;	 /* the source has no more */
 	bool barrier;	 /* a quiesce operation waits for all before it */
@@ -184,6 +185,10 @@ bool run__nonblocking(void *, uint32_t thread);
 void run__schedule_end(struct run_state *);
 /* Could the thread go on? */
 bool run__can_step(const struct run_state *, uint32_t thread, bool spinning);
+/* The trace's threads that can, but for one; how many. It is asked at each
+ * schedule point, and most threads of most traces have nothing to do. */
+uint32_t run__can_go_on(
+    const struct run_state *, uint32_t but, bool spinning, uint32_t *list);
 void run__tell(struct run_state *, uint32_t thread);
 /* run_callback.c */
 /* The frame that the running thread is in; of a thread. */

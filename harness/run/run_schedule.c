@@ -93,12 +93,10 @@ static uint32_t
 others(void *arg, uint32_t *list)
 {
 	const struct run_state *s = arg;
-	uint32_t i, n = 0, self = sim_current();
+	uint32_t i, self = sim_current();
+	uint32_t n = run__can_go_on(s, self, false, list);
 
-	for (i = 0; i < s->nthreads; i++)
-		if (i != self && run__can_step(s, i, false))
-			list[n++] = i;
-	for (; i < sim_threads() && run__may_join(s, i); i++)
+	for (i = s->nthreads; i < sim_threads() && run__may_join(s, i); i++)
 		if (i != self && sim_state(i) == SIM_READY && sim_may_run(i))
 			list[n++] = i;
 	return (n);
