@@ -779,7 +779,10 @@ unload(struct trace *t, uint8_t *out, size_t max)
 			break;
 		free(bytes);
 		if (t->nops > 0) {
-			t->nops -= 1 + t->nops / 8;
+			/* As many as are too much, if all are as long. */
+			size_t over = t->nops * (size - max) / size;
+
+			t->nops -= over != 0 ? over : 1;
 			continue;
 		}
 		if (bare)

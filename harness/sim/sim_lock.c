@@ -36,9 +36,12 @@ class_of(const struct ka_mutex *m)
 {
 	uint32_t i;
 
+	/* Nearly always it is the same literal. */
 	for (i = 0; i < lock_classes; i++)
-		if (lock_class[i] == m->name ||
-		    strcmp(lock_class[i], m->name) == 0)
+		if (lock_class[i] == m->name)
+			return (i);
+	for (i = 0; i < lock_classes; i++)
+		if (strcmp(lock_class[i], m->name) == 0)
 			return (i);
 	if (i == CLASSES_MAX)
 		return (CLASSES_MAX - 1); /* more than the library has */
