@@ -100,6 +100,8 @@ print_json(struct replay *p, const struct run_result *r, double seconds)
 	    o, "slack_used", json_integer((json_int_t)r->counts.slack_used));
 	(void)json_object_set_new(o, "slack_declared",
 	    json_integer((json_int_t)r->counts.slack_declared));
+	(void)json_object_set_new(
+	    o, "hits", json_integer((json_int_t)r->counts.hits));
 	if (r->status == RUN_FINDING)
 		(void)json_object_set_new(o, "finding",
 		    json_pack("{s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o}",

@@ -104,7 +104,8 @@ model__was_alone(const struct model *m, const struct mthread *th)
 /* What the table of operations says of a call, laid out for every call. */
 static struct {
 	uint8_t class;
-	bool is_call; /* operations on threads and the run are none */
+	bool is_call;  /* operations on threads and the run are none */
+	bool disturbs; /* what is known for KM-1 and OC-2: model_hit.c */
 } plan[TRACE_OP_COUNT];
 
 static uint8_t
@@ -124,12 +125,22 @@ call_class(unsigned code)
 static void
 plan_calls(void)
 {
-	unsigned code;
+	static const uint8_t calm[] = { TRACE_OP_KMALLOC,
+		TRACE_OP_KMALLOC_CACHEALIGN, TRACE_OP_KMALLOC_POWEROF2,
+		TRACE_OP_KFREE, TRACE_OP_KMALLOC_USABLE_SIZE,
+		TRACE_OP_KMALLOC_LIMIT, TRACE_OP_VM_PAGE_ALLOC,
+		TRACE_OP_VM_PAGE_FREE, TRACE_OP_OBJCACHE_GET,
+		TRACE_OP_OBJCACHE_PUT, TRACE_OP_MPIPE_ALLOC_NOWAIT,
+		TRACE_OP_MPIPE_FREE };
+	unsigned code, i;
 
 	for (code = 0; code < TRACE_OP_COUNT; code++) {
 		plan[code].class = call_class(code);
 		plan[code].is_call = trace_ops[code].group != TRACE_G_TH;
+		plan[code].disturbs = true;
 	}
+	for (i = 0; i < sizeof(calm); i++)
+		plan[calm[i]].disturbs = false;
 }
 
 /* --- life cycle --- */
@@ -204,6 +215,7 @@ model_reset(struct model *m, const struct model_config *config)
 	m->held = m->held_kmalloc = m->runs_empty = 0;
 	memset(&m->counts, 0, sizeof(m->counts));
 	m->frames = 0;
+	m->hit.disturbed++;
 	model__oc_reset(m);
 	model__mp_reset(m);
 	model__zn_reset(m);
@@ -474,6 +486,7 @@ model_invoke(struct model *m, const struct call *c)
 		nested_begins(m, th, c);
 	if (MODEL_LIKELY(m->judging))
 		call_begins(m, th, c);
+	model__hit_begin(m, th, plan[c->code].disturbs);
 }
 
 /* Nothing is in flight any more that could return what was freed. */
@@ -501,6 +514,7 @@ model_return(struct model *m, const struct call *c)
 	MODEL_ASSERT(th->code == c->code);
 	if (MODEL_LIKELY(!th->skip))
 		call_ends(m, th, c);
+	model__hit_end(m, th, c);
 	/* A pipe's waiter collects chunks whatever kmalloc refused for. */
 	m->moves += c->code == TRACE_OP_MPIPE_ALLOC_WAITOK ||
 	    c->code == TRACE_OP_MPIPE_WAIT;
@@ -542,6 +556,7 @@ model_sleep(struct model *m, uint32_t thread)
 	if (!th->busy || th->asleep)
 		return;
 	m->counts.sleeps++;
+	m->hit.disturbed++;
 	th->slept = true;
 	falls_asleep(m, th);
 	if (th->may_sleep || th->skip || !model__is_kalloc(m))
@@ -560,6 +575,7 @@ model_migrate(struct model *m, uint32_t thread, uint32_t cpu)
 
 	/* What it has got so far may become another CPU's. */
 	m->moves += th->busy;
+	m->hit.disturbed++;
 	for (; m->judging && th->busy; th -= m->config.threads) {
 		th->cpu = UINT32_MAX;
 		if (th->class == TRACE_ZONE || th->class == TRACE_VMZONE)
@@ -739,6 +755,7 @@ void
 model_describe(struct model *m, enum trace_class class, uint32_t handle,
     const struct owner_stats *st)
 {
+	m->hit.disturbed++;
 	if (!m->judging)
 		return;
 	if (class == TRACE_CACHE)
@@ -768,6 +785,7 @@ model_check_owner(struct model *m, enum trace_class class, uint32_t handle,
 void
 model_check_pages(struct model *m, uint64_t free_pages)
 {
+	m->hit.disturbed++;
 	if (!m->judging || !model__is_kalloc(m) ||
 	    free_pages == m->config.pages - m->held)
 		return;
@@ -934,6 +952,12 @@ const struct model_clause model_clauses[] = {
 	    "no run of kmalloc is wholly free while a caller sleeps, nor of "
 	    "its own CPU when M_NOWAIT is refused",
 	    'S' },
+	{ "KM-1",
+	    "through the simulation: a free to the slab that the CPU takes "
+	    "chunks from, and an allocation of what was freed to it within a "
+	    "grant, take no lock and make no atomic read-modify-write, fence "
+	    "or sequentially consistent access",
+	    'P' },
 	{ "KM-2", "through KM-4 and KM-5: above 8 KiB pages are charged", 'D' },
 	{ "KM-3", "kmalloc_usable_size; all of it is written and kept", 'D' },
 	{ "KM-4", "addresses are aligned as size and flags demand", 'D' },
@@ -959,6 +983,11 @@ const struct model_clause model_clauses[] = {
 	    "what is got comes from the backend, which is asked as the get "
 	    "was and gets everything back",
 	    'D' },
+	{ "OC-2",
+	    "through the simulation: a get of what was put on its CPU, and a "
+	    "put where one was got, take no lock and make no atomic "
+	    "read-modify-write, fence or sequentially consistent access",
+	    'P' },
 	{ "OC-3",
 	    "constructor and destructor once for each object, in order, in "
 	    "calls on their cache, never on a cached get",

@@ -11,6 +11,7 @@
  *   model_type.c      malloc types, statistics, limits
  *   model_kmalloc.c   calls that allocate: kmalloc and its kin, krealloc
  *   model_free.c      calls that free or name an address, and their misuse
+ *   model_hit.c       calls that what is shared has no part in
  *   model_objcache.c  objcaches
  *   model_mpipe.c     mpipes
  *   model_zone.c      zones of both interfaces; see model_zone.h
@@ -176,6 +177,12 @@ struct mtype {
 	uint32_t first;	 /* thread + 1: allocations in flight */
 	uint32_t ending; /* destroys in flight */
 	bool alive, heap;
+	/* For KM-1, see model_hit.c: allocations that it certainly has left
+	 * until the next test of its limit, and of what. */
+	bool hit_opaque;
+	uint32_t hit_cpu, hit_size, hit_left;
+	uint64_t hit_classes; /* of chunks, that it ever used */
+	uint64_t hit_granted; /* bytes at most, that were tested so far */
 };
 
 /*
@@ -217,8 +224,10 @@ struct mthread {
 	uint32_t handle;
 	uint32_t nested_why; /* panics that calls of the frame above ended in */
 	uint64_t line;
-	uint32_t cpu;	   /* of the whole call; UINT32_MAX: of no one */
-	uint64_t activity; /* of the model when the call began */
+	uint32_t cpu;	    /* of the whole call; UINT32_MAX: of no one */
+	uint64_t activity;  /* of the model when the call began */
+	uint64_t disturbed; /* the same */
+	uint32_t hit_size;  /* of the chunk that it frees; 0: it frees none */
 	/* set where they mean something */
 	uint64_t align;
 	uint64_t lower_min; /* least that the type's usage certainly was */
@@ -236,6 +245,28 @@ _Static_assert(offsetof(struct mthread, code) == MTHREAD_ZEROED,
 struct mstolen {
 	uint64_t addr, line;
 	uint32_t type, thread;
+};
+
+/* The slab that a CPU takes chunks of a size from. What is known of it is of
+ * the time since which nothing has disturbed it. */
+#define HIT_SIZES 8u /* that are known at a time */
+struct mhot {
+	uint64_t since;
+	uint64_t region; /* of the last chunk */
+	uint32_t size;
+	uint32_t chunks; /* given back to it and not taken again, at least */
+};
+/* A CPU's magazine of a cache, in the same way. */
+#define HIT_MAGS 64u
+struct mmag {
+	uint64_t since;
+	uint32_t handle, cpu;
+	uint32_t rounds, room; /* at least */
+};
+struct mhit {
+	uint64_t disturbed; /* moves when what is known no longer is */
+	struct mhot hot[TRACE_CPUS_MAX][HIT_SIZES];
+	struct mmag mag[HIT_MAGS];
 };
 
 struct model {
@@ -261,6 +292,7 @@ struct model {
 	struct mstolen stolen[STOLEN_MAX];
 	struct model_counts counts;
 	struct finding finding;
+	struct mhit hit;
 	struct mthread thread[CALL_FRAMES_MAX];
 	/* The other allocators, each behind the functions of its file. */
 	struct moc *oc; /* model_objcache.c */
@@ -765,6 +797,20 @@ void model__kmalloc_end(struct model *, struct mthread *, const struct call *);
 void model__krealloc_begin(
     struct model *, struct mthread *, const struct call *);
 void model__krealloc_end(struct model *, struct mthread *, const struct call *);
+
+/* model_hit.c: a call begins, which disturbs or not, and does if another is in
+ * flight; it has ended. */
+void model__hit_end(struct model *, struct mthread *, const struct call *);
+
+static inline void
+model__hit_begin(struct model *m, struct mthread *th, bool disturbs)
+{
+	th->disturbed = m->hit.disturbed;
+	m->hit.disturbed += disturbs || m->inflight != 1;
+	th->hit_size = 0;
+	if (th->code == TRACE_OP_KFREE && th->object != 0)
+		th->hit_size = (uint32_t)model__object(m, th->object)->usable;
+}
 
 /*
  * The other allocators. Each of the files has the same set of functions:

@@ -382,6 +382,7 @@ model_vm_alloc(struct model *m, uint32_t thread, uint64_t addr, uint64_t npages,
 		return;
 	m->counts.page_allocs++;
 	if (addr == 0) {
+		m->hit.disturbed++; /* what CPUs keep is given back */
 		alloc_failed(m, th, npages, align, flags, injected, hard);
 		return;
 	}

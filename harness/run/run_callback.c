@@ -53,7 +53,7 @@ void
 run__do(struct run_state *s, struct call *c)
 {
 	const struct run_plan *plan = &run_plan[c->code];
-	uint32_t thread = sim_current();
+	uint32_t shared, thread = sim_current();
 
 	c->thread = thread + s->depth[thread] * s->total;
 	if (plan->ends_owner)
@@ -63,9 +63,11 @@ run__do(struct run_state *s, struct call *c)
 	model_invoke(s->model, c);
 	if (s->options->orders)
 		run__history_begin(s, c);
+	shared = sim_shared();
 	sim_library(true);
 	s->subject->exec(c);
 	sim_library(false);
+	c->shared = sim_shared() - shared;
 	model_return(s->model, c);
 	if (s->options->orders)
 		run__history_end(s, c);

@@ -25,6 +25,7 @@ uint32_t ka_sim_locks;
 const struct ka_mutex *ka_sim_lock_last;
 uint32_t ka_sim_self = SIM_NONE;
 uint64_t ka_sim_value;
+uint32_t ka_sim_shared;
 
 struct sim sim;
 const char sim__world;
@@ -511,6 +512,7 @@ sim__stop_with(enum sim_stop reason)
 
 	t->in_section = ka_sim_in_section;
 	t->locks = ka_sim_locks;
+	t->shared = ka_sim_shared;
 	if (t->in_section)
 		sim.holder[t->cpu] = ka_sim_self;
 	sim.reason = reason;
@@ -756,6 +758,7 @@ sim_resume(uint32_t thread)
 	set_cpu(t);
 	ka_sim_in_section = t->in_section;
 	ka_sim_locks = t->locks;
+	ka_sim_shared = t->shared;
 	sim.holder[t->cpu] = SIM_NONE;
 	t->state = SIM_READY;
 	sim.switches++;
@@ -841,6 +844,12 @@ uint32_t
 sim_solo(void)
 {
 	return (sim.solo);
+}
+
+uint32_t
+sim_shared(void)
+{
+	return (ka_sim_shared);
 }
 
 uint64_t

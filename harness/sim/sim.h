@@ -214,6 +214,11 @@ void sim_library(bool);
  * done again. */
 void sim_watch_stacks(void);
 
+/* Locks that the running thread has taken so far, atomic read-modify-writes,
+ * fences and sequentially consistent accesses that it made: what differs
+ * between two questions is what was done in between. */
+uint32_t sim_shared(void);
+
 /* Schedule points passed so far in the run, and switches. */
 uint64_t sim_points(void);
 uint64_t sim_switches(void);

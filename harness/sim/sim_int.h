@@ -35,6 +35,7 @@ struct sim_thread {
 	uint8_t wakes; /* for no reason, since the last with one */
 	uint8_t moves; /* to another CPU, in the operation */
 	uint32_t locks;
+	uint32_t shared;    /* see ka_sim_shared */
 	uint16_t start;	    /* of a started thread: how many had the number */
 	uint32_t op, point; /* where it is, for deviations */
 	uint32_t deviation; /* index of its next one */

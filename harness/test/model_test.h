@@ -84,6 +84,14 @@ returns(struct call *c, uint64_t ret)
 	model_return(m, c);
 }
 
+/* With so many locks and atomic accesses on the way. */
+HELPER void
+returns_sharing(struct call *c, uint64_t ret, uint32_t shared)
+{
+	c->shared = shared;
+	returns(c, ret);
+}
+
 HELPER void
 panics(struct call *c, enum why why)
 {
@@ -352,6 +360,16 @@ page_free_at(uint64_t addr, uint64_t n)
 
 	model_vm_free(m, 0, addr, n);
 	returns(&c, 0);
+}
+
+/* Calls that were judged as those that nothing shared has a part in. */
+HELPER uint64_t
+hits(void)
+{
+	struct model_counts c;
+
+	model_counts(m, &c);
+	return (c.hits);
 }
 
 /* Takes all pages but so many for the trace, in one run. */

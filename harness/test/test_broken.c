@@ -314,7 +314,37 @@ nowait_gives_up(struct call *c)
 	assert_int_equal(other.ret, 0);
 }
 
+/* What all CPUs have one of. */
+static void
+locks_in_kfree(struct call *c)
+{
+	if (c->code == TRACE_OP_KFREE) {
+		ka_mutex_lock(&mutex[0]);
+		ka_mutex_unlock(&mutex[0]);
+	}
+	healthy->exec(c);
+}
+
+static void
+counts_all_kmallocs(struct call *c)
+{
+	if (c->code == TRACE_OP_KMALLOC)
+		(void)ka_add(&seen, 1);
+	healthy->exec(c);
+}
+
 static const struct breakage breakages[] = {
+	{ .name = "takes a lock in kfree",
+	    .clause = "KM-1",
+	    .signature = "kmalloc/KM-1/kfree/shared",
+	    .exec = locks_in_kfree,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
+	{ .name = "counts all allocations in one place",
+	    .clause = "KM-1",
+	    .signature = "kmalloc/KM-1/kmalloc/shared",
+	    .exec = counts_all_kmallocs,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n"
+			  "0 p1 = kmalloc 64 m0 WAITOK\n" },
 	{ .name = "refuses before it gives back",
 	    .clause = "VM-7",
 	    .exec = nowait_gives_up,

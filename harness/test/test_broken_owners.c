@@ -145,6 +145,16 @@ put_accepts_null(struct call *c)
 }
 
 static void
+put_locks(struct call *c)
+{
+	if (c->code == TRACE_OP_OBJCACHE_PUT) {
+		ka_mutex_lock(&mutex[0]);
+		ka_mutex_unlock(&mutex[0]);
+	}
+	healthy->exec(c);
+}
+
+static void
 put_sleeps(struct call *c)
 {
 	sleep_in(c, TRACE_OP_OBJCACHE_PUT);
@@ -622,6 +632,11 @@ static const struct breakage objcaches[] = {
 	    .clause = "OC-12",
 	    .exec = put_accepts_null,
 	    .trace = CACHE "0 objcache_put c0 null\n" },
+	{ .name = "takes a lock in a put",
+	    .clause = "OC-2",
+	    .signature = "objcache/OC-2/objcache_put/shared",
+	    .exec = put_locks,
+	    .trace = CACHE GET1 PUT1 GET1 PUT1 },
 	{ .name = "sleeps in a put",
 	    .clause = "G-4",
 	    .exec = put_sleeps,

@@ -186,7 +186,7 @@ static const struct breakage canaries[] = {
 			  "0 m0 = kmalloc_create \"t\"\n"
 			  "0 p0 = kmalloc 64 m0 WAITOK\n"
 			  "0 p1 = kmalloc 64 m0 WAITOK\n"
-			  "0 kfree p0 m0\n0 kfree p1 m0\n" },
+			  "1 kfree p0 m0\n1 kfree p1 m0\n" },
 	{ .name = "unlocks only",
 	    .clause = "G-5",
 	    .signature = "kmalloc/G-5/not-owned/reported",

@@ -15,6 +15,201 @@ is_mine(const char *clause)
 /* --- KM --- */
 
 static void
+takes(uint64_t addr, uint64_t size, uint32_t shared)
+{
+	struct call c = begin_kmalloc(0, size, 0, M_WAITOK);
+
+	returns_sharing(&c, addr, shared);
+}
+
+static void
+gives(uint64_t addr, uint32_t shared)
+{
+	struct call c = begin_kfree(0, addr, 0);
+
+	returns_sharing(&c, 0, shared);
+}
+
+#define KM1_FREE  "kmalloc/KM-1/kfree/shared"
+#define KM1_ALLOC "kmalloc/KM-1/kmalloc/shared"
+
+/* Chunks of one size, one after the other: the first asks for a grant, whatever
+ * is freed goes to the slab that they come from. */
+static void
+km1_hits_share_nothing(void **state)
+{
+	uint64_t s = slab(0);
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(hits(), 0);
+	takes(s, 64, 3);
+	gives(s, 0);
+	assert_int_equal(hits(), 1);
+	for (i = 0; i < 3; i++) {
+		takes(s, 64, 0);
+		gives(s, 0);
+	}
+	assert_int_equal(hits(), 7);
+	CLEAN();
+	takes(s, 64, 0);
+	gives(s, 1);
+	BROKEN("KM-1", KM1_FREE);
+	s = slab(0);
+	takes(s, 64, 3);
+	gives(s, 0);
+	takes(s, 64, 1);
+	BROKEN("KM-1", KM1_ALLOC);
+	/* Nothing was freed to it: it may be empty. */
+	s = slab(0);
+	takes(s, 64, 3);
+	takes(s + 64, 64, 3);
+	CLEAN();
+	/* A grant of 64 KiB, or less, is used up. */
+	kalloc();
+	s = slab(0);
+	takes(s, 4096, 3);
+	gives(s, 0);
+	takes(s, 4096, 3);
+	gives(s, 0);
+	takes(s, 4096, 3);
+	assert_int_equal(hits(), 2);
+	CLEAN();
+}
+
+/* What comes between the allocation and its free, or into it: the slab need not
+ * be the CPU's current one any more, or the CPU is closed. */
+
+static void
+comes_nothing(struct call *c)
+{
+	invoke(c);
+}
+
+static void
+comes_trim(struct call *c)
+{
+	struct call trim = call(TRACE_OP_KMALLOC_TRIM, 0);
+
+	invoke(&trim);
+	returns(&trim, 0);
+	invoke(c);
+}
+
+static void
+comes_shortage(struct call *c)
+{
+	struct call alloc = begin_page_alloc(0, PAGES, 0, VM_ALLOC_NORMAL);
+
+	pages_fail(0, PAGES, false, false);
+	returns(&alloc, 0);
+	invoke(c);
+}
+
+static void
+comes_question(struct call *c)
+{
+	model_check_pages(m, PAGES - SLAB / PAGE);
+	invoke(c);
+}
+
+static void
+comes_migration(struct call *c)
+{
+	invoke(c);
+	model_migrate(m, 0, 1);
+}
+
+static void
+comes_another(struct call *c)
+{
+	struct call limit = call(TRACE_OP_KMALLOC_LIMIT, 1);
+
+	invoke(c);
+	limit.type = 0;
+	invoke(&limit);
+	returns(&limit, LIMIT);
+}
+
+static void
+is_another(struct call *c)
+{
+	struct call limit = call(TRACE_OP_KMALLOC_LIMIT, 1);
+
+	limit.type = 0;
+	invoke(&limit);
+	invoke(c);
+	returns(&limit, LIMIT);
+}
+
+static void
+comes_elsewhere(struct call *c)
+{
+	c->cpu = 1;
+	invoke(c);
+}
+
+static void
+km1_not_judged(void **state)
+{
+	static void (*const comes[])(struct call *) = { comes_trim,
+		comes_shortage, comes_question, comes_migration, comes_another,
+		is_another, comes_elsewhere, comes_nothing };
+	struct call c;
+	uint64_t s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(comes) / sizeof(*comes); i++) {
+		kalloc();
+		s = slab(0);
+		takes(s, 64, 3);
+		c = call(TRACE_OP_KFREE, 0);
+		c.addr = s;
+		c.type = 0;
+		comes[i](&c);
+		returns_sharing(&c, 0, 4);
+		if (comes[i] == comes_nothing)
+			break; /* that it is these that make the difference */
+		assert_int_equal(hits(), 0);
+		CLEAN();
+	}
+	BROKEN("KM-1", KM1_FREE);
+}
+
+/* Near the limit each allocation is looked at. */
+static void
+km1_grants_end(void **state)
+{
+	uint64_t s, i;
+
+	(void)state;
+	kalloc();
+	use(1);
+	s = slab(1);
+	takes(s, 64, 3);
+	gives(s, 0);
+	for (i = 0; i < 100; i++) {
+		takes(s, 64, 0);
+		gives(s, 0);
+	}
+	/* All that was known of is used up. */
+	takes(s, 64, 3);
+	gives(s, 0);
+	CLEAN();
+	kalloc();
+	s = slab(0);
+	for (i = 0; i < 200; i++) { /* of all sizes, so that much is granted */
+		takes(s + 4096, 64 + 8 * (i % 4), 3);
+		gives(s + 4096, 0);
+	}
+	takes(s, 1024, 3);
+	gives(s, 0);
+	takes(s, 1024, 3);
+	CLEAN();
+}
+
+static void
 km3_size_classes(void **state)
 {
 	static const uint64_t want[][2] = {
@@ -425,6 +620,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(km1_hits_share_nothing),
+		T(km1_not_judged),
+		T(km1_grants_end),
 		T(km3_size_classes),
 		T(km4_alignment),
 		T(km4_alignment_of_kin),

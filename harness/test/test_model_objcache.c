@@ -1341,6 +1341,90 @@ types_that_end(void **state)
 	(void)cb;
 }
 
+#define OC2_GET "objcache/OC-2/objcache_get/shared"
+#define OC2_PUT "objcache/OC-2/objcache_put/shared"
+
+/* Of object i, which the cache has, or has held. */
+static void
+gets(unsigned i, uint32_t cpu, uint32_t flags, uint32_t shared)
+{
+	struct call c = begin_oc(TRACE_OP_OBJCACHE_GET, 0);
+
+	c.cpu = cpu;
+	c.handle = 0;
+	c.flags = flags;
+	invoke(&c);
+	returns_sharing(&c, at(i), shared);
+}
+
+static void
+puts_back(unsigned i, uint32_t cpu, uint32_t shared)
+{
+	struct call c = begin_oc(TRACE_OP_OBJCACHE_PUT, 0);
+
+	c.cpu = cpu;
+	c.handle = 0;
+	c.addr = at(i);
+	invoke(&c);
+	returns_sharing(&c, 0, shared);
+}
+
+/* A cache, and so many objects of it, held. */
+static void
+held(unsigned n)
+{
+	unsigned i;
+
+	cache(0, 0);
+	for (i = 0; i < n; i++) {
+		struct call c = begin_get(0, M_NOWAIT);
+
+		backend_gives(0, at(i), M_NOWAIT, M_NULLOK);
+		c.shared = 4;
+		returns(&c, at(i));
+	}
+}
+
+static void
+oc2_hits_share_nothing(void **state)
+{
+	(void)state;
+	held(2);
+	puts_back(0, 0, 2); /* nobody knows how full the magazine is */
+	gets(0, 0, M_NOWAIT, 0);
+	puts_back(0, 0, 0);
+	puts_back(1, 0, 2); /* of the room one is known of */
+	gets(1, 0, M_WAITOK, 0);
+	gets(0, 0, M_WAITOK, 2);
+	assert_int_equal(hits(), 3);
+	CLEAN();
+	kalloc();
+	held(1);
+	puts_back(0, 0, 2);
+	gets(0, 0, M_NOWAIT, 1);
+	BROKEN("OC-2", OC2_GET);
+	held(1);
+	puts_back(0, 0, 2);
+	gets(0, 0, M_NOWAIT, 0);
+	puts_back(0, 0, 1);
+	BROKEN("OC-2", OC2_PUT);
+	/* Elsewhere it is another magazine. */
+	held(1);
+	puts_back(0, 0, 2);
+	gets(0, 1, M_NOWAIT, 3);
+	CLEAN();
+	/* One that may wait takes it out of whichever it is in. */
+	kalloc();
+	held(2);
+	puts_back(0, 1, 2);
+	gets(0, 0, M_WAITOK, 9);
+	puts_back(0, 0, 2);
+	puts_back(1, 1, 2);
+	gets(1, 1, M_WAITOK, 0);
+	assert_int_equal(hits(), 1);
+	CLEAN();
+}
+
 int
 main(void)
 {
@@ -1368,6 +1452,7 @@ main(void)
 		T(nothing_lingers),
 		T(more_misuse),
 		T(types_that_end),
+		T(oc2_hits_share_nothing),
 		T(every_clause_was_broken),
 	};
 

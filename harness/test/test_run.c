@@ -110,10 +110,49 @@ pages_are_in_the_hash(void **state)
 	assert_true(a.hash != b.hash);
 }
 
+/* How many calls of a trace were judged as hits (KM-1, OC-2). */
+static uint64_t
+hits(const char *text)
+{
+	struct run_result r;
+
+	replay(healthy, text, &r);
+	assert_int_equal(r.status, RUN_CLEAN);
+	return (r.counts.hits);
+}
+
+#define PAIR	   "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n"
+#define PAIR_OC	   "0 p0 = objcache_get c0 NOWAIT\n0 objcache_put c0 p0\n"
+#define TIMES4(x)  x x x x
+#define TIMES24(x) TIMES4(x x x x x x)
+
+static void
+hits_are_judged(void **state)
+{
+	(void)state;
+	/* All but the first allocation, which asks for a grant. */
+	assert_int_equal(hits(MAKE TIMES4(PAIR)), 7);
+	/* It got 17, and asks once more. */
+	assert_int_equal(hits(MAKE TIMES24(PAIR)), 46);
+	/* On the other CPU a free is another's. */
+	assert_int_equal(
+	    hits(MAKE "0 p0 = kmalloc 64 m0 WAITOK\n1 kfree p0 m0\n" PAIR), 1);
+	/* The first pair makes the object. */
+	assert_int_equal(
+	    hits(MAKE
+		"0 c0 = objcache_create \"c\" m0 64 0 0 0\n" TIMES4(PAIR_OC)),
+	    6);
+	/* Debug options close the fast paths. */
+	assert_int_equal(
+	    hits(HEAD "debug 7\n0 m0 = kmalloc_create \"t\"\n" TIMES4(PAIR)),
+	    0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hits_are_judged),
 		cmocka_unit_test(faults_are_injected),
 		cmocka_unit_test(deviations_are_obeyed),
 		cmocka_unit_test(pages_are_in_the_hash),

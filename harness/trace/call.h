@@ -48,6 +48,9 @@ struct call {
 	/* Result. */
 	uint64_t ret; /* address, size or limit; 0 for NULL or nothing */
 	int why;      /* 0, or the KA_WHY_ number of the panic it ended in */
+	/* Locks, atomic read-modify-writes, fences and sequentially consistent
+	 * accesses of it; 0 where nobody counts. */
+	uint32_t shared;
 };
 
 /*

@@ -68,6 +68,9 @@ extern uint32_t ka_sim_locks;	  /* locks that it holds */
 struct ka_mutex;
 extern const struct ka_mutex *ka_sim_lock_last; /* that it took last */
 extern uint64_t ka_sim_value; /* what ka_sim_load says that is seen */
+/* Of the running fiber: locks that it took, atomic read-modify-writes, fences
+ * and sequentially consistent accesses: what a fast path does without. */
+extern uint32_t ka_sim_shared;
 
 void ka_sim_point(
     enum ka_sim_point, const volatile void *obj, const struct ka_site *);
@@ -88,9 +91,13 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 			ka_sim_point((kind), (obj), (site));                   \
 	} while (0)
 
+#define KA_SIM_SHARES() KA_SIM_SET(ka_sim_shared, KA_SIM_GET(ka_sim_shared) + 1)
+
 #define ka_load(p, order)                                                      \
 	({                                                                     \
 		KA_SIM_AT(KA_SIM_LOAD, (p), KA_HERE);                          \
+		if ((order) == SEQ_CST)                                        \
+			KA_SIM_SHARES();                                       \
 		__auto_type ka_loaded = __atomic_load_n((p), (order));         \
 		if (KA_SIM_RARE(ka_sim_weak) &&                                \
 		    ka_sim_load((p), sizeof(*(p)), (order)))                   \
@@ -103,6 +110,8 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 		__typeof__(*(p) + 0) ka_stored = (v);                          \
 		uint64_t ka_bits = 0;                                          \
 		KA_SIM_AT(KA_SIM_STORE, (p), KA_HERE);                         \
+		if ((order) == SEQ_CST)                                        \
+			KA_SIM_SHARES();                                       \
 		__builtin_memcpy(&ka_bits, &ka_stored, sizeof(*(p)));          \
 		if (!KA_SIM_RARE(ka_sim_weak) ||                               \
 		    !ka_sim_store((p), sizeof(*(p)), ka_bits, (order)))        \
@@ -120,6 +129,7 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 #define KA_SIM_RMW_OF(p, expr)                                                 \
 	({                                                                     \
 		KA_SIM_AT(KA_SIM_RMW, (p), KA_HERE);                           \
+		KA_SIM_SHARES();                                               \
 		if (KA_SIM_RARE(ka_sim_weak))                                  \
 			ka_sim_rmw((p), sizeof(*(p)));                         \
 		__auto_type ka_result = (expr);                                \
@@ -139,12 +149,14 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 #define ka_fence()                                                             \
 	do {                                                                   \
 		KA_SIM_AT(KA_SIM_FENCE, NULL, KA_HERE);                        \
+		KA_SIM_SHARES();                                               \
 		if (KA_SIM_RARE(ka_sim_weak))                                  \
 			ka_sim_fence(false);                                   \
 	} while (0)
 #define ka_fence_heavy()                                                       \
 	do {                                                                   \
 		KA_SIM_AT(KA_SIM_FENCE, NULL, KA_HERE);                        \
+		KA_SIM_SHARES();                                               \
 		if (KA_SIM_RARE(ka_sim_weak))                                  \
 			ka_sim_fence(true);                                    \
 	} while (0)
@@ -238,6 +250,7 @@ KA_INLINE void
 ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
 {
 	KA_SIM_AT(KA_SIM_LOCK, m, site);
+	KA_SIM_SHARES();
 	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0))
 		ka_sim_lock_slow(m, site);
 	/* Who is no thread looks on, and leaves a thread its lock. */
