@@ -65,6 +65,7 @@ trace_execute(struct explore_world *w, const struct explore_how *how,
 	options.points_max = how->points_max;
 	options.quiet_first = t->has_quiesce && how->strategy != NULL;
 	options.record = true;
+	options.no_halt = true; /* no schedule is left to choose then */
 	options.stop = how->stop;
 	options.state = how->state;
 	options.story = how->story;

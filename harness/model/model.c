@@ -907,6 +907,34 @@ model_each_live(
 	}
 }
 
+void
+model_each_use(struct model *m,
+    void (*fn)(
+	void *, enum trace_class, uint32_t reg, uint64_t count, uint64_t bytes),
+    void *arg)
+{
+	uint64_t runs = 0, run_bytes = 0;
+	uint32_t i;
+
+	for (i = 1; i < m->type.high; i++) {
+		const struct mtype *t = model__type(m, i);
+
+		if (t->inuse != 0)
+			fn(arg, TRACE_TYPE, t->alive ? t->reg : TRACE_NOREG,
+			    t->inuse, t->memuse);
+	}
+	for (i = 1; i < m->object.high; i++) {
+		const struct mobject *o = model__object(m, i);
+
+		if (o->state == MOBJECT_LIVE && o->run) {
+			runs++;
+			run_bytes += o->usable;
+		}
+	}
+	if (runs != 0)
+		fn(arg, TRACE_RUN, TRACE_NOREG, runs, run_bytes);
+}
+
 bool
 model_is_owned(const struct model *m, uint64_t addr)
 {
@@ -920,6 +948,11 @@ model_is_owned(const struct model *m, uint64_t addr)
 /* --- clauses --- */
 
 const struct model_clause model_clauses[] = {
+	{ "G-1",
+	    "through the run: all pages are free at boot; an end that is asked "
+	    "for is refused while anything is in use, each told by name and "
+	    "count and nothing changed, and granted when all was given back",
+	    'D' },
 	{ "G-2",
 	    "live objects lie in held pages, apart from each other, and "
 	    "keep their bytes; freed pages hold none",

@@ -162,6 +162,13 @@ struct model_object {
 void model_each_live(
     struct model *, bool (*fn)(void *, const struct model_object *), void *arg);
 
+/* What is in use, for the system's end: of each type, TRACE_NOREG if it has
+ * ended, objects and bytes; and as TRACE_RUN the runs of the trace. */
+void model_each_use(struct model *,
+    void (*fn)(
+	void *, enum trace_class, uint32_t reg, uint64_t count, uint64_t bytes),
+    void *arg);
+
 /* What was seen: for reports. */
 struct model_counts {
 	uint64_t calls, allocs, frees, refusals, panics, sleeps, page_allocs,

@@ -725,6 +725,7 @@ begin_subject(struct run_state *s)
 	else
 		mc.kind = MODEL_MALLOC;
 	model_reset(s->model, &mc);
+	run__booted(s);
 	return (true);
 }
 

@@ -144,6 +144,7 @@ struct run_options {
 	bool orders;   /* search an order of overlapping calls: run_history.c */
 	bool no_audit; /* not even at quiescence: it costs the whole budget */
 	const struct run_inject *inject; /* NULL: nothing */
+	bool no_halt;  /* do not ask for the system's end: run_halt.c */
 	bool no_drain; /* leave what is live: for a picture at the end */
 	/* Told at every change of thread and at every deviation. */
 	void (*story)(void *arg, const struct run_step *);

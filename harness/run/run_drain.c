@@ -191,6 +191,9 @@ run__drain(struct run_state *s)
 	int pass;
 	size_t i;
 
+	run__halt_refused(s);
+	if (model_finding(s->model) != NULL)
+		return;
 	s->drain = true;
 	sim_calm();
 	model_each_live(s->model, drain_collect, &l);
@@ -223,4 +226,6 @@ run__drain(struct run_state *s)
 	run__quiesce(s);
 	if ((s->subject->caps & SUBJECT_PAGES) != 0 && !owners_left(s))
 		model_check_empty(s->model);
+	if (model_finding(s->model) == NULL)
+		run__halt(s);
 }

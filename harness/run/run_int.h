@@ -211,6 +211,12 @@ void run__history_end(struct run_state *, const struct call *);
 void run__history_excuse(uint32_t frame);
 /* What has not ended never will. */
 void run__history_finish(struct run_state *);
+/* run_halt.c */
+/* The system was booted; its end is asked for while something is in use, and
+ * when all was given back: G-1. */
+void run__booted(struct run_state *);
+void run__halt_refused(struct run_state *);
+void run__halt(struct run_state *);
 /* run_drain.c */
 /* Frees all that is live, trims, and checks that nothing is left (G-8). */
 void run__drain(struct run_state *);

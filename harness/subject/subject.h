@@ -82,6 +82,13 @@ struct subject {
 	/* Gives back all that is cached and destroys what the trace left
 	 * over of types, so that only page runs are held (G-8). */
 	void (*trim)(void);
+	/* Ends the system as a program does, which it refuses while anything
+	 * is in use: 0, or a positive errno. Each thing in use is told. */
+	int (*leave)(void (*told)(void *arg, const char *name, uint64_t count,
+			 uint64_t bytes),
+	    void *arg);
+	/* The name that a type, cache, pipe or zone was given. */
+	const char *(*name_of)(enum trace_class, uint32_t handle);
 	/* Draws the memory as text through put(). */
 	void (*map)(void (*put)(void *arg, const char *line), void *arg);
 	/* Prints statistics as the kernel's tools do: vmstat -m, vmstat -z. */

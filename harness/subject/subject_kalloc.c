@@ -116,6 +116,15 @@ on_free(void *arg, void *addr, size_t npages)
 	config.page_free(config.arg, (uintptr_t)addr, npages);
 }
 
+static void
+observe(void)
+{
+	const struct vm_observer o = { on_try, on_alloc, on_free, NULL };
+
+	if (config.page_try != NULL)
+		vm_page_observe(&o);
+}
+
 static int
 kalloc_subject_boot(const struct subject_config *c)
 {
@@ -127,7 +136,6 @@ kalloc_subject_boot(const struct subject_config *c)
 		.slabs_keep = c->slabs_keep,
 		.debug = c->debug,
 	};
-	struct vm_observer o = { on_try, on_alloc, on_free, NULL };
 	struct vm_page_stats vm;
 	int error;
 
@@ -135,8 +143,7 @@ kalloc_subject_boot(const struct subject_config *c)
 	error = kalloc_boot(&k);
 	if (error != 0)
 		return (error);
-	if (c->page_try != NULL)
-		vm_page_observe(&o);
+	observe();
 	vm_page_stats(&vm);
 	arena = (uintptr_t)vm.base;
 	(void)ka_panic_set_handler(on_panic);
@@ -159,6 +166,41 @@ kalloc_subject_halt(void)
 		types[i].type = NULL;
 	}
 	types_top = 0;
+}
+
+/* Who is told what is in use. */
+struct teller {
+	void (*told)(void *, const char *, uint64_t, uint64_t);
+	void *arg;
+};
+
+static void
+on_leak(void *arg, const struct kalloc_leak *leak)
+{
+	const struct teller *t = arg;
+
+	t->told(t->arg, leak->name, leak->count, leak->bytes);
+}
+
+static int
+kalloc_subject_leave(
+    void (*told)(void *, const char *, uint64_t, uint64_t), void *arg)
+{
+	struct teller t = { told, arg };
+	int error;
+
+	vm_page_observe(NULL); /* it has no part in the end */
+	error = kalloc_halt(false, on_leak, &t);
+	if (error != 0)
+		observe();
+	return (error);
+}
+
+static const char *
+kalloc_subject_name(enum trace_class class, uint32_t handle)
+{
+	return (class == TRACE_TYPE ? types[handle].name :
+				      subject_owners_name(class, handle));
 }
 
 void
@@ -210,11 +252,11 @@ do_type_make(struct call *c)
 	t = &types[c->type];
 	t->ending = false;
 	t->heap = c->code == TRACE_OP_KMALLOC_CREATE;
+	(void)strncpy(t->name, c->str, sizeof(t->name) - 1);
 	if (t->heap) {
 		kmalloc_create(&t->type, c->str);
 		return;
 	}
-	(void)strncpy(t->name, c->str, sizeof(t->name) - 1);
 	t->storage.ks_shortdesc = t->name;
 	malloc_init(&t->storage);
 	t->type = &t->storage;
@@ -468,6 +510,8 @@ const struct subject subject_kalloc = {
 	.arena = kalloc_subject_arena,
 	.audit = kalloc_subject_audit,
 	.trim = kalloc_subject_trim,
+	.leave = kalloc_subject_leave,
+	.name_of = kalloc_subject_name,
 	.map = kmalloc_map,
 	.owner_stats = subject_owners_stats,
 	.static_memory = subject_owners_memory,

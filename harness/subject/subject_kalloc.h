@@ -30,6 +30,7 @@ void subject_owners_boot(void);
 void subject_owners_halt(void);
 bool subject_owners_stats(
     enum trace_class, uint32_t handle, struct owner_stats *ret_s);
+const char *subject_owners_name(enum trace_class, uint32_t handle);
 uint64_t subject_owners_memory(const struct call *);
 const char *subject_owners_audit(const char **ret_found);
 void subject_owners_tables(void (*put)(void *arg, const char *line), void *arg);

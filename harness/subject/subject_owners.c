@@ -832,8 +832,12 @@ do_zinit(struct call *c)
 static void
 do_zinitna(struct call *c)
 {
+	struct owner *o = owner_at(TRACE_VMZONE, c->handle);
+
 	c->ret =
 	    (uint64_t)zinitna(vmzone_of(c), c->str, c->size, c->n[0], c->flags);
+	if (c->ret != 0 && o != NULL)
+		(void)snprintf(o->name, sizeof(o->name), "%s", c->str);
 }
 
 static void
@@ -993,6 +997,16 @@ subject_owners_stats(
 		break;
 	}
 	return (true);
+}
+
+const char *
+subject_owners_name(enum trace_class class, uint32_t handle)
+{
+	const struct owner *o = owner_at(class, handle);
+
+	if (class == TRACE_PIPE)
+		return ("mpipe");
+	return (o == NULL ? "" : o->name);
 }
 
 void

@@ -43,6 +43,8 @@ struct breakage {
 	bool (*owner_stats)(enum trace_class, uint32_t, struct owner_stats *);
 	const char *(*audit)(const char **);
 	void (*trim)(void);
+	int (*leave)(
+	    void (*)(void *, const char *, uint64_t, uint64_t), void *);
 	bool (*callback)(struct callback *); /* for who boots the subject */
 };
 
@@ -120,6 +122,8 @@ broken_subject(const struct breakage *b)
 		broken.audit = b->audit;
 	if (b->trim != NULL)
 		broken.trim = b->trim;
+	if (b->leave != NULL)
+		broken.leave = b->leave;
 	return (broken);
 }
 

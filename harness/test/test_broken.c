@@ -9,6 +9,8 @@
  */
 #include "broken_test.h"
 
+#include <errno.h>
+
 /* ---- Breakages --------------------------------------------------------- */
 
 static void
@@ -259,7 +261,8 @@ spins_for_ever(struct call *c)
 static uint64_t
 too_few_pages(void)
 {
-	return (healthy->free_pages() - 1);
+	/* Not at once: there must be all at boot. */
+	return (healthy->free_pages() - (seen++ != 0));
 }
 
 static bool
@@ -333,7 +336,105 @@ counts_all_kmallocs(struct call *c)
 	healthy->exec(c);
 }
 
+static int
+ends_in_use(void (*told)(void *, const char *, uint64_t, uint64_t), void *arg)
+{
+	(void)told;
+	(void)arg;
+	healthy->halt();
+	return (0);
+}
+
+static int
+refuses_to_end(
+    void (*told)(void *, const char *, uint64_t, uint64_t), void *arg)
+{
+	int error = healthy->leave(told, arg);
+
+	return (error == 0 ? EBUSY : error);
+}
+
+static void (*tell_of_it)(void *, const char *, uint64_t, uint64_t);
+
+static void
+tell_less(void *arg, const char *name, uint64_t count, uint64_t bytes)
+{
+	tell_of_it(arg, name, count - 1, bytes);
+}
+
+static int
+tells_wrong_counts(
+    void (*told)(void *, const char *, uint64_t, uint64_t), void *arg)
+{
+	tell_of_it = told;
+	return (healthy->leave(tell_less, arg));
+}
+
+static void
+tell_nothing(void *arg, const char *name, uint64_t count, uint64_t bytes)
+{
+	(void)arg;
+	(void)name;
+	(void)count;
+	(void)bytes;
+}
+
+static int
+tells_nothing(void (*told)(void *, const char *, uint64_t, uint64_t), void *arg)
+{
+	(void)told;
+	return (healthy->leave(tell_nothing, arg));
+}
+
+static void
+tell_another(void *arg, const char *name, uint64_t count, uint64_t bytes)
+{
+	(void)name;
+	tell_of_it(arg, "another", count, bytes);
+}
+
+static int
+tells_wrong_names(
+    void (*told)(void *, const char *, uint64_t, uint64_t), void *arg)
+{
+	tell_of_it = told;
+	return (healthy->leave(tell_another, arg));
+}
+
+/* Of the first question only: that is the one after boot. */
+static uint64_t
+boots_used(void)
+{
+	return (healthy->free_pages() - (seen++ == 0));
+}
+
 static const struct breakage breakages[] = {
+	{ .name = "ends while memory is in use",
+	    .clause = "G-1",
+	    .signature = "kmalloc/G-1/halt/reported",
+	    .leave = ends_in_use,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "refuses to end when nothing is in use",
+	    .clause = "G-1",
+	    .leave = refuses_to_end,
+	    .trace = MAKE },
+	{ .name = "tells wrong counts at its end",
+	    .clause = "G-1",
+	    .leave = tells_wrong_counts,
+	    .trace = HEAD "0 g0 = vm_page_alloc 3 0 NORMAL\n" },
+	{ .name = "tells nothing at its end",
+	    .clause = "G-1",
+	    .leave = tells_nothing,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "tells wrong names at its end",
+	    .clause = "G-1",
+	    .leave = tells_wrong_names,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "is not fresh",
+	    .clause = "G-1",
+	    .signature = "kmalloc/G-1/boot/reported",
+	    .free_pages = boots_used,
+	    .trace = MAKE },
 	{ .name = "takes a lock in kfree",
 	    .clause = "KM-1",
 	    .signature = "kmalloc/KM-1/kfree/shared",

@@ -198,7 +198,7 @@ static const struct breakage canaries[] = {
 	    .clause = "G-8",
 	    .signature = "kmalloc/G-8/end of run/pages-held",
 	    .exec = loses_a_page,
-	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
 	{ .name = "failure that keeps",
 	    .clause = "G-6",
 	    .signature = "vm_page/G-6/vm_page_alloc/pages-lost",
