@@ -19,11 +19,13 @@
 #include "util/distinct.h"
 
 #define JOBS_MAX 64u
+#define TWICE	 64u /* one seed in so many is run twice, asked or not */
 
 /* One a job, in memory that parent and jobs share. */
 struct job {
 	uint64_t seed; /* being run */
 	uint64_t runs, ops, points, blocked, skipped;
+	uint64_t hash;	/* of all its runs, whatever their order */
 	uint64_t found; /* seed of a finding, plus one */
 	struct finding finding;
 	double until, cpu_until; /* 0: without end */
@@ -61,13 +63,36 @@ usage(FILE *f)
 	    "  --subject NAME    kalloc (default) or malloc\n"
 	    "  --threads N       1..256; default: drawn\n"
 	    "  --time SECONDS    stop after so long\n"
-	    "  --twice           run each twice and compare\n");
+	    "  --twice           run each twice and compare, not one in 64\n");
 }
 
 static void
 on_state(void *arg, uint64_t state)
 {
 	distinct_add(arg, state);
+}
+
+/* A second time: the same events (G-10). */
+static void
+run_again(const struct campaign *c, const struct trace *t, struct run_result *r)
+{
+	struct finding *f = &r->finding;
+	struct run_result again;
+	struct run_source source;
+	struct run_mem mem;
+
+	source = run_source_mem(&mem, t);
+	run(&source, &c->run, &again);
+	if (again.hash == r->hash && again.status == r->status)
+		return;
+	r->status = RUN_FINDING;
+	(void)snprintf(f->clause, sizeof(f->clause), "G-10");
+	(void)snprintf(f->operation, sizeof(f->operation), "run");
+	(void)snprintf(
+	    f->expected, sizeof(f->expected), "hash %016" PRIx64, r->hash);
+	(void)snprintf(f->found, sizeof(f->found),
+	    "hash %016" PRIx64 " in the second run", again.hash);
+	(void)snprintf(f->signature, sizeof(f->signature), "run/G-10/run/hash");
 }
 
 /* One seed. */
@@ -88,25 +113,8 @@ run_seed(const struct campaign *c, uint64_t seed, struct trace *t,
 	}
 	source = run_source_mem(&mem, t);
 	run(&source, &c->run, r);
-	if (c->twice && r->status == RUN_CLEAN) {
-		struct run_result again;
-
-		source = run_source_mem(&mem, t);
-		run(&source, &c->run, &again);
-		if (again.hash == r->hash && again.status == r->status)
-			return;
-		r->status = RUN_FINDING;
-		(void)snprintf(
-		    r->finding.clause, sizeof(r->finding.clause), "G-10");
-		(void)snprintf(
-		    r->finding.operation, sizeof(r->finding.operation), "run");
-		(void)snprintf(r->finding.expected, sizeof(r->finding.expected),
-		    "hash %016" PRIx64, r->hash);
-		(void)snprintf(r->finding.found, sizeof(r->finding.found),
-		    "hash %016" PRIx64 " in the second run", again.hash);
-		(void)snprintf(r->finding.signature,
-		    sizeof(r->finding.signature), "run/G-10/run/hash");
-	}
+	if (r->status == RUN_CLEAN && (c->twice || seed % TWICE == 0))
+		run_again(c, t, r);
 }
 
 static bool
@@ -140,6 +148,7 @@ job_loop(const struct campaign *c, uint64_t index)
 			return;
 		distinct_add(c->schedules, r.schedule);
 		j->ops += r.ops;
+		j->hash += r.hash;
 		j->points += r.points;
 		j->blocked += r.blocked;
 		j->skipped += r.skipped;
@@ -158,6 +167,7 @@ sum(const struct campaign *c, struct job *ret_j)
 
 		ret_j->runs += __atomic_load_n(&j->runs, __ATOMIC_RELAXED);
 		ret_j->ops += j->ops;
+		ret_j->hash += j->hash;
 		ret_j->points += j->points;
 		ret_j->blocked += j->blocked;
 		ret_j->skipped += j->skipped;
@@ -242,7 +252,8 @@ report_finding(
 	if (trace_save(&t, name, TRACE_TEXT, &e) == 0) {
 		cli_command_add(&command, "kalab replay");
 		cli_command_options(&command, &c->run);
-		if (c->twice)
+		/* Also one that was run twice unasked. */
+		if (c->twice || strcmp(r.finding.clause, "G-10") == 0)
 			cli_command_add(&command, " --twice");
 		cli_command_file(&command, name);
 	} else {
@@ -373,14 +384,14 @@ conclude(const struct campaign *c, double began)
 	sum(c, &j);
 	if (j.found != 0)
 		return (report_finding(c, j.found - 1, &j.finding));
-	(void)printf(
-	    "%s: %" PRIu64 " runs from seed %" PRIu64 ", %" PRIu64
-	    " operations, about %" PRIu64 " schedules and %" PRIu64
-	    " states, %" PRIu64 " schedule points, %" PRIu64
-	    " threads rightly blocked at an end, %.1f s, %.0f runs/s\n",
+	(void)printf("%s: %" PRIu64 " runs from seed %" PRIu64 ", %" PRIu64
+		     " operations, about %" PRIu64 " schedules and %" PRIu64
+		     " states, %" PRIu64 " schedule points, %" PRIu64
+		     " threads rightly blocked at an end, hash %016" PRIx64
+		     ", %.1f s, %.0f runs/s\n",
 	    cli_stop ? "interrupted, clean so far" : "clean", j.runs,
 	    c->gen.seed, j.ops, distinct_count(c->schedules),
-	    distinct_count(c->states), j.points, j.blocked, s,
+	    distinct_count(c->states), j.points, j.blocked, j.hash, s,
 	    s > 0 ? (double)j.runs / s : 0.0);
 	return (cli_stop ? CLI_USAGE : CLI_CLEAN);
 }

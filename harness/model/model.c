@@ -969,6 +969,10 @@ const struct model_clause model_clauses[] = {
 	    "through the simulation: callbacks begin with no lock held and "
 	    "outside of sections",
 	    'D' },
+	{ "G-10",
+	    "through runs that are done again, one in 64 of kalab run and of "
+	    "fuzzing engines, and all that are asked for: the same events",
+	    'D' },
 	{ "VM-1", "runs are of the budget, contiguous, aligned, held once",
 	    'D' },
 	{ "VM-2", "vm_page_alloc and vm_page_free do not sleep", 'D' },
