@@ -15,11 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <kalloc/flags.h>
+
 #include "gen/gen.h"
 #include "util/distinct.h"
 
-#define JOBS_MAX 64u
-#define TWICE	 64u /* one seed in so many is run twice, asked or not */
+#define JOBS_MAX    64u
+#define DEBUG_PAGES 8192u
+#define TWICE	    64u /* one seed in so many is run twice, asked or not */
 
 /* One a job, in memory that parent and jobs share. */
 struct job {
@@ -95,6 +98,82 @@ run_again(const struct campaign *c, const struct trace *t, struct run_result *r)
 	(void)snprintf(f->signature, sizeof(f->signature), "run/G-10/run/hash");
 }
 
+/* ---- With debug options and without (G-11) ----------------------------- */
+
+/* One order of operations, no failures, and pages enough for all. */
+static void
+without_chance(struct trace_header *h)
+{
+	h->sched = TRACE_SCHED_RECORDED;
+	h->memory = TRACE_MEMORY_SC;
+	h->may = h->ndeviations = h->nfaults = 0;
+	if (h->pages < DEBUG_PAGES)
+		h->pages = DEBUG_PAGES;
+}
+
+/*
+ * Does the run show what any other would, whatever the layout of memory? Not if
+ * pages were short, a limit near, or where the trace frees by addresses that
+ * may be another's by then.
+ */
+static bool
+is_determined(const struct run_result *r)
+{
+	const struct model_counts *c = &r->counts;
+
+	return (r->strays == 0 && r->blocked == 0 && c->page_failures == 0 &&
+	    c->sleeps == 0 && c->limits == 0 && c->slack_used == 0);
+}
+
+static void
+run_debug(const struct campaign *c, const struct trace *t, uint32_t debug,
+    struct run_result *r)
+{
+	struct trace_header h = t->header;
+	struct run_options o = c->run;
+	struct run_source source;
+	struct run_mem mem;
+
+	without_chance(&h);
+	h.debug = debug;
+	source = run_source_mem(&mem, t);
+	source.header = &h;
+	o.state = NULL;
+	run(&source, &o, r);
+}
+
+/* The same trace without debug options and with all of them. */
+static void
+compare_debug(
+    const struct campaign *c, const struct trace *t, struct run_result *r)
+{
+	struct finding *f = &r->finding;
+	struct run_result plain, debug;
+
+	run_debug(c, t, 0, &plain);
+	if (plain.status != RUN_CLEAN || !is_determined(&plain))
+		return;
+	run_debug(c, t, KA_DEBUG_ALL, &debug);
+	if (!is_determined(&debug) ||
+	    (debug.status == RUN_CLEAN && debug.visible == plain.visible) ||
+	    (debug.status != RUN_CLEAN && debug.status != RUN_FINDING))
+		return;
+	r->status = RUN_FINDING;
+	(void)snprintf(f->clause, sizeof(f->clause), "G-11");
+	(void)snprintf(f->operation, sizeof(f->operation), "run");
+	(void)snprintf(f->expected, sizeof(f->expected),
+	    "what the interface shows without debug options: %016" PRIx64,
+	    plain.visible);
+	if (debug.status == RUN_FINDING)
+		(void)snprintf(f->found, sizeof(f->found),
+		    "%.90s with all of them", debug.finding.signature);
+	else
+		(void)snprintf(f->found, sizeof(f->found),
+		    "%016" PRIx64 " with all of them", debug.visible);
+	(void)snprintf(
+	    f->signature, sizeof(f->signature), "run/G-11/run/visible");
+}
+
 /* One seed. */
 static void
 run_seed(const struct campaign *c, uint64_t seed, struct trace *t,
@@ -115,6 +194,8 @@ run_seed(const struct campaign *c, uint64_t seed, struct trace *t,
 	run(&source, &c->run, r);
 	if (r->status == RUN_CLEAN && (c->twice || seed % TWICE == 0))
 		run_again(c, t, r);
+	if (r->status == RUN_CLEAN && seed % TWICE == TWICE / 2)
+		compare_debug(c, t, r);
 }
 
 static bool
@@ -249,7 +330,9 @@ report_finding(
 		not_again(&r.finding, first);
 	(void)snprintf(
 	    name, sizeof(name), "%s/seed-%" PRIu64 ".trace", c->keep, seed);
-	if (trace_save(&t, name, TRACE_TEXT, &e) == 0) {
+	if (strcmp(r.finding.clause, "G-11") == 0) {
+		seed_command(c, seed, &command); /* it is two runs */
+	} else if (trace_save(&t, name, TRACE_TEXT, &e) == 0) {
 		cli_command_add(&command, "kalab replay");
 		cli_command_options(&command, &c->run);
 		/* Also one that was run twice unasked. */

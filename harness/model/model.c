@@ -973,6 +973,10 @@ const struct model_clause model_clauses[] = {
 	    "through runs that are done again, one in 64 of kalab run and of "
 	    "fuzzing engines, and all that are asked for: the same events",
 	    'D' },
+	{ "G-11",
+	    "through runs with all debug options and without, of one seed of "
+	    "64 of kalab run: the same results, reasons and callbacks",
+	    'D' },
 	{ "VM-1", "runs are of the budget, contiguous, aligned, held once",
 	    'D' },
 	{ "VM-2", "vm_page_alloc and vm_page_free do not sleep", 'D' },

@@ -177,7 +177,8 @@ struct model_counts {
 	 * (OC-6, ZN-6): so many were seen to at most, where only that
 	 * explains the answer; and so many may. */
 	uint64_t slack_used, slack_declared;
-	uint64_t hits; /* calls that were judged as such: KM-1, OC-2 */
+	uint64_t limits; /* allocations that may have met their type's limit */
+	uint64_t hits;	 /* calls that were judged as such: KM-1, OC-2 */
 };
 void model_counts(const struct model *, struct model_counts *ret_c);
 

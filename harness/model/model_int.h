@@ -722,6 +722,7 @@ model__type_joins(struct model *m, struct mthread *th)
 	if (MODEL_UNLIKELY(t->first != 0))
 		model__type_observe(m, t);
 	th->limit_seen = model__usage_upper(t) - th->charge >= t->limit_lo;
+	m->counts.limits += th->limit_seen;
 	th->lower_min = m->nstale > 0 ? 0 : t->memuse;
 	th->listed = true;
 	th->prev = 0;

@@ -210,6 +210,7 @@ begin(struct run_state *s, uint32_t thread)
 		return;
 	}
 	if (s->stray) {
+		s->result->strays++;
 		s->solo = thread;
 		s->solo_slept = false;
 	}

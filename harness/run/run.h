@@ -177,7 +177,11 @@ struct run_result {
 	struct run_injected injected;
 	uint64_t points, switches;
 	uint64_t schedule; /* hash of who ran when */
-	uint64_t windows;  /* of overlapping calls, for which an order was */
+	/* Of what the interface shows of each operation and each callback,
+	 * where addresses are but there or not: for runs of one order. */
+	uint64_t visible;
+	uint64_t strays;  /* frees and resizings by an address at random */
+	uint64_t windows; /* of overlapping calls, for which an order was */
 	uint64_t windows_long; /* searched; of them, too many calls for it */
 	struct model_counts counts;
 	char waits[1024]; /* who waited for what at the end, a line each */

@@ -239,6 +239,7 @@ run__callback(void *arg, struct callback *cb)
 		    "sections",
 		    found);
 	run__mix(s, (uint64_t)cb->hook << 32 ^ run__relative(s, cb->addr));
+	run__show(s, (uint64_t)cb->class << 32 | cb->handle, cb->hook);
 	model_callback(s->model, cb);
 	action = hook_due(&o->hook[cb->hook]);
 	if (cb->hook == TRACE_HOOK_CALLBACK && action == TRACE_ACTION_NONE)

@@ -22,6 +22,16 @@ run__mix(struct run_state *s, uint64_t value)
 	s->hash ^= s->hash >> 29;
 }
 
+/* A sum, whatever the order. */
+void
+run__show(struct run_state *s, uint64_t where, uint64_t value)
+{
+	uint64_t hash = (where ^ value * UINT64_C(0xd1342543de82ef95)) *
+	    UINT64_C(0x9e3779b97f4a7c15);
+
+	s->result->visible += hash ^ hash >> 29;
+}
+
 struct run_plan run_plan[TRACE_OP_COUNT];
 
 /* What the table does not say of caches, pipes and zones. */
@@ -358,6 +368,22 @@ finish_stray(struct run_state *s, const struct call *c)
 			s->reg[TRACE_OBJ][i].state = REG_ENDED;
 }
 
+/* What the call has shown: whether there is an object, or the number. What
+ * kmalloc_trim gives back is slabs, of which debug options have others. */
+static void
+finish_visible(
+    struct run_state *s, const struct trace_op *op, const struct call *c)
+{
+	const bool object =
+	    run_plan[op->code].out >= 0 || op->code == TRACE_OP_KREALLOC;
+	uint64_t value = object ? c->ret != 0 : c->ret;
+
+	if (op->code == TRACE_OP_KMALLOC_TRIM)
+		value = 0;
+	run__show(s, (uint64_t)op->thread << 32 | s->thread[op->thread].ops,
+	    value << 8 | (uint64_t)c->why);
+}
+
 void
 run__finish(
     struct run_state *s, const struct trace_op *op, const struct call *c)
@@ -379,6 +405,7 @@ run__finish(
 			s->reg[plan->reg[n].class][index].state = REG_ENDED;
 	}
 	s->result->ops++;
+	finish_visible(s, op, c);
 	s->page_tries = 0;
 	run__mix(s, s->thread[op->thread].first->ordinal);
 	run__mix(s, run__relative(s, c->ret));

@@ -153,6 +153,8 @@ void run__page_alloc(void *, uint64_t addr, uint64_t npages, uint64_t align,
 void run__page_free(void *, uint64_t addr, uint64_t npages);
 void run__faults_reset(struct run_state *);
 void run__mix(struct run_state *, uint64_t value);
+/* It is seen from outside: run_result.visible. */
+void run__show(struct run_state *, uint64_t where, uint64_t value);
 uint64_t run__relative(const struct run_state *, uint64_t addr);
 /* Audits and compares statistics; nothing may be in flight. */
 void run__quiesce(struct run_state *);

@@ -110,6 +110,55 @@ pages_are_in_the_hash(void **state)
 	assert_true(a.hash != b.hash);
 }
 
+/* What the interface shows of a trace (G-11). */
+static uint64_t
+visible(const struct subject *subject, const char *text)
+{
+	struct run_result r;
+
+	replay(subject, text, &r);
+	assert_int_equal(r.status, RUN_CLEAN);
+	return (r.visible);
+}
+
+#define SHOWS                                                                  \
+	"0 m0 = kmalloc_create \"t\"\n0 p0 = kmalloc 64 m0 WAITOK\n"           \
+	"0 kmalloc_usable_size p0\n1 p1 = kmalloc 9000 m0 WAITOK\n"            \
+	"0 kfree p0 m0\n0 kmalloc_trim\n"                                      \
+	"0 c0 = objcache_create \"c\" m0 64 0 0 ctor|dtor\n"                   \
+	"0 p2 = objcache_get c0 NOWAIT\n0 objcache_put c0 p2\n"                \
+	"0 p3 = objcache_get c0 NOWAIT\n"
+
+/* An answer that the model allows, and that is another one. */
+static void
+never_caches(struct call *c)
+{
+	if (c->code == TRACE_OP_OBJCACHE_PUT)
+		c->code = TRACE_OP_OBJCACHE_DTOR;
+	healthy->exec(c);
+	if (c->code == TRACE_OP_OBJCACHE_DTOR)
+		c->code = TRACE_OP_OBJCACHE_PUT;
+}
+
+static void
+what_is_visible(void **state)
+{
+	struct subject broken = *healthy;
+	const uint64_t plain = visible(healthy, HEAD SHOWS);
+
+	(void)state;
+	/* Not where things lie. */
+	assert_true(visible(healthy, HEAD "debug 7\n" SHOWS) == plain);
+	assert_true(visible(healthy, HEAD "debug 7\nkeep 0\n" SHOWS) == plain);
+	/* But a number, a panic and a callback. */
+	assert_true(
+	    visible(healthy, HEAD SHOWS "0 kmalloc_limit m0\n") != plain);
+	assert_true(visible(healthy, HEAD SHOWS "0 objcache_put c0 null\n") !=
+	    visible(healthy, HEAD SHOWS "0 objcache_put c0 p3\n"));
+	broken.exec = never_caches;
+	assert_true(visible(&broken, HEAD SHOWS) != plain);
+}
+
 /* How many calls of a trace were judged as hits (KM-1, OC-2). */
 static uint64_t
 hits(const char *text)
@@ -153,6 +202,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hits_are_judged),
+		cmocka_unit_test(what_is_visible),
 		cmocka_unit_test(faults_are_injected),
 		cmocka_unit_test(deviations_are_obeyed),
 		cmocka_unit_test(pages_are_in_the_hash),
