@@ -169,6 +169,15 @@ ka_fence_heavy(void)
 #endif
 }
 
+/* What is not a multiple of a page cannot be cut off behind. */
+static size_t
+port_whole_pages(size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return ((bytes + page - 1) & ~(page - 1));
+}
+
 void *
 ka_os_reserve(enum ka_os_use use, size_t bytes, size_t align, bool *ret_fresh)
 {
@@ -176,6 +185,7 @@ ka_os_reserve(enum ka_os_use use, size_t bytes, size_t align, bool *ret_fresh)
 	char *p;
 
 	(void)use;
+	bytes = port_whole_pages(bytes);
 	p = mmap(NULL, bytes + align, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
@@ -192,7 +202,7 @@ void
 ka_os_release(enum ka_os_use use, void *p, size_t bytes)
 {
 	(void)use;
-	(void)munmap(p, bytes);
+	(void)munmap(p, port_whole_pages(bytes));
 }
 
 void *
