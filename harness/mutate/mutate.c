@@ -335,14 +335,14 @@ static const char *const units[][2] = {
 	{ "uma_edges", "z" },
 	{ "uma_threads", "z" },
 	{ "uma", "z" },
-	{ "vm_page", "v" },
+	{ "vm_page", "vk" },
 	{ "kmalloc", "k" },
 	{ "misuse", "kv" },
 	{ "sleep", "kv" },
 	{ "objcache", "o" },
-	{ "mpipe", "m" },
+	{ "mpipe", "mk" },
 	{ "threads", "kom" },
-	{ "debug", "k" },
+	{ "debug", "kv" },
 	{ "kalloc", "kvc" },
 };
 
