@@ -100,6 +100,25 @@ audit_entries(const struct ka_slab *slab, uint64_t *owned)
 	return (NULL);
 }
 
+/* I-KM-6: what a CPU keeps is as many as it says, and not too many. */
+static const char *
+audit_kept(unsigned index)
+{
+	const struct ka_cpu *cpu = cpu_at(index);
+	const struct ka_slab *slab;
+	unsigned n = 0;
+
+	for (slab = cpu->c_free; slab != NULL; slab = slab->s_next)
+		n++;
+	AUDIT(cpu->c_free_count == n, "I-KM-6",
+	    "cpu %u keeps %u free slabs and counts %u", index, n,
+	    cpu->c_free_count);
+	AUDIT(n <= km_slabs_keep, "I-KM-6",
+	    "cpu %u keeps %u free slabs, of at most %u", index, n,
+	    km_slabs_keep);
+	return (NULL);
+}
+
 static void
 audit_sum(void *arg, struct malloc_type *type)
 {
@@ -129,10 +148,11 @@ kmalloc_audit(const char **ret_found)
 		if (id != NULL)
 			return (id);
 	}
-	for (i = 0; i <= cpu_count; i++)
-		AUDIT(cpu_at(i)->c_free_count <= km_slabs_keep, "I-KM-6",
-		    "cpu %u keeps %u free slabs, of at most %u", i,
-		    cpu_at(i)->c_free_count, km_slabs_keep);
+	for (i = 0; i <= cpu_count; i++) {
+		id = audit_kept(i);
+		if (id != NULL)
+			return (id);
+	}
 	for (slot = vm__info_next(0); slot < vm__bytes() / KA_PAGE_SIZE;
 	     slot = vm__info_next(slot + 1))
 		owned += (vm__info(vm__base() + slot * KA_PAGE_SIZE)->owner &

@@ -67,7 +67,8 @@
  *            at its own offset
  *    I-KM-4  the sum over types of objects is the number of owned entries
  *    I-KM-5  every mapped slab is reachable, or full, or moving
- *    I-KM-6  a CPU keeps at most slabs_keep wholly free slabs
+ *    I-KM-6  a CPU keeps at most slabs_keep wholly free slabs, and
+ *            counts them
  *
  * 7. Failure. Pages (VM-6), limits. Nothing is changed before the last thing
  *    that can fail. Misuse is reported with nothing locked.
@@ -311,8 +312,8 @@ km__panic(enum ka_why why, const void *p, const char *caller,
 }
 
 /* Takes a free chunk of the current slab, which has one. */
-static void *
-km_take(struct ka_slab *slab, struct malloc_type *type, uint32_t *ret_index)
+static uint32_t
+km_take(struct ka_slab *slab, struct malloc_type *type)
 {
 	uint32_t off = slab->s_entry[--slab->s_nfree].e_stack;
 	uint32_t index = km_index(slab, off);
@@ -320,8 +321,7 @@ km_take(struct ka_slab *slab, struct malloc_type *type, uint32_t *ret_index)
 	KA_ASSERT(index < slab->s_carved);
 	KA_ASSERT(KM_READ(slab->s_entry[index].e_owner) == OWNER_FREE);
 	ka_store(&slab->s_entry[index].e_owner, off + type->ks_cookie, RELAXED);
-	*ret_index = index;
-	return ((void *)(slab->s_base + off));
+	return (index);
 }
 
 /* What an attempt under the lock came to. */
@@ -342,7 +342,6 @@ km_try(struct malloc_type *type, unsigned class, struct ka_slab *fresh,
 	enum ka_why why = KA_WHY_NONE;
 	struct ka_trail trail;
 	bool have_trail = false;
-	uint32_t index;
 
 	if (fresh != NULL)
 		km__adopt(cpu, fresh, chunk_class, &todo);
@@ -350,8 +349,9 @@ km_try(struct malloc_type *type, unsigned class, struct ka_slab *fresh,
 		outcome = KM_AT_LIMIT;
 	} else if (km__fill(cpu, chunk_class, &todo)) {
 		struct ka_slab *slab = cpu->c_slab[chunk_class];
+		uint32_t index = km_take(slab, type);
 
-		*ret_p = km_take(slab, type, &index);
+		*ret_p = (void *)(slab->s_base + index * slab->s_size);
 		if (KA_UNLIKELY(type->ks_debug != 0))
 			why = km__debug_alloc(
 			    slab, index, class, type->ks_debug, cpu->c_index);
