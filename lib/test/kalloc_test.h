@@ -273,7 +273,8 @@ sleep_ms(unsigned ms)
  * For programs that are linked with --wrap=mmap and --wrap=mmap64: what the
  * library maps. The so-manieth call from when `maps` was 0 is refused. A hook
  * is called once, when something is mapped next: what another thread does then.
- * The first from when `nmapped` was 0 are in `mapped`.
+ * The first from when `nmapped` was 0 are in `mapped`. With --wrap=munmap, and
+ * KALLOC_TEST_UNMAPS, `mapped_bytes` is what has not been given back.
  */
 void *__real_mmap64(void *, size_t, int, int, int, off_t);
 void *__wrap_mmap64(void *, size_t, int, int, int, off_t);
@@ -283,6 +284,9 @@ static unsigned maps, refuse_map;
 static void (*map_hook)(void);
 static void *mapped[16];
 static unsigned nmapped;
+#ifdef KALLOC_TEST_UNMAPS
+static int64_t mapped_bytes;
+#endif
 
 void *
 __wrap_mmap64(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
@@ -297,6 +301,9 @@ __wrap_mmap64(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
 		return (MAP_FAILED);
 	}
 	addr = __real_mmap64(addr, bytes, prot, flags, fd, off);
+#ifdef KALLOC_TEST_UNMAPS
+	mapped_bytes += (int64_t)bytes;
+#endif
 	if (nmapped < COUNT_OF(mapped))
 		mapped[nmapped++] = addr;
 	return (addr);
@@ -307,6 +314,18 @@ __wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
 {
 	return (__wrap_mmap64(addr, bytes, prot, flags, fd, off));
 }
+
+#ifdef KALLOC_TEST_UNMAPS
+int __real_munmap(void *, size_t);
+int __wrap_munmap(void *, size_t);
+
+int
+__wrap_munmap(void *addr, size_t bytes)
+{
+	mapped_bytes -= (int64_t)bytes;
+	return (__real_munmap(addr, bytes));
+}
+#endif
 #endif
 
 #endif

@@ -7,7 +7,10 @@
  * results must be the same byte for byte.
  */
 #define KALLOC_TEST_MAPS
+#define KALLOC_TEST_UNMAPS
 #include "kalloc_test.h"
+
+#include <stdatomic.h>
 
 #include "kmalloc_int.h"
 
@@ -501,6 +504,32 @@ trail_of_whole_pages(void **state)
 	assert_why(POISON, sink = kmalloc(40000, M_PLAIN, M_WAITOK));
 	assert_ptr_equal(caught.addr, p);
 	assert_int_equal(caught.trail.free.serial, t.free.serial);
+	/* A run of pages at its place is not that object. */
+	assert_ptr_equal(vm_page_alloc(1, 0, VM_ALLOC_NORMAL), p);
+	assert_false(kmalloc_trail(p, &t));
+	vm_page_free(p, 1);
+	halt();
+}
+
+/* There is one for every page of the largest budget. */
+static void
+trail_of_the_largest_budget(void **state)
+{
+	const struct kalloc_config config = {
+		.ncpus = 1, .pages = KALLOC_PAGES_MAX, .debug = KA_DEBUG_AUDIT
+	};
+	struct ka_trail t;
+	char *run, *p;
+
+	(void)state;
+	boot(&config);
+	run = vm_page_alloc(KALLOC_PAGES_MAX - 5, 0, VM_ALLOC_NORMAL);
+	assert_non_null(run);
+	p = kmalloc(20000, M_PLAIN, M_WAITOK);
+	assert_true(kmalloc_trail(p, &t));
+	check_event(&t.alloc, 0);
+	kfree(p, M_PLAIN);
+	vm_page_free(run, KALLOC_PAGES_MAX - 5);
 	halt();
 }
 
@@ -567,9 +596,13 @@ static void
 the_first_large_objects_may_be_two(void **state)
 {
 	struct ka_trail t, u;
+	int64_t before;
 	char *p;
 
 	(void)state;
+	boot_debug(0);
+	halt();
+	before = mapped_bytes;
 	boot_debug(KA_DEBUG_AUDIT | KA_DEBUG_POISON);
 	kmalloc_set_unlimited(M_PLAIN);
 	map_hook = alloc_meanwhile;
@@ -589,6 +622,7 @@ the_first_large_objects_may_be_two(void **state)
 	assert_why(POISON, sink = kmalloc(60000, M_PLAIN, M_WAITOK));
 	assert_ptr_equal(caught.addr, raced);
 	halt();
+	assert_int_equal(mapped_bytes, before);
 }
 
 /* Whatever was granted to the type before does not go by the options. */
@@ -614,6 +648,54 @@ options_may_come_after_the_first_use(void **state)
 	assert_int_equal(slab_chunk(p), 64);
 	kfree(p, M_CHECK);
 	halt();
+}
+
+static atomic_uint user_step;
+
+/* Its CPU was granted objects before the options. */
+static void *
+user_main(void *arg)
+{
+	char *p;
+
+	(void)arg;
+	kfree(kmalloc(64, M_CHECK, M_WAITOK), M_CHECK);
+	atomic_store(&user_step, 1);
+	must(wait_until(atomic_load(&user_step) == 2));
+	p = kmalloc(64, M_CHECK, M_WAITOK);
+	p[64] ^= 1;
+	must(strcmp(why_of(kfree(p, M_CHECK)), "redzone") == 0);
+	p[64] ^= 1;
+	kfree(p, M_CHECK);
+	return (NULL);
+}
+
+/* Nor does what was granted on another CPU, or without one. */
+static void
+options_are_for_all_cpus(void **state)
+{
+	unsigned ncpus, class = km_class_of[64];
+	pthread_t t;
+
+	(void)state;
+	for (ncpus = 1; ncpus <= 2; ncpus++) {
+		const struct kalloc_config config = { .ncpus = ncpus,
+			.pages = 2048 };
+		const struct km_use *use;
+
+		boot(&config);
+		kfree(kmalloc(64, M_CHECK, M_WAITOK), M_CHECK);
+		atomic_store(&user_step, 0);
+		t = thread_start(user_main, NULL);
+		assert_true(wait_until(atomic_load(&user_step) == 1));
+		use = cpu_use(cpu_at(1), M_CHECK->ks_cookie);
+		assert_true(use->u_left[class] > 0);
+		kmalloc_set_debug(M_CHECK, KA_DEBUG_REDZONE);
+		assert_int_equal(use->u_left[class], 0);
+		atomic_store(&user_step, 2);
+		thread_join(t);
+		halt();
+	}
 }
 
 /* ---- Per type --------------------------------------------------------- */
@@ -847,9 +929,11 @@ main(void)
 		cmocka_unit_test(poison_sees_what_is_written_on_free_pages),
 		cmocka_unit_test(poison_ends_with_the_next_owner),
 		cmocka_unit_test(trail_of_whole_pages),
+		cmocka_unit_test(trail_of_the_largest_budget),
 		cmocka_unit_test(large_objects_do_without_memory_for_options),
 		cmocka_unit_test(the_first_large_objects_may_be_two),
 		cmocka_unit_test(options_may_come_after_the_first_use),
+		cmocka_unit_test(options_are_for_all_cpus),
 		cmocka_unit_test(options_of_a_type_are_its_own),
 		cmocka_unit_test(results_are_those_of_the_plain_build),
 	};

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "cpu.h"
+
 MALLOC_DEFINE(M_ONE, "one", "the type of most tests");
 MALLOC_DEFINE(M_TWO, "two", "another type");
 
@@ -21,6 +23,7 @@ static const struct kalloc_config one_cpu = { .ncpus = 1, .pages = 4096 };
 /* ---- What the library maps -------------------------------------------- */
 
 static int64_t mapped;
+static unsigned unmaps_failed;
 static unsigned maps, refuse_at, refuse_to; /* calls, from 1 */
 static bool nothing_held;
 
@@ -62,10 +65,15 @@ static void (*unmap_hook)(void); /* called when something is unmapped */
 int
 __wrap_munmap(void *addr, size_t bytes)
 {
+	int error;
+
 	if (unmap_hook != NULL)
 		unmap_hook();
 	mapped -= (int64_t)bytes;
-	return (__real_munmap(addr, bytes));
+	error = __real_munmap(addr, bytes);
+	if (error != 0)
+		unmaps_failed++;
+	return (error);
 }
 
 static void
@@ -113,6 +121,7 @@ failed_boot_leaves_nothing_behind(void **state)
 		assert_true(k > 5);
 		halt();
 		assert_int_equal(mapped, before);
+		assert_int_equal(unmaps_failed, 0);
 	}
 }
 
@@ -257,6 +266,98 @@ ended_types_leave_their_objects(void **state)
 	halt();
 }
 
+/* The id of a type that has ended is the next one's; what is counted under
+ * another is not touched, on however many CPUs. */
+static void
+counts_of_other_types_are_kept(void **state)
+{
+	const struct kalloc_config config = { .ncpus = 31, .pages = 256 };
+	struct malloc_type *a = NULL, *b = NULL;
+	void *p;
+
+	(void)state;
+	boot(&config);
+	kmalloc_create(&a, "a");
+	kmalloc_create(&b, "b");
+	p = kmalloc(64, b, M_WAITOK);
+	assert_int_equal(kmalloc_destroy(&a), 0);
+	kmalloc_create(&a, "again");
+	assert_int_equal(stats(b).calls, 1);
+	assert_int_equal(stats(b).inuse, 1);
+	assert_int_equal(stats(b).memuse, 64);
+	audit();
+	kfree(p, b);
+	assert_int_equal(kmalloc_destroy(&a), 0);
+	assert_int_equal(kmalloc_destroy(&b), 0);
+	halt();
+}
+
+/* Objects of a type that has ended cannot be freed any more, nor can there be
+ * more; also if the caller asks where the type was. */
+static void
+an_ended_type_is_none(void **state)
+{
+	struct malloc_type own = { .ks_shortdesc = "own" };
+	char *p, *q;
+
+	(void)state;
+	boot(&one_cpu);
+	malloc_init(&own);
+	p = kmalloc(100, &own, M_WAITOK);
+	q = kmalloc(100, &own, M_WAITOK);
+	kfree(q, &own);
+	assert_int_equal(malloc_uninit(&own), 1);
+	kfree(kmalloc(3000, M_ONE, M_WAITOK), M_ONE); /* fast paths again */
+	assert_why(BAD_TYPE, kfree(p, &own));
+	assert_why(BAD_TYPE, sink = kmalloc(100, &own, M_NOWAIT));
+	assert_int_equal(kmalloc_usable_size(p), 104);
+	audit();
+	assert_int_equal(kalloc_halt(false, NULL, NULL), EBUSY);
+	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
+}
+
+static void
+count_line(void *arg, const char *line)
+{
+	(void)line;
+	(*(unsigned *)arg)++;
+}
+
+/* Also the first of all: in audits, in the table, and among leaks. The first
+ * test, so that it is also of the first system. */
+static void
+every_declared_type_counts(void **state)
+{
+	struct malloc_type *const types[] = { M_ONE, M_TWO, M_TEMP, M_CACHE,
+		M_DEVBUF };
+	struct leaks l = { 0 };
+	unsigned i, lines = 0, first = 0;
+
+	(void)state;
+	boot(&one_cpu);
+	for (i = 0; i < COUNT_OF(types); i++) {
+		sink = kmalloc(64, types[i], M_WAITOK);
+		first += types[i]->ks_cookie == 1u << 16;
+		audit();
+	}
+	assert_int_equal(first, 1);
+	kmalloc_vmstat(count_line, &lines);
+	assert_int_equal(lines, 1 + COUNT_OF(types) + 1);
+	for (i = 0; i < COUNT_OF(types); i++) {
+		assert_int_equal(malloc_uninit(types[i]), 1);
+		audit();
+	}
+	assert_int_equal(kalloc_halt(false, put_leak, &l), EBUSY);
+	assert_int_equal(l.n, COUNT_OF(types));
+	for (i = 0; i < l.n; i++)
+		assert_int_equal(l.leak[i].bytes, 64);
+	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
+	for (i = 0; i < COUNT_OF(types); i++)
+		malloc_init(types[i]);
+	boot(&one_cpu);
+	halt();
+}
+
 /* ---- Systems (G-1) ---------------------------------------------------- */
 
 static void
@@ -285,6 +386,8 @@ boot_checks_its_configuration(void **state)
 		    .reserve_interrupt = 50 },
 		{ .ncpus = 1, .slabs_keep = 255, .debug = KA_DEBUG_ALL },
 	};
+	const unsigned long online =
+	    (unsigned long)sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned i;
 
 	(void)state;
@@ -303,6 +406,12 @@ boot_checks_its_configuration(void **state)
 			assert_int_equal(vm_stats().pages, good[i].pages);
 		else
 			assert_int_equal(vm_stats().pages, 65536);
+		if (good[i].ncpus != 0)
+			assert_int_equal(cpu_count, good[i].ncpus);
+		else
+			assert_int_equal(cpu_count,
+			    2 * online < KALLOC_CPUS_MAX ? 2 * online :
+							   KALLOC_CPUS_MAX);
 		kfree(kmalloc(100, M_ONE, M_WAITOK), M_ONE);
 		halt();
 	}
@@ -551,11 +660,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_declared_type_counts),
 		cmocka_unit_test(boot_checks_its_configuration),
 		cmocka_unit_test(failed_boot_leaves_nothing_behind),
 		cmocka_unit_test(forced_halt_unmaps_everything),
 		cmocka_unit_test(types_come_and_go),
 		cmocka_unit_test(ended_types_leave_their_objects),
+		cmocka_unit_test(counts_of_other_types_are_kept),
+		cmocka_unit_test(an_ended_type_is_none),
 		cmocka_unit_test(halt_reports_leaks_and_changes_nothing),
 		cmocka_unit_test(forced_halt_leaves_a_fresh_system),
 		cmocka_unit_test(declared_types_survive_a_reboot),

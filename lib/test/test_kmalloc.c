@@ -389,6 +389,80 @@ raised_limit_takes_effect_at_once(void **state)
 	halt();
 }
 
+/* Bytes that M_ONE may still have of a CPU before the limit is tested. */
+static uint64_t
+granted(unsigned cpu)
+{
+	const struct km_use *use = cpu_use(cpu_at(cpu), M_ONE->ks_cookie);
+	uint64_t bytes = 0;
+	unsigned c;
+
+	for (c = 0; c < KM_CLASSES; c++)
+		bytes += (uint64_t)use->u_left[c] * km_class_size[c];
+	return (bytes);
+}
+
+static void *
+use_one(void *arg)
+{
+	(void)arg;
+	kfree(kmalloc(8, M_ONE, M_WAITOK), M_ONE);
+	return (NULL);
+}
+
+/*
+ * The batch by which usage may exceed the limit: of a CPU's part of a sixteenth
+ * of it, half of what is not granted already. At the limit the count is based
+ * anew, on what is in use and what all CPUs may still have. The part is such
+ * that a byte more or less would be seen.
+ */
+static void
+grants_are_half_of_what_is_left(void **state)
+{
+	static const size_t sizes[] = { 8, 64, 1024, 8192 };
+	const uint64_t part = 65536, limit = 16 * 3 * part;
+	const struct kalloc_config two_cpus = { .ncpus = 2, .pages = 4096 };
+	const struct km_use *use;
+	uint64_t loose = 0, left, n;
+	void *p[COUNT_OF(sizes)], *large;
+	unsigned i, class;
+
+	(void)state;
+	boot(&two_cpus);
+	kmalloc_raise_limit(M_ONE, limit);
+	use = cpu_use(cpu_at(0), M_ONE->ks_cookie);
+	for (i = 0; i < COUNT_OF(sizes); i++) {
+		class = km_class_of[sizes[i]];
+		n = (part - granted(0)) / 2 / sizes[i];
+		n = n == 0 ? 1 : n;
+		p[i] = kmalloc(sizes[i], M_ONE, M_WAITOK);
+		assert_int_equal(use->u_granted[class], n);
+		assert_int_equal(use->u_left[class], n - 1);
+		loose += n * sizes[i];
+		assert_int_equal(M_ONE->ks_loose, loose);
+	}
+	thread_run(use_one, NULL);
+	assert_int_equal(granted(1), part / 2 - 8);
+	/* The count stays where it was when the large object goes. */
+	large = kmalloc(limit, M_ONE, M_WAITOK);
+	kfree(large, M_ONE);
+	assert_true(M_ONE->ks_loose >= limit);
+	left = granted(0) + granted(1);
+	n = stats(M_ONE).memuse;
+	sink = kmalloc(128, M_ONE, M_WAITOK);
+	assert_int_equal(M_ONE->ks_loose, n + left + 128);
+	/* A failure for pages leaves a grant where it is. */
+	n = vm_free_pages();
+	large = vm_page_alloc(n, 0, VM_ALLOC_NORMAL);
+	assert_null(kmalloc(2048, M_ONE, M_NOWAIT));
+	assert_true(use->u_left[km_class_of[2048]] > 0);
+	vm_page_free(large, n);
+	kfree(sink, M_ONE);
+	for (i = 0; i < COUNT_OF(sizes); i++)
+		kfree(p[i], M_ONE);
+	halt();
+}
+
 /* ---- What cannot be had (KM-15, G-6) ---------------------------------- */
 
 static void
@@ -490,6 +564,33 @@ krealloc_keeps_the_common_prefix(void **state)
 			assert_int_equal(stats(M_ONE).memuse, has);
 			kfree(p, M_ONE);
 		}
+	halt();
+}
+
+/* What fits where it is stays there, and needs no memory. */
+static void
+krealloc_in_the_same_chunk_stays(void **state)
+{
+	static const size_t sizes[][2] = { { 100, 97 }, { 100, 104 },
+		{ 8192, 7681 }, { 7681, 8192 }, { 20000, 16385 },
+		{ 20000, 20480 } };
+	size_t free_pages;
+	void *rest, *p;
+	unsigned i;
+
+	(void)state;
+	boot(&one_cpu);
+	for (i = 0; i < COUNT_OF(sizes); i++) {
+		p = kmalloc(sizes[i][0], M_ONE, M_WAITOK);
+		free_pages = vm_free_pages();
+		rest = vm_page_alloc(free_pages, 0, VM_ALLOC_NORMAL);
+		assert_non_null(rest);
+		assert_ptr_equal(krealloc(p, sizes[i][1], M_ONE, M_NOWAIT), p);
+		assert_int_equal(stats(M_ONE).inuse, 1);
+		vm_page_free(rest, free_pages);
+		kfree(p, M_ONE);
+		(void)kmalloc_trim();
+	}
 	halt();
 }
 
@@ -758,6 +859,82 @@ free_slabs_go_back(void **state)
 	}
 }
 
+/* All chunks of a slab are had before there is another; and what a CPU keeps
+ * before the page layer is asked. */
+static void
+slabs_are_used_up_before_others_are_had(void **state)
+{
+	const struct kalloc_config config = {
+		.ncpus = 1, .pages = 64, .slabs_keep = 1
+	};
+	static void *p[1024];
+	uint64_t allocs;
+	void *rest;
+	unsigned i;
+
+	(void)state;
+	boot(&config);
+	kmalloc_set_unlimited(M_ONE);
+	p[0] = kmalloc(64, M_ONE, M_WAITOK);
+	rest = vm_page_alloc(48, 0, VM_ALLOC_NORMAL);
+	assert_non_null(rest);
+	for (i = 1; i < 1024; i++) {
+		p[i] = kmalloc(64, M_ONE, M_NOWAIT);
+		assert_non_null(p[i]);
+	}
+	assert_null(kmalloc(64, M_ONE, M_NOWAIT));
+	vm_page_free(rest, 48);
+	for (i = 0; i < 1024; i++)
+		kfree(p[i], M_ONE);
+	(void)kmalloc_trim();
+	for (i = 0; i < 9; i++)
+		p[i] = kmalloc(8192, M_ONE, M_WAITOK);
+	for (i = 0; i < 8; i++)
+		kfree(p[i], M_ONE); /* the first slab is kept */
+	allocs = vm_stats().allocs;
+	p[0] = kmalloc(640, M_ONE, M_WAITOK);
+	assert_int_equal(vm_stats().allocs, allocs);
+	audit();
+	kfree(p[0], M_ONE);
+	kfree(p[8], M_ONE);
+	halt();
+}
+
+/*
+ * What a free writes is its own chunk's. Where the bookkeeping of one slab ends
+ * that of the next begins: twice the index of the chunk of 8 bytes is there
+ * that of the chunk of 72 bytes, and both are at the same offset.
+ */
+static void
+a_free_is_of_its_own_chunk(void **state)
+{
+	static char *p[8192], *q[910];
+	const size_t off = 36864; /* 4608 * 8, 512 * 72 */
+	unsigned i;
+
+	(void)state;
+	boot(&one_cpu);
+	kmalloc_set_unlimited(M_ONE);
+	p[0] = kmalloc(8, M_ONE, M_WAITOK);
+	q[0] = kmalloc(72, M_ONE, M_WAITOK);
+	assert_int_equal(q[0] - p[0], KA_SLAB_SIZE);
+	for (i = 1; i < 8192; i++)
+		p[i] = kmalloc(8, M_ONE, M_WAITOK);
+	for (i = 1; i < 910; i++)
+		q[i] = kmalloc(72, M_ONE, M_WAITOK);
+	assert_ptr_equal(p[4608], p[0] + off);
+	assert_ptr_equal(q[512], q[0] + off);
+	kfree(p[4608], M_ONE);
+	audit();
+	assert_int_equal(kmalloc_usable_size(q[512]), 72);
+	for (i = 0; i < 8192; i++)
+		if (i != 4608)
+			kfree(p[i], M_ONE);
+	for (i = 0; i < 910; i++)
+		kfree(q[i], M_ONE);
+	halt();
+}
+
 /* No slab is lost in any order of frees. */
 static void
 every_order_of_frees_empties_the_slabs(void **state)
@@ -832,10 +1009,36 @@ auditor_names_what_is_broken(void **state)
 	assert_string_equal(kmalloc_audit(&found), "I-KM-4");
 	assert_non_null(strstr(found, "0 objects in use, 1 chunks"));
 	use->u_freed[7]--;
-	cpu_at(0)->c_free_count++;
-	assert_string_equal(kmalloc_audit(&found), "I-KM-6");
-	cpu_at(0)->c_free_count--;
 	kfree(p, M_ONE);
+	halt();
+}
+
+/* How many slabs a CPU keeps, and how many it says. */
+static void
+auditor_names_kept_slabs(void **state)
+{
+	struct kalloc_config config = one_cpu;
+	const char *found;
+	unsigned i;
+	void *p[9];
+
+	(void)state;
+	config.slabs_keep = 1;
+	boot(&config);
+	for (i = 0; i < 9; i++)
+		p[i] = kmalloc(8192, M_ONE, M_WAITOK);
+	for (i = 0; i < 9; i++)
+		kfree(p[i], M_ONE);
+	assert_int_equal(cpu_at(0)->c_free_count, 1);
+	audit();
+	cpu_at(0)->c_free_count = 0;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-6");
+	assert_non_null(strstr(found, "keeps 1 free slabs and counts 0"));
+	cpu_at(0)->c_free_count = 1;
+	km_slabs_keep = 0;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-6");
+	assert_non_null(strstr(found, "of at most 0"));
+	km_slabs_keep = 1;
 	halt();
 }
 
@@ -965,6 +1168,46 @@ what_others_did_meanwhile_is_seen(void **state)
 	halt_unused(M_ONE);
 }
 
+/*
+ * A free that makes a slab wholly free looks at it again when it has left its
+ * section. Here somebody trims in between: the slab goes, is counted, and the
+ * look finds nothing to do.
+ */
+static void
+a_slab_that_is_whole_may_be_trimmed_first(void **state)
+{
+	struct ka_slab *slab;
+	size_t free_pages;
+	unsigned i;
+	char *p[9];
+
+	(void)state;
+	boot_for(M_ONE, 2, 4096, 0);
+	for (i = 0; i < 9; i++)
+		p[i] = kmalloc(8192, M_ONE, M_WAITOK);
+	slab = km_slab_at(p[0]);
+	for (i = 0; i < 7; i++)
+		kfree(p[i], M_ONE);
+	slab->s_full = SLAB_NOT_FULL; /* the look is left out */
+	kfree(p[7], M_ONE);
+	assert_int_equal(slab->s_nfree, slab->s_carved);
+	assert_int_equal(slab->s_state, SLAB_PARTIAL);
+	free_pages = vm_free_pages();
+	assert_int_equal(kmalloc_trim(), 1);
+	assert_int_equal(vm_free_pages(), free_pages + 16);
+	km__whole(slab);
+	assert_int_equal(vm_free_pages(), free_pages + 16);
+	audit();
+	for (i = 0; i < 8; i++) {
+		p[i] = kmalloc(8192, M_ONE, M_WAITOK);
+		assert_int_equal(kmalloc_usable_size(p[i]), 8192);
+	}
+	audit();
+	for (i = 0; i < 9; i++)
+		kfree(p[i], M_ONE);
+	halt_unused(M_ONE);
+}
+
 int
 main(void)
 {
@@ -979,9 +1222,11 @@ main(void)
 		cmocka_unit_test(default_limit_is_a_tenth),
 		cmocka_unit_test(limit_is_kept_and_comes_back),
 		cmocka_unit_test(raised_limit_takes_effect_at_once),
+		cmocka_unit_test(grants_are_half_of_what_is_left),
 		cmocka_unit_test(sizes_at_the_top_fail_cleanly),
 		cmocka_unit_test(failure_for_pages_changes_nothing),
 		cmocka_unit_test(krealloc_keeps_the_common_prefix),
+		cmocka_unit_test(krealloc_in_the_same_chunk_stays),
 		cmocka_unit_test(krealloc_of_nothing_and_to_nothing),
 		cmocka_unit_test(krealloc_failure_keeps_the_old),
 		cmocka_unit_test(krealloc_honours_alignment),
@@ -989,11 +1234,15 @@ main(void)
 		cmocka_unit_test(statistics_charge_whole_chunks),
 		cmocka_unit_test(vmstat_is_a_table),
 		cmocka_unit_test(free_slabs_go_back),
+		cmocka_unit_test(slabs_are_used_up_before_others_are_had),
+		cmocka_unit_test(a_free_is_of_its_own_chunk),
 		cmocka_unit_test(every_order_of_frees_empties_the_slabs),
 		cmocka_unit_test(auditor_names_what_is_broken),
+		cmocka_unit_test(auditor_names_kept_slabs),
 		cmocka_unit_test(auditor_names_slabs_out_of_place),
 		cmocka_unit_test(auditor_names_counts_and_owners),
 		cmocka_unit_test(what_others_did_meanwhile_is_seen),
+		cmocka_unit_test(a_slab_that_is_whole_may_be_trimmed_first),
 	};
 
 	return (cmocka_run_group_tests_name("kmalloc", tests, NULL, NULL));

@@ -379,20 +379,23 @@ static void
 simultaneous_double_free_is_seen_at_the_drain(void **state)
 {
 	struct ka_slab *slab;
-	char *p, *q;
+	unsigned i;
+	char *p[2];
 
 	(void)state;
-	boot(&two_cpus);
-	p = kmalloc(8192, M_MINE, M_WAITOK);
-	q = kmalloc(8192, M_MINE, M_WAITOK);
-	slab = km_slab_at(p);
-	thread_run(free_mine, p);
-	slab->s_entry[0].e_owner = OWNER_FREE;
-	slab->s_entry[slab->s_nfree++].e_stack = 0;
-	assert_why(DOUBLE_FREE, (void)kmalloc_trim());
-	assert_ptr_equal(caught.addr, p);
-	kfree(q, M_MINE);
-	halt();
+	for (i = 0; i < 2; i++) {
+		boot(&two_cpus);
+		p[0] = kmalloc(8192, M_MINE, M_WAITOK);
+		p[1] = kmalloc(8192, M_MINE, M_WAITOK);
+		slab = km_slab_at(p[i]);
+		thread_run(free_mine, p[i]);
+		slab->s_entry[i].e_owner = OWNER_FREE;
+		slab->s_entry[slab->s_nfree++].e_stack = (uint16_t)(i * 8192);
+		assert_why(DOUBLE_FREE, (void)kmalloc_trim());
+		assert_ptr_equal(caught.addr, p[i]);
+		kfree(p[1 - i], M_MINE);
+		halt();
+	}
 }
 
 /*

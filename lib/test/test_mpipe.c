@@ -8,10 +8,12 @@
  * stands for "never".
  */
 #define KALLOC_TEST_MAPS
+#define KALLOC_TEST_UNMAPS
 #include "kalloc_test.h"
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "kmalloc_int.h"
 #include "ptr_map.h"
@@ -405,6 +407,29 @@ init_that_fails_leaves_nothing(void **state)
 	end();
 }
 
+/* In the order in which they were made. */
+static void
+all_pipes_are_told_in_turn(void **state)
+{
+	struct mpipe_stats s;
+
+	(void)state;
+	boot_pages(1, 256);
+	assert_false(mpipe_stats(0, &s));
+	plain(3, 4, 0);
+	mpipe_init(&pipe_b, M_REST, 100, 5, 6, 0, NULL, NULL, NULL);
+	assert_true(mpipe_stats(0, &s));
+	assert_int_equal(s.nnom, 3);
+	assert_string_equal(s.type, "pipe");
+	assert_true(mpipe_stats(1, &s));
+	assert_int_equal(s.nnom, 5);
+	assert_string_equal(s.type, "rest");
+	assert_false(mpipe_stats(2, &s));
+	mpipe_done(&pipe_b);
+	assert_false(mpipe_stats(1, &s));
+	end();
+}
+
 /* Growth for which the map of buffers has no memory is no growth. */
 static void
 growth_needs_memory_to_know_buffers_by(void **state)
@@ -594,6 +619,56 @@ a_buffer_on_its_way_back_is_not_held(void **state)
 		mpipe_free(&pipe_a, p);
 		end();
 	}
+}
+
+static atomic_uint fault_step;
+static void *fault_page;
+static __thread bool may_fault;
+
+/* The free waits where it zeroes the buffer. */
+static void
+fault_waits(int sig)
+{
+	(void)sig;
+	must(may_fault);
+	atomic_store(&fault_step, 1);
+	while (atomic_load(&fault_step) == 1)
+		(void)sched_yield();
+	must(mprotect(fault_page, 4096, PROT_READ | PROT_WRITE) == 0);
+}
+
+static void *
+fault_main(void *p)
+{
+	may_fault = true;
+	mpipe_free(&pipe_a, p);
+	return (NULL);
+}
+
+/* The same, with another who is really there: zeroing the buffer. */
+static void
+a_buffer_that_is_zeroed_is_not_held(void **state)
+{
+	const struct sigaction wait = { .sa_handler = fault_waits };
+	struct sigaction old;
+	pthread_t t;
+
+	(void)state;
+	boot_pages(2, 256);
+	mpipe_init(&pipe_a, M_PIPE, 12288, 2, 2, 0, NULL, NULL, NULL);
+	fault_page = mpipe_alloc_nowait(&pipe_a);
+	assert_int_equal(sigaction(SIGSEGV, &wait, &old), 0);
+	assert_int_equal(mprotect(fault_page, 4096, PROT_READ), 0);
+	atomic_store(&fault_step, 0);
+	t = thread_start(fault_main, fault_page);
+	assert_true(wait_until(atomic_load(&fault_step) == 1));
+	assert_why(DOUBLE_FREE, mpipe_free(&pipe_a, fault_page));
+	assert_int_equal(mp_stats(&pipe_a).free, 1);
+	atomic_store(&fault_step, 2);
+	thread_join(t);
+	assert_int_equal(sigaction(SIGSEGV, &old, NULL), 0);
+	assert_int_equal(mp_stats(&pipe_a).free, 2);
+	end();
 }
 
 static bool refuse_thread;
@@ -807,6 +882,135 @@ sleepers_are_woken_below_the_limit(void **state)
 			kfree(rest[--n], M_TEMP);
 		end();
 	}
+}
+
+static atomic_uint limit_step;
+static unsigned limit_held;
+static void *limit_object[4096];
+
+/* Has what the type may have, in chunks; then frees some, the last first: its
+ * fast path does, while it knows of nobody who waits. */
+static void *
+limit_main(void *arg)
+{
+	(void)arg;
+	while (
+	    (limit_object[limit_held] = kmalloc(256, M_TEMP, M_NOWAIT)) != NULL)
+		must(++limit_held < COUNT_OF(limit_object));
+	atomic_store(&limit_step, 1);
+	while (atomic_load(&limit_step) == 1)
+		(void)sched_yield();
+	while (stats(M_TEMP).memuse >= stats(M_TEMP).limit)
+		kfree(limit_object[--limit_held], M_TEMP);
+	atomic_store(&limit_step, 3);
+	while (atomic_load(&limit_step) == 3)
+		(void)sched_yield();
+	while (limit_held != 0)
+		kfree(limit_object[--limit_held], M_TEMP);
+	return (NULL);
+}
+
+/* The same, of chunks that are freed where they were had, until usage is just
+ * below the limit. */
+static void
+sleepers_at_the_limit_are_seen_by_fast_frees(void **state)
+{
+	struct sleeper s = { false, NULL };
+	pthread_t t, u;
+	void *p;
+
+	(void)state;
+	boot_pages(3, 1024);
+	mpipe_init(&pipe_a, M_TEMP, 256, 1, 2, 0, NULL, NULL, NULL);
+	p = mpipe_alloc_nowait(&pipe_a);
+	limit_held = 0;
+	atomic_store(&limit_step, 0);
+	t = thread_start(limit_main, NULL);
+	assert_true(wait_until(atomic_load(&limit_step) == 1));
+	u = thread_start(sleeper_main, &s);
+	assert_true(wait_until(vm_stats().waits >= 1));
+	atomic_store(&limit_step, 2);
+	assert_true(wait_until(atomic_load(&limit_step) == 3));
+	thread_join(u);
+	assert_non_null(s.p);
+	atomic_store(&limit_step, 4);
+	thread_join(t);
+	mpipe_free(&pipe_a, s.p);
+	mpipe_free(&pipe_a, p);
+	end();
+}
+
+/* A few pages are no chunk: of 8192 bytes neither, which are two pages but come
+ * from a slab. */
+static void
+pages_that_are_no_slab_are_slept_beside(void **state)
+{
+	struct sleeper s = { false, NULL };
+	void *p, *rest[64];
+	uint64_t allocs;
+	pthread_t t;
+	unsigned n;
+
+	(void)state;
+	boot_pages(2, 66);
+	mpipe_init(&pipe_a, M_PIPE, 8192, 1, 2, 0, NULL, NULL, NULL);
+	p = mpipe_alloc_nowait(&pipe_a);
+	n = take_all_memory(rest);
+	assert_int_equal(vm_free_pages(), 2);
+	allocs = vm_stats().allocs;
+	t = thread_start(sleeper_main, &s);
+	assert_true(wait_until(vm_stats().waits >= 1));
+	assert_int_equal(vm_stats().allocs, allocs); /* not even tried */
+	kfree(rest[--n], M_REST);
+	thread_join(t);
+	assert_non_null(s.p);
+	mpipe_free(&pipe_a, s.p);
+	mpipe_free(&pipe_a, p);
+	while (n > 0)
+		kfree(rest[--n], M_REST);
+	end();
+}
+
+static unsigned refusals;
+
+static void
+refuse_again(void)
+{
+	if (--refusals != 0)
+		meanwhile = refuse_again;
+}
+
+/* MP-3, VM-6: growth was refused, and not for want of pages. There are as many
+ * as the buffer needs, though not on a slab's boundary: no reason to sleep. */
+static void
+pages_anywhere_are_enough_for_large_buffers(void **state)
+{
+	struct sleeper s = { false, NULL };
+	char *page[64];
+	unsigned i, n;
+	void *p;
+
+	(void)state;
+	boot_pages(2, 64);
+	mpipe_init(&pipe_a, M_PIPE, 3 * 4096, 1, 2, 0, NULL, NULL, NULL);
+	p = mpipe_alloc_nowait(&pipe_a);
+	for (n = 0;
+	     (page[n] = vm_page_alloc(1, 0, VM_ALLOC_INTERRUPT)) != NULL;)
+		n++;
+	assert_true(((uintptr_t)page[8] & (KA_SLAB_SIZE - 1)) != 0);
+	for (i = 8; i < 11; i++)
+		vm_page_free(page[i], 1);
+	refusals = 2; /* of kmalloc; not of who looks whether to wait */
+	meanwhile = refuse_again;
+	thread_run(sleeper_main, &s);
+	assert_ptr_equal(s.p, page[8]);
+	assert_int_equal(vm_stats().waits, 0);
+	mpipe_free(&pipe_a, s.p);
+	mpipe_free(&pipe_a, p);
+	for (i = 0; i < n; i++)
+		if (i < 8 || i >= 11)
+			vm_page_free(page[i], 1);
+	end();
 }
 
 /* MP-3: a sleeper takes room that another gives up. V17. */
@@ -1064,6 +1268,46 @@ callbacks_need_memory_to_be_queued(void **state)
 	end();
 }
 
+static void
+queue_meanwhile(void)
+{
+	sink =
+	    mpipe_alloc_callback(&pipe_a, note_callback, (void *)16, &pipe_a);
+}
+
+/* Whatever the pipe had of the system is given back, also of what has grown,
+ * and of what turned out not to be needed. */
+static void
+a_pipe_leaves_nothing_mapped(void **state)
+{
+	uintptr_t i;
+	int64_t before;
+	void *p;
+
+	(void)state;
+	boot_pages(3, 4096);
+	halt();
+	before = mapped_bytes;
+	callbacks_begin(2000, 2000);
+	mpipe_done(&pipe_a);
+	plain(1, 1, MPF_CALLBACK);
+	p = mpipe_alloc_nowait(&pipe_a);
+	for (i = 0; i < 16; i++)
+		assert_null(mpipe_alloc_callback(
+		    &pipe_a, note_callback, (void *)i, &pipe_a));
+	/* Two make a larger queue; one of them is used. */
+	map_hook = queue_meanwhile;
+	for (i = 17; i < 600; i++)
+		assert_null(mpipe_alloc_callback(
+		    &pipe_a, note_callback, (void *)i, &pipe_a));
+	assert_null(map_hook);
+	mpipe_free(&pipe_a, p);
+	assert_true(wait_until(atomic_load(&called) == 600));
+	assert_int_equal(order_broken, 0);
+	end();
+	assert_int_equal(mapped_bytes, before);
+}
+
 /* ---- Several threads -------------------------------------------------- */
 
 static atomic_uint in_use, callbacks_due;
@@ -1202,6 +1446,10 @@ hoarded_slabs_are_taken_before_sleeping(void **state)
 	(void)state;
 	boot_pages(3, 64);
 	mpipe_init(&pipe_a, M_PIPE, 8192, 2, -1, 0, NULL, NULL, NULL);
+	/* Requests that may wait and are over are not in anybody's way. */
+	for (i = 0; i < 4; i++)
+		kfree(kmalloc(100000, M_PIPE, M_WAITOK), M_PIPE);
+	assert_int_equal(M_PIPE->ks_waiting, 0);
 	atomic_store(&hoarder_step, 0);
 	t = thread_start(hoard_slab, NULL);
 	assert_true(wait_until(atomic_load(&hoarder_step) == 1));
@@ -1284,12 +1532,16 @@ main(void)
 		cmocka_unit_test(misuse_is_told),
 		cmocka_unit_test(wrong_frees_are_told),
 		cmocka_unit_test(init_that_fails_leaves_nothing),
+		cmocka_unit_test(all_pipes_are_told_in_turn),
 		cmocka_unit_test(growth_needs_memory_to_know_buffers_by),
 		cmocka_unit_test(halt_tells_what_is_held),
 		cmocka_unit_test(audits_see_what_is_broken),
 		cmocka_unit_test(sleepers_are_woken_by_a_free),
 		cmocka_unit_test(sleepers_are_woken_by_memory),
 		cmocka_unit_test(sleepers_are_woken_below_the_limit),
+		cmocka_unit_test(sleepers_at_the_limit_are_seen_by_fast_frees),
+		cmocka_unit_test(pages_that_are_no_slab_are_slept_beside),
+		cmocka_unit_test(pages_anywhere_are_enough_for_large_buffers),
 		cmocka_unit_test(a_sleeper_may_grow_again),
 		cmocka_unit_test(growth_that_fails_gives_room),
 		cmocka_unit_test(callbacks_run_in_order),
@@ -1297,9 +1549,11 @@ main(void)
 		cmocka_unit_test(a_pending_callback_keeps_the_pipe),
 		cmocka_unit_test(a_callback_cannot_end_its_pipe),
 		cmocka_unit_test(callbacks_need_memory_to_be_queued),
+		cmocka_unit_test(a_pipe_leaves_nothing_mapped),
 		cmocka_unit_test(threads_share_a_pipe),
 		cmocka_unit_test(the_map_may_grow_twice_at_one_time),
 		cmocka_unit_test(a_buffer_on_its_way_back_is_not_held),
+		cmocka_unit_test(a_buffer_that_is_zeroed_is_not_held),
 		cmocka_unit_test(a_pipe_needs_its_thread),
 		cmocka_unit_test(hoarded_slabs_are_taken_before_sleeping),
 		cmocka_unit_test(a_request_on_its_way_is_waited_for),

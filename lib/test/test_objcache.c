@@ -754,6 +754,78 @@ debug_without_memory_checks_nothing(void **state)
 /* ---- Magazines -------------------------------------------------------- */
 
 static void
+magazines_hold_less_of_what_is_large(void **state)
+{
+	static const struct {
+		size_t size;
+		uint32_t capacity;
+	} rows[] = { { 1, 126 }, { 128, 126 }, { 129, 62 }, { 256, 62 },
+		{ 512, 30 }, { 1024, 16 }, { 2048, 8 }, { 3072, 4 },
+		{ 4096, 2 }, { 4097, 1 }, { 8192, 1 }, { 100000, 1 } };
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < COUNT_OF(rows); i++)
+		assert_int_equal(
+		    mag__capacity_of(rows[i].size), rows[i].capacity);
+}
+
+static void *
+count_puts(void *arg)
+{
+	uintptr_t n = 0;
+
+	while (mag__put(arg, (void *)((n + 1) * 8)) == MAG_DONE)
+		n++;
+	return ((void *)n);
+}
+
+static void
+count_object(void *arg, void *object)
+{
+	(void)object;
+	(*(unsigned *)arg)++;
+}
+
+/* Also what those without a CPU have may be made smaller; all of it can be had
+ * from anywhere; and what others wait for closes only who says so. */
+static void
+magazines_are_of_every_cpu(void **state)
+{
+	struct mag_cache c;
+	void *n = NULL;
+	unsigned i, all = 0;
+	pthread_t t;
+
+	(void)state;
+	boot_cpus(1);
+	assert_int_equal(mag__init(&c, 8, 1, 0), 0);
+	mag__set_capacity(&c, 3);
+	cpu__shortage_begin();
+	assert_false(mag__is_closed(&c));
+	assert_int_equal(mag__put(&c, &c), MAG_DONE); /* cpu 0 */
+	cpu__shortage_end();
+	t = thread_start(count_puts, &c);
+	must(pthread_join(t, &n) == 0);
+	assert_int_equal((uintptr_t)n, 3 * 3); /* two, and the depot's */
+	mag__each(&c, count_object, &all);
+	assert_int_equal(all, 1 + 9);
+	all = 0;
+	c.c_count--; /* without the depot's: what is behind is no magazine */
+	mag__each(&c, count_object, &all);
+	assert_int_equal(all, 1 + 6);
+	c.c_count++;
+	mag__close(&c);
+	mag__lock(&c);
+	for (i = 0; i < 10; i++)
+		assert_non_null(mag__take_any(&c));
+	assert_null(mag__take_any(&c));
+	mag__unlock(&c);
+	mag__fini(&c);
+	halt();
+}
+
+static void
 magazines_can_be_made_smaller(void **state)
 {
 	struct mag_cache c;
@@ -1340,6 +1412,8 @@ main(void)
 		cmocka_unit_test(halt_tells_what_is_held),
 		cmocka_unit_test(creation_needs_memory),
 		cmocka_unit_test(debug_without_memory_checks_nothing),
+		cmocka_unit_test(magazines_hold_less_of_what_is_large),
+		cmocka_unit_test(magazines_are_of_every_cpu),
 		cmocka_unit_test(magazines_can_be_made_smaller),
 		cmocka_unit_test(audits_see_what_is_broken),
 		cmocka_unit_test(the_limit_can_be_held_from_any_cpu),

@@ -9,6 +9,8 @@
 
 #include <stdatomic.h>
 
+#include "kmalloc_int.h"
+
 MALLOC_DEFINE(M_SHARE, "share", "what threads hand to each other");
 
 /* Takes all 64 pages as chunks of 8192 bytes, on the calling thread's CPU;
@@ -51,6 +53,8 @@ static void
 sleepers_are_woken_by_a_free(void **state)
 {
 	static const size_t wants[] = { 8192, 8000, 64, 20000, 65536 };
+	struct malloc_type *const types[] = { M_SHARE, M_TEMP, M_CACHE,
+		M_DEVBUF };
 	unsigned w, mode, i, n;
 	void *p[33];
 
@@ -62,6 +66,13 @@ sleepers_are_woken_by_a_free(void **state)
 
 			boot_for(
 			    M_SHARE, 3, 64, mode == 2 ? KA_DEBUG_POISON : 0);
+			/* Of all types that there are something is counted:
+			 * a sleeper must not take it for a slab. */
+			for (i = 0; i < COUNT_OF(types); i++) {
+				kmalloc_raise_limit(types[i], 64 * 8192);
+				kfree(
+				    kmalloc(576, types[i], M_WAITOK), types[i]);
+			}
 			n = take_all_pages(p);
 			t = thread_start(sleeper_main, &s);
 			assert_true(wait_until(vm_stats().waits >= 1));
@@ -321,6 +332,143 @@ a_slab_is_taken_though_no_chunk_is_laid_out(void **state)
 	halt_unused(M_SHARE);
 }
 
+struct holder {
+	size_t size;
+	unsigned keep; /* of two */
+	atomic_uint step;
+};
+
+/* Has a slab of its own, in which a chunk is in use or none. */
+static void *
+holder_main(void *arg)
+{
+	struct holder *h = arg;
+	void *p[2];
+	unsigned i;
+
+	for (i = 0; i < 2; i++)
+		p[i] = kmalloc(h->size, M_SHARE, M_WAITOK);
+	for (i = h->keep; i < 2; i++)
+		kfree(p[i], M_SHARE);
+	atomic_store(&h->step, 1);
+	while (atomic_load(&h->step) == 1)
+		(void)sched_yield();
+	for (i = 0; i < h->keep; i++)
+		kfree(p[i], M_SHARE);
+	return (NULL);
+}
+
+/* Who waits has the slabs of all CPUs that have a chunk for him: those in use
+ * become his, those that are not go back (VM-7). */
+static void
+slabs_are_collected_from_other_cpus(void **state)
+{
+	static const size_t sizes[] = { 64, 8192 };
+	size_t i, keep, free_pages;
+	pthread_t t;
+	void *p;
+
+	(void)state;
+	for (i = 0; i < COUNT_OF(sizes); i++)
+		for (keep = 0; keep < 2; keep++) {
+			struct holder h = { sizes[i], (unsigned)keep, 0 };
+
+			boot_for(M_SHARE, 2, 64, 0);
+			kfree(kmalloc(16, M_SHARE, M_WAITOK), M_SHARE);
+			t = thread_start(holder_main, &h);
+			assert_true(wait_until(atomic_load(&h.step) == 1));
+			free_pages = vm_free_pages();
+			assert_false(km__collect(KA_KMALLOC_MAX + 1, M_SHARE));
+			assert_true(km__collect(sizes[i], M_SHARE));
+			audit();
+			p = kmalloc(sizes[i], M_SHARE, M_NOWAIT);
+			assert_int_equal(kmalloc_usable_size(p), sizes[i]);
+			assert_int_equal(vm_free_pages(), free_pages);
+			audit();
+			kfree(p, M_SHARE);
+			atomic_store(&h.step, 2);
+			thread_join(t);
+			halt_unused(M_SHARE);
+		}
+}
+
+static atomic_uint last_step;
+
+/* Takes what is left of the type's limit, when it is told to. */
+static void *
+last_main(void *arg)
+{
+	void *p[2];
+
+	(void)arg;
+	p[0] = kmalloc(8192, M_SHARE, M_WAITOK);
+	atomic_store(&last_step, 1);
+	while (atomic_load(&last_step) == 1)
+		(void)sched_yield();
+	p[1] = kmalloc(8192, M_SHARE, M_NOWAIT);
+	must(p[1] != NULL);
+	atomic_store(&last_step, 3);
+	while (atomic_load(&last_step) == 3)
+		(void)sched_yield();
+	kfree(p[0], M_SHARE);
+	kfree(p[1], M_SHARE);
+	return (NULL);
+}
+
+/* While the slab is being had. */
+static enum vm_observe
+last_try(void *arg, size_t npages, size_t align, unsigned flags)
+{
+	unsigned expected = 1;
+
+	(void)arg;
+	(void)npages;
+	(void)align;
+	(void)flags;
+	if (atomic_compare_exchange_strong(&last_step, &expected, 2))
+		while (atomic_load(&last_step) != 3)
+			(void)sched_yield();
+	return (VM_OBSERVE_PASS);
+}
+
+/*
+ * Somebody waits for pages. A slab that was had in vain, since the type is at
+ * its limit by then, does not stay with him who had it (VM-7, G-5). Of a type
+ * with debug options: it keeps no grant.
+ */
+static void
+a_slab_had_in_vain_goes_back_while_somebody_waits(void **state)
+{
+	const struct kalloc_config config = { .ncpus = 2, .pages = 256 };
+	const struct vm_observer o = { .try = last_try };
+	size_t free_pages;
+	pthread_t t;
+	void *rest;
+
+	(void)state;
+	boot(&config);
+	kmalloc_set_debug(M_SHARE, KA_DEBUG_POISON);
+	kmalloc_raise_limit(M_SHARE, 128 * 1024);
+	kfree(kmalloc(16, M_SHARE, M_WAITOK), M_SHARE); /* cpu 0 */
+	atomic_store(&last_step, 0);
+	t = thread_start(last_main, NULL);
+	assert_true(wait_until(atomic_load(&last_step) == 1));
+	rest = kmalloc(128 * 1024 - 2 * 8192, M_SHARE, M_WAITOK);
+	cpu__shortage_begin();
+	free_pages = vm_free_pages();
+	vm_page_observe(&o);
+	assert_null(kmalloc(64, M_SHARE, M_NOWAIT));
+	vm_page_observe(NULL);
+	assert_int_equal(last_step, 3);
+	assert_int_equal(vm_free_pages(), free_pages);
+	audit();
+	cpu__shortage_end();
+	atomic_store(&last_step, 4);
+	thread_join(t);
+	kfree(rest, M_SHARE);
+	halt_unused(M_SHARE);
+}
+
 int
 main(void)
 {
@@ -331,6 +479,9 @@ main(void)
 		cmocka_unit_test(hoarded_slabs_are_taken_before_sleeping),
 		cmocka_unit_test(a_chunk_that_comes_before_the_sleep_is_found),
 		cmocka_unit_test(a_slab_is_taken_though_no_chunk_is_laid_out),
+		cmocka_unit_test(slabs_are_collected_from_other_cpus),
+		cmocka_unit_test(
+		    a_slab_had_in_vain_goes_back_while_somebody_waits),
 	};
 
 	return (cmocka_run_group_tests_name("sleep", tests, NULL, NULL));

@@ -12,6 +12,8 @@
 
 #include <stdatomic.h>
 
+#include "cpu.h"
+
 MALLOC_DEFINE(M_SHARE, "share", "what threads hand to each other");
 
 /* An object knows its size, and is filled with a byte that follows of it. */
@@ -467,6 +469,185 @@ an_exit_gives_back_what_is_whole(void **state)
 	halt_unused(M_SHARE);
 }
 
+static atomic_uint exit_step;
+
+/* The only CPU is its own, and room is left in a slab there when it exits. */
+static void *
+only_cpu_main(void *arg)
+{
+	(void)alloc_main(arg);
+	atomic_store(&exit_step, 1);
+	while (atomic_load(&exit_step) == 1)
+		(void)sched_yield();
+	return (NULL);
+}
+
+/*
+ * Who has no CPU of its own finds that room as well. The first test: the count
+ * of CPUs that may have some must not be what a system before has left.
+ */
+static void
+room_of_the_dead_is_found_without_a_cpu(void **state)
+{
+	void *p[33], *theirs[10];
+	struct half h = { 10, theirs };
+	pthread_t t;
+	unsigned n;
+
+	(void)state;
+	boot_for(M_SHARE, 1, 64, 0);
+	t = thread_start(only_cpu_main, &h);
+	assert_true(wait_until(atomic_load(&exit_step) == 1));
+	kfree(kmalloc(16, M_SHARE, M_WAITOK), M_SHARE);
+	assert_int_equal(ka_cpu_self()->c_index, cpu_count);
+	atomic_store(&exit_step, 2);
+	thread_join(t);
+	n = take_all_pages(p);
+	sink = kmalloc(64, M_SHARE, M_NOWAIT);
+	assert_non_null(sink);
+	kfree(sink, M_SHARE);
+	while (n-- > 0)
+		kfree(p[n], M_SHARE);
+	for (n = 0; n < 10; n++)
+		kfree(theirs[n], M_SHARE);
+	halt_unused(M_SHARE);
+}
+
+static pthread_key_t late_key;
+static void *late_object;
+
+static void
+late_use(void *arg)
+{
+	(void)arg;
+	late_object = kmalloc(64, M_SHARE, M_WAITOK);
+}
+
+static void *
+late_main(void *arg)
+{
+	kfree(kmalloc(64, M_SHARE, M_WAITOK), M_SHARE);
+	must(ka_cpu_self()->c_index == 1);
+	must(pthread_setspecific(late_key, arg) == 0);
+	return (NULL);
+}
+
+/* A destructor of the program's may come after the library's: the CPU is given
+ * back by then, and may be another's. */
+static void
+a_thread_that_has_left_its_cpu_does_without(void **state)
+{
+	struct ka_trail trail;
+
+	(void)state;
+	boot_for(M_SHARE, 2, 256, KA_DEBUG_AUDIT);
+	kfree(kmalloc(64, M_SHARE, M_WAITOK), M_SHARE); /* cpu 0 */
+	/* Destructors run in the order of keys: this one is younger. */
+	assert_int_equal(pthread_key_create(&late_key, late_use), 0);
+	thread_run(late_main, &late_key);
+	assert_true(kmalloc_trail(late_object, &trail));
+	assert_int_equal(trail.alloc.cpu, cpu_count);
+	kfree(late_object, M_SHARE);
+	(void)pthread_key_delete(late_key);
+	halt_unused(M_SHARE);
+}
+
+/* ---- Visitors (cpu.h) ------------------------------------------------- */
+
+static atomic_uint visit_step, visit_done;
+
+static void
+stay(void)
+{
+	atomic_store(&visit_step, 1);
+	while (atomic_load(&visit_step) == 1)
+		(void)sched_yield();
+}
+
+/* In the middle of a fast path. */
+static void *
+section_main(void *arg)
+{
+	struct ka_cpu *cpu;
+
+	(void)arg;
+	kfree(kmalloc(64, M_SHARE, M_WAITOK), M_SHARE);
+	cpu = ka_section_enter();
+	stay();
+	ka_section_exit(cpu);
+	return (NULL);
+}
+
+/* In the middle of a call without a CPU of its own. */
+static void *
+spare_main(void *arg)
+{
+	struct ka_cpu *cpu = cpu__lock_self();
+
+	(void)arg;
+	must(cpu->c_spare);
+	stay();
+	cpu__unlock_self(cpu);
+	return (NULL);
+}
+
+static void *
+trim_main(void *arg)
+{
+	(void)arg;
+	(void)kmalloc_trim();
+	atomic_store(&visit_done, 1);
+	return (NULL);
+}
+
+static void *
+uninit_main(void *type)
+{
+	must(malloc_uninit(type) == 0);
+	atomic_store(&visit_done, 1);
+	return (NULL);
+}
+
+static void
+must_wait(void *(*here)(void *), void *(*visitor)(void *), void *arg)
+{
+	pthread_t t, v;
+
+	atomic_store(&visit_step, 0);
+	atomic_store(&visit_done, 0);
+	t = thread_start(here, NULL);
+	assert_true(wait_until(atomic_load(&visit_step) == 1));
+	v = thread_start(visitor, arg);
+	sleep_ms(20);
+	assert_int_equal(visit_done, 0);
+	atomic_store(&visit_step, 2);
+	thread_join(v);
+	thread_join(t);
+	assert_int_equal(visit_done, 1);
+}
+
+/* Who visits a CPU waits for its owner; who ends a type waits for calls on
+ * every CPU, also on that of those who have none (KM-17). */
+static void
+visitors_wait_for_calls(void **state)
+{
+	struct malloc_type own = { .ks_shortdesc = "own" };
+
+	(void)state;
+	boot_for(M_SHARE, 2, 256, 0);
+	kfree(kmalloc(64, M_SHARE, M_WAITOK), M_SHARE); /* cpu 0 */
+	must_wait(section_main, trim_main, NULL);
+	malloc_init(&own);
+	must_wait(section_main, uninit_main, &own);
+	halt_unused(M_SHARE);
+	boot_for(M_SHARE, 1, 256, 0);
+	kfree(kmalloc(64, M_SHARE, M_WAITOK), M_SHARE);
+	must_wait(spare_main, trim_main, NULL);
+	malloc_init(&own);
+	must_wait(spare_main, uninit_main, &own);
+	halt_unused(M_SHARE);
+}
+
 /* ---- While others run (G-7, KM-14) ------------------------------------ */
 
 static void
@@ -631,6 +812,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(room_of_the_dead_is_found_without_a_cpu),
 		cmocka_unit_test(remote_frees_come_back),
 		cmocka_unit_test(remotely_freed_chunks_are_used_again),
 		cmocka_unit_test(more_threads_than_cpus_share_one),
@@ -639,6 +821,8 @@ main(void)
 		    a_thousand_threads_need_no_more_than_a_hundred),
 		cmocka_unit_test(partial_slabs_of_the_dead_are_adopted),
 		cmocka_unit_test(an_exit_gives_back_what_is_whole),
+		cmocka_unit_test(a_thread_that_has_left_its_cpu_does_without),
+		cmocka_unit_test(visitors_wait_for_calls),
 		cmocka_unit_test(trim_and_statistics_run_beside_others),
 		cmocka_unit_test(types_end_while_frees_are_in_flight),
 		cmocka_unit_test(threads_outlive_their_system),

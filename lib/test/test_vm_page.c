@@ -73,6 +73,7 @@ every_page_of_the_budget_can_be_had(void **state)
 				lowest = p;
 			*p = 1;
 		}
+		assert_ptr_equal(vm_stats().base, lowest);
 		assert_null(vm_page_alloc(1, 0, VM_ALLOC_INTERRUPT));
 		assert_int_equal(vm_free_pages(), 0);
 		audit();
@@ -91,6 +92,28 @@ every_page_of_the_budget_can_be_had(void **state)
 		assert_null(vm_page_alloc(SIZE_MAX, 0, VM_ALLOC_NORMAL));
 		halt();
 	}
+}
+
+/* No slot is free: nor is there one behind the last. */
+static void
+used_slots_are_not_had(void **state)
+{
+	const struct kalloc_config config = { .ncpus = 1, .pages = 16384 };
+	static void *run[1024];
+	unsigned i;
+
+	(void)state;
+	boot(&config);
+	for (i = 0; i < 1024; i++) {
+		run[i] = vm_page_alloc(15, 65536, VM_ALLOC_NORMAL);
+		assert_non_null(run[i]);
+	}
+	assert_int_equal(vm_free_pages(), 1024);
+	assert_null(vm_page_alloc(16, 65536, VM_ALLOC_NORMAL));
+	audit();
+	for (i = 0; i < 1024; i++)
+		vm_page_free(run[i], 15);
+	halt();
 }
 
 static void
@@ -764,6 +787,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_are_aligned_and_apart),
 		cmocka_unit_test(every_page_of_the_budget_can_be_had),
+		cmocka_unit_test(used_slots_are_not_had),
 		cmocka_unit_test(scattered_pages_are_no_run),
 		cmocka_unit_test(depths_stop_at_their_reserve),
 		cmocka_unit_test(kmalloc_flags_choose_the_depth),
