@@ -332,6 +332,7 @@ static const struct {
 static const char *const units[][2] = {
 	{ "zone", "z" },
 	{ "uma_misuse", "z" },
+	{ "uma_limits", "z" },
 	{ "uma_edges", "z" },
 	{ "uma_threads", "z" },
 	{ "uma", "z" },

@@ -312,6 +312,27 @@ sizes_are_those_of_the_lineage(void **state)
 	}
 }
 
+/* Without limit, and of a size that is known, they are as large as a zone's. */
+static void
+sizes_follow_from_the_objects(void **state)
+{
+	struct objcache_stats s;
+	struct objcache *oc;
+	unsigned ncpus;
+
+	(void)state;
+	for (ncpus = 1; ncpus <= 4; ncpus++) {
+		boot_cpus(ncpus);
+		oc = objcache_create_simple(M_OBJ, 200);
+		s = oc_stats(oc);
+		assert_int_equal(s.limit, 0);
+		assert_int_equal(s.quota_total, 0);
+		assert_int_equal(s.magazine, 62);
+		objcache_destroy(oc);
+		halt();
+	}
+}
+
 /* OC-5, OC-6, OC-7. */
 static void
 the_limit_refuses_who_may_not_sleep(void **state)
@@ -447,6 +468,83 @@ reclaim_frees_and_leaves_the_capacity(void **state)
 	assert_false(objcache_reclaimlist(list, 3, M_NOWAIT));
 	for (i = 0; i < 3; i += 2)
 		objcache_destroy(list[i]);
+	end();
+}
+
+/* Objects that only the depot has are some. */
+static void
+reclaim_tells_of_the_depot(void **state)
+{
+	struct objcache *oc;
+	unsigned n, cap;
+
+	(void)state;
+	boot_cpus(2);
+	oc = make(0, 50);
+	cap = (unsigned)oc_stats(oc).magazine;
+	n = get_all(2 * cap + 1);
+	put_all(n);
+	/* The CPU's own go first. */
+	assert_int_equal(get_all(cap + 1), cap + 1);
+	assert_int_equal(oc_stats(oc).cached, cap);
+	assert_true(objcache_reclaimlist(&oc, 1, M_WAITOK));
+	assert_int_equal(oc_stats(oc).cached, 0);
+	assert_false(objcache_reclaimlist(&oc, 1, M_WAITOK));
+	put_all(cap + 1);
+	end();
+}
+
+static unsigned put_again; /* objects that are still held */
+
+static void
+dtor_puts(void *obj, void *priv)
+{
+	count_dtor(obj, priv);
+	if (put_again > 0)
+		put(held[--put_again]);
+}
+
+/* Nor does a destructor that puts others keep it for ever: from each CPU it
+ * takes what the CPU can have. */
+static void
+reclaim_is_over_although_others_put(void **state)
+{
+	unsigned n, cap;
+
+	(void)state;
+	boot_cpus(2);
+	world.oc = objcache_create("puts", 0, 50, count_ctor, dtor_puts, &world,
+	    count_alloc, count_free, &world);
+	cap = (unsigned)oc_stats(world.oc).magazine;
+	n = get_all(100 + 2 * cap);
+	put_again = 100;
+	while (n > put_again)
+		put(held[--n]);
+	assert_true(objcache_reclaimlist(&world.oc, 1, M_WAITOK));
+	assert_int_equal(world.dtors, 2 * cap);
+	assert_int_equal(oc_stats(world.oc).cached, 2 * cap);
+	n = put_again;
+	put_again = 0;
+	put_all(n);
+	end();
+}
+
+/* OC-10: after a destroy that is misuse the cache is as it was, and open. */
+static void
+a_refused_destroy_changes_nothing(void **state)
+{
+	struct mag_cache *c;
+	unsigned room;
+
+	(void)state;
+	boot_cpus(1);
+	c = (struct mag_cache *)(void *)make(0, 8);
+	room = (c->c_count - 2) * c->c_capacity;
+	assert_int_equal(get_all(room), room);
+	assert_why(BUSY, objcache_destroy(world.oc));
+	put_all(room);
+	assert_int_equal(world.dtors, 0);
+	assert_int_equal(oc_stats(world.oc).cached, room);
 	end();
 }
 
@@ -669,6 +767,7 @@ halt_tells_what_is_held(void **state)
 {
 	struct objcache *oc, *other;
 	struct objcache_stats s;
+	unsigned n;
 	void *p;
 
 	(void)state;
@@ -682,6 +781,7 @@ halt_tells_what_is_held(void **state)
 	assert_true(objcache_stats(1, &s));
 	assert_string_equal(s.name, "obj");
 	assert_false(objcache_stats(2, &s));
+	assert_false(objcache_stats(5, &s));
 	p = objcache_get(oc, M_WAITOK);
 	nleaks = 0;
 	assert_int_equal(kalloc_halt(false, note_leak, NULL), EBUSY);
@@ -694,6 +794,14 @@ halt_tells_what_is_held(void **state)
 	assert_int_equal(kalloc_halt(false, note_leak, NULL), EBUSY);
 	assert_int_equal(leaks[0].count, 1);
 	assert_ptr_equal(objcache_get(oc, M_WAITOK), p);
+	/* Held ones of kmalloc: how much they are is known. */
+	sink = objcache_get(other, M_WAITOK);
+	nleaks = 0;
+	assert_int_equal(kalloc_halt(false, note_leak, NULL), EBUSY);
+	assert_true(nleaks >= 2 && nleaks <= COUNT_OF(leaks));
+	for (n = 0; n < nleaks; n++)
+		if (strcmp(leaks[n].name, "obj") == 0)
+			assert_int_equal(leaks[n].bytes, 64);
 	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
 	free(p);
 	assert_null(objcache_create("no system", 0, 0, NULL, NULL, NULL,
@@ -1206,9 +1314,14 @@ sleepers_are_woken(void **state)
 			t = thread_start(sleeper_main, &o);
 			assert_true(wait_until(oc_stats(world.oc).sleeps == 1));
 			sleep_ms(2);
+			/* For nothing: the call sleeps on, and that counts as
+			 * one sleep. */
+			objcache_set_cluster_limit(world.oc, 10);
+			sleep_ms(10);
 			thread_run(wake_main, &how);
 			thread_join(t);
 			assert_non_null(o);
+			assert_int_equal(oc_stats(world.oc).sleeps, 1);
 			put(o);
 			for (i = how <= WAKE_DTOR ? 1 : 0; i < n; i++)
 				put(held[i]);
@@ -1399,10 +1512,14 @@ main(void)
 		cmocka_unit_test(
 		    objects_are_constructed_once_and_keep_what_they_hold),
 		cmocka_unit_test(sizes_are_those_of_the_lineage),
+		cmocka_unit_test(sizes_follow_from_the_objects),
 		cmocka_unit_test(the_limit_refuses_who_may_not_sleep),
 		cmocka_unit_test(failures_change_nothing),
 		cmocka_unit_test(put_never_fails_and_dtor_does_not_cache),
 		cmocka_unit_test(reclaim_frees_and_leaves_the_capacity),
+		cmocka_unit_test(reclaim_tells_of_the_depot),
+		cmocka_unit_test(reclaim_is_over_although_others_put),
+		cmocka_unit_test(a_refused_destroy_changes_nothing),
 		cmocka_unit_test(another_limit_counts_at_once),
 		cmocka_unit_test(misuse_is_told),
 		cmocka_unit_test(debug_knows_every_object),

@@ -152,6 +152,36 @@ caches_may_end_while_they_are_filled(void **state)
 	halt();
 }
 
+static int
+init_lowers(void *item, size_t size, int flags)
+{
+	(void)item;
+	(void)size;
+	(void)flags;
+	uma_zone_set_maxcache(undone, 9);
+	return (0);
+}
+
+/* Or as many as they still take: one for each magazine of the depot. */
+static void
+caches_may_shrink_while_they_are_filled(void **state)
+{
+	void *p;
+
+	(void)state;
+	boot(&two_cpus);
+	undone =
+	    uma_zcreate("maxcache", 64, NULL, NULL, init_lowers, NULL, 0, 0);
+	p = uma_zalloc(undone, M_WAITOK);
+	assert_int_equal(zstats(undone).bucket, 1);
+	assert_int_equal(zstats(undone).cached, 3);
+	assert_int_equal(zstats(undone).free, zstats(undone).ipers - 4);
+	audit();
+	uma_zfree(undone, p);
+	uma_zdestroy(undone);
+	halt();
+}
+
 static unsigned imported, released;
 
 static int
@@ -303,6 +333,91 @@ sources_are_looked_at(void **state)
 	(void)kalloc_halt(true, NULL, NULL);
 }
 
+static bool
+is_mapped(void *p)
+{
+	return (msync(p, 1, MS_ASYNC) == 0 || errno != ENOMEM);
+}
+
+/* Nothing is left of what was noted for memory that is not taken. */
+static void
+refused_memory_is_not_noted(void **state)
+{
+	(void)state;
+	boot(&two_cpus);
+	other = make(100, 0);
+	uma_zone_set_allocf(other, source_alloc);
+	source_at = source_memory;
+	sink = uma_zalloc(other, M_WAITOK);
+	mine = make(100, 0);
+	uma_zone_set_allocf(mine, source_alloc);
+	nmapped = 0;
+	assert_why(BAD_ARG, sink = uma_zalloc(mine, M_NOWAIT)); /* in use */
+	assert_int_equal(nmapped, 1);
+	assert_false(is_mapped(mapped[0]));
+	(void)kalloc_halt(true, NULL, NULL);
+}
+
+/* Where there is a source, and no freef, slabs stay; where there is none, they
+ * go back to the page layer, whatever was set before. */
+static void
+slabs_stay_without_freef(void **state)
+{
+	void *p;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make(100, 0);
+	uma_zone_set_allocf(mine, source_alloc);
+	source_at = source_memory;
+	uma_zfree(mine, uma_zalloc(mine, M_WAITOK));
+	uma_zone_reclaim(mine, UMA_RECLAIM_DRAIN_CPU);
+	assert_int_equal(zstats(mine).slabs, 1);
+	uma_zdestroy(mine);
+	mine = make(100, 0);
+	uma_zone_set_allocf(mine, source_alloc);
+	uma_zone_set_allocf(mine, NULL);
+	p = uma_zalloc(mine, M_WAITOK);
+	assert_ptr_not_equal(p, source_memory);
+	uma_zfree(mine, p);
+	uma_zone_reclaim(mine, UMA_RECLAIM_DRAIN_CPU);
+	assert_int_equal(zstats(mine).slabs, 0);
+	/* A slab that nobody used is one: it is too late for a source. */
+	uma_zdestroy(mine);
+	mine = make(100, 0);
+	uma_prealloc(mine, 1);
+	assert_why(BUSY, uma_zone_set_allocf(mine, source_alloc));
+	assert_why(BUSY, uma_zone_set_freef(mine, source_free));
+	uma_zdestroy(mine);
+	halt();
+}
+
+/* A secondary zone of one with a source caches its items, too. */
+static void
+a_source_is_shared(void **state)
+{
+	void *p;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make(100, 0);
+	uma_zone_set_allocf(mine, source_alloc);
+	source_at = source_memory;
+	other = uma_zsecond_create("second", NULL, NULL, NULL, NULL, mine);
+	p = uma_zalloc(other, M_WAITOK);
+	assert_ptr_equal(p, source_memory);
+	uma_zfree(other, p);
+	assert_true(zstats(other).cached > 0);
+	assert_ptr_equal(uma_zalloc(other, M_WAITOK), p);
+	assert_why(WRONG_ZONE, uma_zfree(mine, p));
+	uma_zfree(other, p);
+	assert_why(DOUBLE_FREE, uma_zfree(other, p));
+	audit();
+	uma_zdestroy(other);
+	uma_zdestroy(mine);
+	halt();
+}
+
 /* Other combinations of what a zone is and where its slabs come from. */
 static void
 sources_go_with_every_flag(void **state)
@@ -373,6 +488,12 @@ static_memory_is_checked(void **state)
 	assert_why(BAD_ARG,
 	    sink = uma_zcreate_static("many", 8, NULL, NULL, NULL, NULL, 7, 0,
 		arena, (size_t)1 << 40));
+	/* As many as there may be are too many for the memory only. */
+	maps = 0;
+	refuse_map = 1;
+	assert_null(uma_zcreate_static("most", 8, NULL, NULL, NULL, NULL, 7, 0,
+	    arena, (size_t)UINT32_MAX * 8));
+	assert_int_equal(maps, 1);
 	/* The record of so many items has no room in the library's own data. */
 	maps = 0;
 	refuse_map = 1;
@@ -399,6 +520,155 @@ static_memory_is_checked(void **state)
 	halt();
 }
 
+static uma_zone_t
+make_static(char *arena, size_t nitems)
+{
+	return (uma_zcreate_static(
+	    "static", 8, NULL, NULL, NULL, NULL, 7, 0, arena, nitems * 8));
+}
+
+/* Takes all items of a zone, writes to them, and gives them back. */
+static void
+use_all(uma_zone_t zone, size_t nitems)
+{
+	static void *p[33000];
+	size_t n = 0;
+
+	while ((p[n] = uma_zalloc(zone, M_NOWAIT)) != NULL)
+		memset(p[n++], 0xff, 8);
+	assert_int_equal(n, nitems);
+	audit();
+	while (n > 0)
+		uma_zfree(zone, p[--n]);
+}
+
+/* A small zone on static memory needs nothing of the system, which may not be
+ * there yet (ZN-30), however many there were and whatever was wrong with them;
+ * nor does it share its record with another. */
+static void
+small_records_need_no_memory(void **state)
+{
+	static char arena[2][8 * 500] __attribute__((aligned(8)));
+	unsigned i;
+	size_t n;
+
+	(void)state;
+	boot(&two_cpus);
+	maps = 0;
+	refuse_map = 1;
+	for (i = 0; i < 200; i++) {
+		mine = make_static(arena[0], 500);
+		assert_non_null(mine);
+		assert_why(BAD_ARG, other = make_static(arena[0] + 8, 499));
+		assert_int_equal(zstats(mine).free, 500);
+		uma_zdestroy(mine);
+	}
+	for (n = 300; n <= 500; n++) {
+		mine = make_static(arena[0], n);
+		other = make_static(arena[1], n);
+		use_all(mine, n);
+		use_all(other, n);
+		uma_zdestroy(mine);
+		uma_zdestroy(other);
+	}
+	assert_int_equal(maps, 0);
+	refuse_map = 0;
+	halt();
+}
+
+/* A record may take all the room that there is for them. */
+static void
+a_record_may_take_all_room(void **state)
+{
+	static char arena[8 * 33000] __attribute__((aligned(8)));
+	static char small[80] __attribute__((aligned(8)));
+	size_t n;
+
+	(void)state;
+	boot(&two_cpus);
+	for (n = 30000; n <= 33000; n += 100) {
+		mine = make_static(arena, n);
+		other = make_static(small, 10);
+		use_all(mine, n);
+		use_all(other, 10);
+		uma_zdestroy(mine);
+		uma_zdestroy(other);
+	}
+	halt();
+}
+
+/* Every item that is free is found, wherever the last ones were. */
+static void
+large_zones_lose_no_item(void **state)
+{
+	static char arena[8 * 9000] __attribute__((aligned(8)));
+	static void *p[9000];
+	unsigned n, i;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make_static(arena, COUNT_OF(p));
+	for (n = 0; n < COUNT_OF(p); n++)
+		p[n] = uma_zalloc(mine, M_NOWAIT);
+	/* 64 a word of bits: one of every word, then another of a later one. */
+	for (i = 0; i + 128 < n; i += 64) {
+		uma_zfree(mine, p[i]);
+		uma_zfree(mine, p[i + 64]);
+		assert_ptr_equal(uma_zalloc(mine, M_NOWAIT), p[i]);
+		assert_ptr_equal(uma_zalloc(mine, M_NOWAIT), p[i + 64]);
+		assert_null(uma_zalloc(mine, M_NOWAIT));
+	}
+	while (n > 0)
+		uma_zfree(mine, p[--n]);
+	uma_zdestroy(mine);
+	halt();
+}
+
+/* An item that is being made is foreign, whatever was noted where its record
+ * is now. */
+static void
+records_begin_as_nothing(void **state)
+{
+	static char arena[8 * 1024] __attribute__((aligned(8)));
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make_static(arena, 1024);
+	use_all(mine, 1024);
+	uma_zdestroy(mine);
+	undone = make(64, 0);
+	assert_why(FOREIGN,
+	    sink = uma_zcreate_static(
+		"init", 64, NULL, NULL, init_frees, NULL, 0, 0, arena, 640));
+	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
+}
+
+/* What lives through a halt is found after it, each of many. */
+static void
+static_items_are_found_after_a_halt(void **state)
+{
+	static char arena[9][80] __attribute__((aligned(8)));
+	uma_zone_t zone[COUNT_OF(arena)];
+	void *p[COUNT_OF(arena)];
+	unsigned i;
+
+	(void)state;
+	boot(&two_cpus);
+	for (i = 0; i < COUNT_OF(arena); i++) {
+		zone[i] = make_static(arena[i], 10);
+		p[i] = uma_zalloc(zone[i], M_NOWAIT);
+		assert_non_null(p[i]);
+	}
+	assert_int_equal(kalloc_halt(false, NULL, NULL), 0);
+	boot(&two_cpus);
+	for (i = 0; i < COUNT_OF(arena); i++) {
+		uma_zfree(zone[i], p[i]);
+		assert_why(DOUBLE_FREE, uma_zfree(zone[i], p[i]));
+		uma_zdestroy(zone[i]);
+	}
+	halt();
+}
+
 /* A secondary zone of a static one ends with its system. */
 static void
 forced_halts_keep_static_items_only(void **state)
@@ -420,6 +690,136 @@ forced_halts_keep_static_items_only(void **state)
 	assert_int_equal(zstats(mine).free, 10);
 	uma_zdestroy(mine);
 	boot(&two_cpus);
+	halt();
+}
+
+/* ---- Systems --------------------------------------------------------------- */
+
+/* G-6: a boot that is refused any of its memory is no boot; and a halt gives
+ * back all that a boot had. */
+static void
+a_boot_has_its_memory_or_none(void **state)
+{
+	unsigned n, i;
+	int error;
+
+	(void)state;
+	(void)ka_panic_set_handler(catch_panic);
+	for (n = 1;; n++) {
+		maps = 0;
+		refuse_map = n;
+		nmapped = 0;
+		error = kalloc_boot(&two_cpus);
+		refuse_map = 0;
+		if (maps < n)
+			break;
+		assert_int_equal(error, ENOMEM);
+		assert_false(kalloc_is_up());
+	}
+	assert_int_equal(error, 0);
+	assert_int_equal(nmapped, n - 1);
+	halt();
+	for (i = 0; i < nmapped; i++)
+		assert_false(is_mapped(mapped[i]));
+}
+
+static void
+pointers_beyond_the_arena_are_foreign(void **state)
+{
+	size_t bytes = two_cpus.pages * KA_PAGE_SIZE;
+	unsigned i;
+	char *base;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make(64, 0);
+	base = vm__base();
+	for (i = 1; i < 64; i++) {
+		assert_why(FOREIGN, uma_zfree(mine, base + i * bytes));
+		assert_why(FOREIGN, uma_zfree(mine, base - i * bytes));
+	}
+	uma_zdestroy(mine);
+	halt();
+}
+
+static unsigned inits, finis;
+
+static int
+count_init(void *item, size_t size, int flags)
+{
+	(void)item;
+	(void)size;
+	(void)flags;
+	inits++;
+	return (0);
+}
+
+static void
+count_fini(void *item, size_t size)
+{
+	(void)item;
+	(void)size;
+	finis++;
+}
+
+/* Every item ends, also one that a secondary zone has cached (ZN-2). */
+static void
+a_halt_ends_every_item(void **state)
+{
+	(void)state;
+	boot(&two_cpus);
+	inits = finis = 0;
+	mine =
+	    uma_zcreate("ends", 64, NULL, NULL, count_init, count_fini, 0, 0);
+	other = uma_zsecond_create("second", NULL, NULL, NULL, NULL, mine);
+	uma_zfree(other, uma_zalloc(other, M_WAITOK));
+	assert_true(zstats(other).cached > 0);
+	assert_int_equal(kalloc_halt(false, NULL, NULL), 0);
+	assert_true(inits > 0);
+	assert_int_equal(finis, inits);
+}
+
+/* Any record may serve again, also the next in turn when it is the last. */
+static void
+the_last_record_may_be_the_next(void **state)
+{
+	static uma_zone_t all[ZONES_MAX];
+	struct uma_zone *next;
+	unsigned n;
+
+	(void)state;
+	boot(&two_cpus);
+	for (n = 0; n < ZONES_MAX; n++) {
+		all[n] = make(64, UMA_ZONE_NOBUCKET);
+		mine = all[n];
+	}
+	assert_null(uma_zcreate("none", 64, NULL, NULL, NULL, NULL, 0, 0));
+	next = &zone_table[mine->z_id % ZONES_MAX];
+	uma_zdestroy(next);
+	assert_ptr_equal(make(64, UMA_ZONE_NOBUCKET), next);
+	for (n = 0; n < ZONES_MAX; n++)
+		uma_zdestroy(all[n]);
+	halt();
+}
+
+/* Flags that are none are told, whatever paths a zone has. */
+static void
+wrong_flags_are_told_without_caches(void **state)
+{
+	(void)state;
+	boot(&two_cpus);
+	mine = make(64, UMA_ZONE_NOBUCKET);
+	assert_why(
+	    BAD_FLAGS, sink = uma_zalloc(mine, M_WAITOK | (int)0x80000000));
+	assert_why(
+	    BAD_FLAGS, sink = uma_zalloc(mine, M_NOWAIT | (int)0x80000000));
+	/* Nor has a secondary zone caches that its primary must not have. */
+	other = uma_zsecond_create("second", NULL, NULL, NULL, NULL, mine);
+	assert_int_equal(zstats(other).bucket, 0);
+	uma_zfree(other, uma_zalloc(other, M_WAITOK));
+	assert_int_equal(zstats(other).cached, 0);
+	uma_zdestroy(other);
+	uma_zdestroy(mine);
 	halt();
 }
 
@@ -715,12 +1115,26 @@ main(void)
 		cmocka_unit_test(callbacks_may_not_free_their_item),
 		cmocka_unit_test(an_item_in_its_init_is_foreign),
 		cmocka_unit_test(caches_may_end_while_they_are_filled),
+		cmocka_unit_test(caches_may_shrink_while_they_are_filled),
 		cmocka_unit_test(cache_zones_may_be_refused),
 		cmocka_unit_test(a_refused_pointer_goes_back),
 		cmocka_unit_test(sources_are_looked_at),
+		cmocka_unit_test(refused_memory_is_not_noted),
+		cmocka_unit_test(slabs_stay_without_freef),
+		cmocka_unit_test(a_source_is_shared),
 		cmocka_unit_test(sources_go_with_every_flag),
 		cmocka_unit_test(static_memory_is_checked),
+		cmocka_unit_test(small_records_need_no_memory),
+		cmocka_unit_test(a_record_may_take_all_room),
+		cmocka_unit_test(large_zones_lose_no_item),
+		cmocka_unit_test(records_begin_as_nothing),
+		cmocka_unit_test(static_items_are_found_after_a_halt),
 		cmocka_unit_test(forced_halts_keep_static_items_only),
+		cmocka_unit_test(a_boot_has_its_memory_or_none),
+		cmocka_unit_test(pointers_beyond_the_arena_are_foreign),
+		cmocka_unit_test(a_halt_ends_every_item),
+		cmocka_unit_test(the_last_record_may_be_the_next),
+		cmocka_unit_test(wrong_flags_are_told_without_caches),
 		cmocka_unit_test(a_maximum_may_be_lowered_twice),
 		cmocka_unit_test(a_warning_is_said_again_later),
 		cmocka_unit_test(a_smaller_prealloc_changes_nothing),

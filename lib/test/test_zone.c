@@ -133,6 +133,31 @@ an_interrupt_zone_has_its_entries(void **state)
 	}
 }
 
+/* A halt makes it what zbootinit() made it: without a maximum (ZN-31). */
+static void
+a_halt_forgets_the_entries(void **state)
+{
+	static char items[8][40];
+	struct vm_zone z = { NULL };
+	void *p[100];
+
+	(void)state;
+	no_system();
+	boot(&two_cpus);
+	zbootinit(&z, "boot", 40, items, 8);
+	assert_int_equal(zinitna(&z, "boot", 40, 4, ZONE_INTERRUPT), 1);
+	assert_int_equal(take_all(&z, p, 100), 12);
+	give_all(&z, p, 12);
+	uma_reclaim(UMA_RECLAIM_DRAIN_CPU);
+	halt();
+	boot(&two_cpus);
+	assert_int_equal(zinitna(&z, "boot", 40, 4, ZONE_DESTROYABLE), 1);
+	assert_int_equal(take_all(&z, p, 100), 100);
+	give_all(&z, p, 100);
+	zdestroy(&z);
+	halt();
+}
+
 struct hoard {
 	vm_zone_t z;
 	unsigned n;
@@ -256,6 +281,9 @@ misuse_is_found(void **state)
 	assert_why(WRONG_ZONE, zfree(y, p));
 	assert_why(INTERIOR, zfree(z, (char *)p + 8));
 	assert_why(BAD_HANDLE, zfree(&copy, (char *)p + 8));
+	assert_why(BAD_HANDLE, zfree(&copy, p));
+	assert_why(BAD_HANDLE, sink = zalloc(&copy));
+	assert_ptr_equal(caught.addr, &copy);
 	assert_why(BAD_HANDLE, sink = zalloc(&none));
 	assert_why(BAD_HANDLE, sink = zalloc(NULL));
 	assert_why(BAD_HANDLE, zfree(&none, p));
@@ -279,6 +307,8 @@ misuse_is_found(void **state)
 	halt();
 	/* What an ended system left in it is no zone. */
 	assert_why(BAD_HANDLE, sink = zalloc(&storage));
+	assert_why(BAD_HANDLE, sink = zalloc(z));
+	assert_ptr_equal(caught.addr, z);
 	boot(&two_cpus);
 	assert_int_equal(zinitna(&storage, "next", 32, 1, ZONE_DESTROYABLE), 1);
 	zdestroy(&storage);
@@ -346,6 +376,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_zone_works_before_boot),
 		cmocka_unit_test(an_interrupt_zone_has_its_entries),
+		cmocka_unit_test(a_halt_forgets_the_entries),
 		cmocka_unit_test(nothing_is_hoarded),
 		cmocka_unit_test(flags_say_how_deep_to_dig),
 		cmocka_unit_test(contents_are_kept),
