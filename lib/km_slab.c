@@ -648,7 +648,7 @@ km_pages_wait(
 	for (;;) {
 		event = vm__event();
 		(void)slab_reclaim_all();
-		(void)zone__reclaim_all();
+		zone__reclaim_all();
 		addr = vm__alloc(npages, align, depth, &verdict);
 		if (addr != NULL)
 			break;

@@ -71,6 +71,8 @@
  *            the zone is over, and then nothing is cached
  *    I-ZN-5  as many words are a zone's id as it has items held
  *    I-ZN-6  zone_slab.c
+ *    I-ZN-7  the arena's pages that are VM_OWNER_ZONE are those of the kegs'
+ *            slabs
  *
  * 7. Failure. Pages (VM-6), the maximum, callbacks. What a failed attempt took
  *    is given back by the way it came (ZN-10). A callback that refuses ends the
@@ -106,6 +108,13 @@ zone__at(unsigned id)
 		NULL);
 }
 
+static void __attribute__((noreturn, cold))
+zone_bad_handle(const struct uma_zone *zone, const char *caller)
+{
+	ka_misuse(KA_WHY_BAD_HANDLE, zone, "%s: %p is no zone", caller,
+	    (const void *)zone);
+}
+
 void
 zone__check(const struct uma_zone *zone, const char *caller)
 {
@@ -113,8 +122,7 @@ zone__check(const struct uma_zone *zone, const char *caller)
 
 	if (off >= sizeof(zone_table) || off % sizeof(*zone) != 0 ||
 	    ka_load(&zone->z_state, ACQUIRE) != ZONE_LIVE)
-		ka_misuse(KA_WHY_BAD_HANDLE, zone, "%s: %p is no zone", caller,
-		    (const void *)zone);
+		zone_bad_handle(zone, caller);
 }
 
 void
@@ -404,7 +412,7 @@ zone__reclaim(struct uma_zone *zone, int req)
 	else
 		zone__drain(zone);
 	if (zone->z_keg != NULL)
-		(void)zone__keg_reclaim(zone->z_keg,
+		zone__keg_reclaim(zone->z_keg,
 		    req == UMA_RECLAIM_DRAIN_CPU ? ZONE_KEEP_RESERVE :
 						   ZONE_KEEP_UNUSED);
 }
@@ -431,12 +439,6 @@ zone__each(void (*fn)(struct uma_zone *, void *arg), void *arg)
 	}
 }
 
-/* Whose slabs stay, and how many went. */
-struct zone_short {
-	const struct zone_keg *not_of;
-	size_t slabs;
-};
-
 static void
 zone_drain_one(struct uma_zone *zone, void *arg)
 {
@@ -445,31 +447,27 @@ zone_drain_one(struct uma_zone *zone, void *arg)
 }
 
 static void
-zone_shrink_one(struct uma_zone *zone, void *arg)
+zone_shrink_one(struct uma_zone *zone, void *not_of)
 {
-	struct zone_short *s = arg;
-
-	if (zone->z_keg != NULL && zone->z_keg != s->not_of)
-		s->slabs += zone__keg_reclaim(zone->z_keg, ZONE_KEEP_RESERVE);
+	if (zone->z_keg != NULL && zone->z_keg != not_of)
+		zone__keg_reclaim(zone->z_keg, ZONE_KEEP_RESERVE);
 }
 
-/* Also items of zones that give no slab back: who waits may want an item. */
-static size_t
-zone_reclaim_but(const struct zone_keg *not_of)
+/* Also items of zones that give no slab back: who waits may want an item. The
+ * slabs of one keg may have to stay. */
+static void
+zone_reclaim_but(struct zone_keg *not_of)
 {
-	struct zone_short s = { not_of, 0 };
-
 	if (ka_load(&zone_high, RELAXED) == 0)
-		return (0);
+		return;
 	zone__each(zone_drain_one, NULL);
-	zone__each(zone_shrink_one, &s);
-	return (s.slabs);
+	zone__each(zone_shrink_one, not_of);
 }
 
-size_t
+void
 zone__reclaim_all(void)
 {
-	return (zone_reclaim_but(NULL));
+	zone_reclaim_but(NULL);
 }
 
 /* ---- Waiting --------------------------------------------------------------- */
@@ -538,7 +536,7 @@ zone_wait_pages(struct zone_request *rq)
 	for (;;) {
 		event = vm__event();
 		(void)kmalloc_trim();
-		(void)zone_reclaim_but(rq->zr_prealloc != 0 ? keg : NULL);
+		zone_reclaim_but(rq->zr_prealloc != 0 ? keg : NULL);
 		r = zone_try(rq);
 		if (r != ZONE_NO_PAGES)
 			break;
@@ -1196,7 +1194,7 @@ zone_end(struct uma_zone *zone)
 
 	zone__drain(zone);
 	if (keg == &zone->z_own_keg)
-		(void)zone__keg_reclaim(keg, ZONE_KEEP_NOTHING);
+		zone__keg_reclaim(keg, ZONE_KEEP_NOTHING);
 	if ((zone->z_flags & ZF_CACHED) != 0)
 		mag__fini(&zone->z_cache);
 	if (keg != NULL && keg != &zone->z_own_keg) {
@@ -1229,8 +1227,9 @@ zone__destroy(struct uma_zone *zone)
 			ka_chan_sleep(&zone_chan, &zone_lock);
 	}
 	ka_mutex_unlock(&zone_lock);
+	/* Its record may be a later zone's by now. */
 	if (!live)
-		zone__check(zone, "uma_zdestroy");
+		zone_bad_handle(zone, "uma_zdestroy");
 	if (held != 0 || second != 0)
 		ka_misuse(KA_WHY_BUSY, zone,
 		    "uma_zdestroy: zone %s: %llu items are held, %u secondary "
@@ -1254,10 +1253,11 @@ zone_keep_static(struct uma_zone *zone, bool force)
 	struct zone_keg *keg = zone->z_keg;
 	uint64_t used;
 
-	if (force && keg == &zone->z_own_keg)
+	/* Of a secondary zone it is the primary's business. */
+	if (keg == &zone->z_own_keg && force)
 		zone__keg_drop(keg);
-	else
-		(void)zone__keg_reclaim(keg, ZONE_KEEP_RESERVE);
+	else if (keg == &zone->z_own_keg)
+		zone__keg_reclaim(keg, ZONE_KEEP_RESERVE);
 	used = keg->k_items - keg->k_free;
 	if (keg->k_zones == 1) {
 		zone->z_count = used;

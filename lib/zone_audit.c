@@ -314,6 +314,35 @@ audit_zone(struct uma_zone *zone, const char **ret_found)
 	return (NULL);
 }
 
+/* I-ZN-7. Pages of slabs that are being made or ended may be a zone's; those of
+ * a source never are. A zone may have been left in its making, or in its end, by
+ * a panic of its callbacks. */
+static const char *
+audit_pages(void)
+{
+	uint64_t listed = 0, moving = 0, n = 0;
+	size_t at, pages = vm__bytes() / KA_PAGE_SIZE;
+	const struct zone_keg *keg;
+	unsigned i;
+
+	for (i = 0; i < zone_high; i++) {
+		keg = &zone_table[i].z_own_keg;
+		if (zone_table[i].z_state == ZONE_FREE ||
+		    zone_table[i].z_keg != keg || keg->k_allocf != NULL)
+			continue;
+		listed += keg->k_slabs * keg->k_ppera;
+		moving += keg->k_moving * keg->k_ppera;
+	}
+	for (at = vm__info_next(0); at < pages; at = vm__info_next(at + 1))
+		n += vm__info(vm__base() + at * KA_PAGE_SIZE)->owner ==
+		    VM_OWNER_ZONE;
+	AUDIT(n >= listed && n <= listed + moving, "I-ZN-7",
+	    "%llu pages are zones', %llu those of slabs, %llu on their way",
+	    (unsigned long long)n, (unsigned long long)listed,
+	    (unsigned long long)moving);
+	return (NULL);
+}
+
 const char *
 uma_audit(const char **ret_found)
 {
@@ -323,10 +352,9 @@ uma_audit(const char **ret_found)
 
 	if (id != NULL)
 		return (id);
-	if (zone_high == 0)
-		return (NULL);
 	*ret_found = audit_text;
-	memset(audit_held, 0, sizeof(audit_held));
+	if (zone_high != 0)
+		memset(audit_held, 0, sizeof(audit_held));
 	for (i = 1; i <= zone_high && id == NULL; i++) {
 		zone = zone__at(i);
 		if (zone != NULL && zone->z_keg == &zone->z_own_keg)
@@ -337,5 +365,5 @@ uma_audit(const char **ret_found)
 		if (zone != NULL)
 			id = audit_zone(zone, ret_found);
 	}
-	return (id);
+	return (id != NULL ? id : audit_pages());
 }

@@ -354,8 +354,8 @@ enum zone_keep {
 	ZONE_KEEP_RESERVE, /* also when NOFREE: nothing goes */
 	ZONE_KEEP_NOTHING  /* the end of the keg */
 };
-/* Wholly free slabs go back; returns how many. */
-size_t zone__keg_reclaim(struct zone_keg *, enum zone_keep);
+/* Wholly free slabs go back. */
+void zone__keg_reclaim(struct zone_keg *, enum zone_keep);
 /* Forgets all slabs but static ones, without callbacks. */
 void zone__keg_drop(struct zone_keg *);
 
@@ -404,7 +404,7 @@ void zone__forget(void);
 #endif
 bool zone__report(
     void (*report)(void *, const struct kalloc_leak *), void *arg);
-/* Gives back what all zones cache and do not need; returns slabs. */
-size_t zone__reclaim_all(void);
+/* Gives back what all zones cache and do not need. */
+void zone__reclaim_all(void);
 
 #endif

@@ -168,13 +168,12 @@ keg_calls_out(const struct zone_keg *keg)
 }
 
 /* Unlocks, and ends the slabs that were detached: with nothing locked, unless
- * there is nothing to call. How many. */
-static size_t
+ * there is nothing to call. */
+static void
 keg_end_dead(struct zone_keg *keg, struct zone_slab *dead)
 {
 	bool calls_out = keg_calls_out(keg);
 	struct zone_slab *slab;
-	size_t n = 0;
 
 	while ((slab = dead) != NULL) {
 		dead = slab->sl_next;
@@ -186,10 +185,8 @@ keg_end_dead(struct zone_keg *keg, struct zone_slab *dead)
 			ka_mutex_lock(&keg->k_lock);
 		keg->k_moving--;
 		keg_event(keg);
-		n++;
 	}
 	ka_mutex_unlock(&keg->k_lock);
-	return (n);
 }
 
 /* ---- Items ----------------------------------------------------------------- */
@@ -380,7 +377,7 @@ zone__keg_put(struct zone_keg *keg, void **store, unsigned n)
 			bad = store[i];
 	}
 	keg_event(keg);
-	(void)keg_end_dead(keg, dead);
+	keg_end_dead(keg, dead);
 	zone__kick();
 	return (bad);
 }
@@ -420,7 +417,7 @@ zone__keg_bound(struct zone_keg *keg, uint64_t slabs)
 	ka_mutex_unlock(&keg->k_lock);
 }
 
-size_t
+void
 zone__keg_reclaim(struct zone_keg *keg, enum zone_keep keep)
 {
 	struct zone_slab *slab, *next, *dead = NULL;
@@ -433,7 +430,7 @@ zone__keg_reclaim(struct zone_keg *keg, enum zone_keep keep)
 	}
 	if (keep == ZONE_KEEP_RESERVE && dead != NULL)
 		keg->k_pre = 0;
-	return (keg_end_dead(keg, dead));
+	keg_end_dead(keg, dead);
 }
 
 /*

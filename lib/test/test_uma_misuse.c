@@ -440,6 +440,10 @@ the_auditor_can_fail(void **state)
 	assert_string_equal(uma_audit(&found), "I-ZN-3");
 	*word = ZONE_WORD_FREE;
 	uma_zdestroy(mine);
+	audit();
+	vm__info(p)->owner = VM_OWNER_ZONE; /* its page, which is free */
+	assert_string_equal(uma_audit(&found), "I-ZN-7");
+	vm__info(p)->owner = VM_OWNER_NONE;
 	halt();
 }
 

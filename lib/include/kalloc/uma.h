@@ -153,7 +153,7 @@ void uma_zone_set_allocf(uma_zone_t, uma_alloc *);
 void uma_zone_set_freef(uma_zone_t, uma_free *);
 /* When an allocation meets the maximum: a line to standard error, at most one
  * in five minutes; a function, called without lock in the context of the
- * allocation, at least once an episode. NULL: none. */
+ * allocation, at least once an episode, at most once a call. NULL: none. */
 void uma_zone_set_warning(uma_zone_t, const char *warning);
 void uma_zone_set_maxaction(uma_zone_t, uma_maxaction *);
 
