@@ -28,8 +28,9 @@
  *    Free: the map, then the array, or kfree if it is full.
  *    waitok that finds neither sleeps on the pipe, if it has nmax buffers. If
  *    it has fewer, kmalloc has refused: then it waits as kmalloc's own callers
- *    do for pages (km_slab.c): while it does, every kfree on any CPU and every
- *    free of pages moves the event count, and so does a free of this pipe. That
+ *    do for pages (km_slab.c): what CPUs and zones keep goes back, and while
+ *    it waits every kfree on any CPU, every free of pages or of a zone's item
+ *    moves the event count, and so does a free of this pipe. That
  *    covers a type that is at its limit as well: only a kfree lowers its usage.
  *    Who waits so keeps the room that it has claimed until it has a buffer. If
  *    it gave the room up, others would be told of it who find just what it has
@@ -73,6 +74,7 @@
 #include "kmalloc_int.h"
 #include "ptr_map.h"
 #include "system_int.h"
+#include "zone_int.h"
 
 #define MP_UNLIMITED   UINT32_MAX
 #define MP_BUSY	       UINT64_MAX /* in the map: being given back */
@@ -521,6 +523,7 @@ mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
 			km__type_watch(p->mp_type);
 		if (kmalloc_trim() != 0 || km__collect(p->mp_bytes, p->mp_type))
 			return;
+		zone__reclaim_all();
 		pages = vm__alloc(npages, align, depth, &verdict);
 		if (pages != NULL) {
 			vm__free(pages, npages);

@@ -650,12 +650,31 @@ chunk_could_be_had(struct model *m, const struct mthread *th)
 	return (false);
 }
 
+/* Who sleeps for pages has seen to it that nobody keeps what he does not need
+ * (VM-7). */
+void
+model__hoarded(struct model *m, struct mthread *th, uint64_t npages)
+{
+	uint32_t run = model__run_hoarded(m);
+
+	if (run == 0) {
+		model__zn_hoarded(m, th, npages);
+		return;
+	}
+	model__fail(m, th, "VM-7", "hoarded");
+	model__expected(m,
+	    "no wholly free slab kept while a caller sleeps for "
+	    "%" PRIu64 " pages",
+	    npages);
+	model__found(m, "%" PRIu64 " pages at %s held, no object in them",
+	    model__run(m, run)->npages,
+	    model__addr_text(m, model__run(m, run)->addr).s);
+}
+
 /* The thread sleeps and nothing else runs: what does it wait for? */
 static void
 sleeper_is_justified(struct model *m, struct mthread *th)
 {
-	uint32_t run;
-
 	/* A pipe's call may sleep in the kmalloc that it makes. */
 	if (th->skip ||
 	    (th->suspended && trace_ops[th->code].group != TRACE_G_MP))
@@ -691,19 +710,7 @@ sleeper_is_justified(struct model *m, struct mthread *th)
 		    m, th, "lost-wakeup", "asleep for pages that could be had");
 		return;
 	}
-	run = model__run_hoarded(m);
-	if (run == 0) {
-		model__zn_hoarded(m, th);
-		return;
-	}
-	model__fail(m, th, "VM-7", "hoarded");
-	model__expected(m,
-	    "no wholly free slab kept while a caller sleeps for "
-	    "%" PRIu64 " pages",
-	    th->fail_pages);
-	model__found(m, "%" PRIu64 " pages at %s held, no object in them",
-	    model__run(m, run)->npages,
-	    model__addr_text(m, model__run(m, run)->addr).s);
+	model__hoarded(m, th, th->fail_pages);
 }
 
 void

@@ -657,6 +657,8 @@ bool model__run_has_transit(struct model *, uint32_t run);
 uint32_t model__run_hoarded(struct model *);
 /* The same, of the slabs that a CPU certainly has. */
 uint32_t model__run_hoarded_by(struct model *, uint32_t cpu);
+/* Anybody keeps one, kmalloc or a zone (VM-7): finding. */
+void model__hoarded(struct model *, struct mthread *sleeper, uint64_t npages);
 void model__page_alloc_begin(
     struct model *, struct mthread *, const struct call *);
 void model__page_alloc_end(
@@ -858,10 +860,11 @@ void model__zn_pages(
     struct model *, struct mthread *, uint32_t run, uint32_t flags);
 void model__zn_pages_go(
     struct model *, const struct mthread *, uint64_t addr, uint64_t npages);
-/* A zone keeps a slab in which nothing is held, while somebody sleeps for
- * pages (VM-7): finding. */
 void model__zn_migrate(struct model *, struct mthread *, uint32_t cpu);
-void model__zn_hoarded(struct model *, struct mthread *sleeper);
+/* A zone keeps a slab in which nothing is held, while somebody sleeps for so
+ * many pages (VM-7): finding. */
+void model__zn_hoarded(
+    struct model *, struct mthread *sleeper, uint64_t npages);
 /* Pages of zones that cannot be ended. */
 uint64_t model__zn_kept(const struct model *);
 /* The call in words; the clause that demands its end, or forbids this one. */

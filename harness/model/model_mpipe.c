@@ -1124,6 +1124,18 @@ limit_allows(struct model *m, const struct mthread *th,
 	    large ? 0 : KA_SLAB_SIZE, VM_ALLOC_NORMAL));
 }
 
+/* Is there room, and has the sleeper been told that there are no pages? */
+static bool
+wants_pages(
+    const struct mthread *th, const struct mmpframe *f, const struct mpipe *p)
+{
+	uint64_t others = p->claimed - f->claimed;
+
+	return (p->total + p->growing + p->lost + others < p->nmax &&
+	    !f->growing && f->growth == MGROWTH_PAGES && !f->fail_hard &&
+	    (!th->page_failed || !th->page_hard));
+}
+
 /* kmalloc refused the sleeper. Could it have what it asked for now? */
 static bool
 could_grow(struct model *m, const struct mthread *th, const struct mmpframe *f,
@@ -1161,8 +1173,11 @@ model__mp_sleeper(struct model *m, struct mthread *th)
 	if (p->calling > 0 || (p->pending > 0 && p->ready > 0))
 		return;
 	ready = p->ready > p->taken;
-	if (!ready && !could_grow(m, th, f, p))
+	if (!ready && !could_grow(m, th, f, p)) {
+		if (wants_pages(th, f, p))
+			model__hoarded(m, th, f->fail_pages);
 		return;
+	}
 	model__fail(m, th, p->held < p->nnom && ready ? "MP-1" : "MP-3",
 	    ready ? "free" : "growth");
 	model__expected(m,

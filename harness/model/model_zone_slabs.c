@@ -303,7 +303,7 @@ is_preallocating(struct model *m, uint32_t keg)
 }
 
 void
-model__zn_hoarded(struct model *m, struct mthread *sleeper)
+model__zn_hoarded(struct model *m, struct mthread *sleeper, uint64_t npages)
 {
 	uint32_t i;
 
@@ -328,7 +328,7 @@ model__zn_hoarded(struct model *m, struct mthread *sleeper)
 		model__expected(m,
 		    "no wholly free slab kept while a caller sleeps for "
 		    "%" PRIu64 " pages",
-		    sleeper->fail_pages);
+		    npages);
 		model__found(m, "%" PRIu64 " pages at %s held by %s",
 		    run->npages, model__addr_text(m, run->addr).s,
 		    zn__text(m, keg).s);
@@ -399,7 +399,7 @@ pages_sleeper(struct model *m, struct mthread *th)
 			fail_sleeper(m, th, "lost-wakeup");
 		return;
 	}
-	model__zn_hoarded(m, th);
+	model__hoarded(m, th, th->fail_pages);
 }
 
 void

@@ -441,6 +441,49 @@ waiters_for_pages_are_woken(void **state)
 		}
 }
 
+static struct malloc_pipe pipe_a;
+
+static void *
+pipe_main(void *arg)
+{
+	*(void **)arg = mpipe_alloc_waitok(&pipe_a);
+	return (NULL);
+}
+
+/* A slab that the last free makes whole is pages for whoever waits for them,
+ * also if he does not look for slabs himself (VM-7, MP-3). */
+static void
+a_slab_that_is_whole_is_pages(void **state)
+{
+	void *all[64], *item, *held, *got = NULL;
+	unsigned n = 0;
+	pthread_t t;
+
+	(void)state;
+	boot_cpus(2, 64);
+	kmalloc_raise_limit(M_TEMP, (size_t)64 * 8192);
+	memset(&pipe_a, 0, sizeof(pipe_a));
+	mpipe_init(&pipe_a, M_TEMP, 9000, 1, 2, 0, NULL, NULL, NULL);
+	held = mpipe_alloc_waitok(&pipe_a);
+	zone = uma_zcreate("whole", 3 * 4096, NULL, NULL, NULL, NULL, 0, 0);
+	assert_int_equal(zstats().ppera, 3);
+	item = uma_zalloc(zone, M_WAITOK);
+	while ((all[n] = vm_page_alloc(1, 0, VM_ALLOC_INTERRUPT)) != NULL)
+		n++;
+	t = thread_start(pipe_main, &got);
+	assert_true(wait_until(vm_stats().waits >= 1));
+	uma_zfree(zone, item);
+	thread_join(t);
+	assert_non_null(got);
+	mpipe_free(&pipe_a, got);
+	mpipe_free(&pipe_a, held);
+	mpipe_done(&pipe_a);
+	uma_zdestroy(zone);
+	while (n > 0)
+		vm_page_free(all[--n], 1);
+	halt();
+}
+
 /* A zone without caches, at its maximum. */
 static void
 sleepers_need_no_caches(void **state)
@@ -740,6 +783,7 @@ main(void)
 		cmocka_unit_test(waiters_take_what_is_hoarded),
 		cmocka_unit_test(nothing_is_lost_under_stress),
 		cmocka_unit_test(zones_end_while_others_look),
+		cmocka_unit_test(a_slab_that_is_whole_is_pages),
 		cmocka_unit_test(sleepers_need_no_caches),
 		cmocka_unit_test(waiters_for_pages_need_them_aligned),
 	};
