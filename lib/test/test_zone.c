@@ -158,6 +158,43 @@ a_halt_forgets_the_entries(void **state)
 	halt();
 }
 
+static unsigned asked; /* the page layer, for pages */
+
+static enum vm_observe
+count_and_refuse(void *arg, size_t npages, size_t align, unsigned flags)
+{
+	(void)arg;
+	(void)npages;
+	(void)align;
+	(void)flags;
+	asked++;
+	return (VM_OBSERVE_FAIL);
+}
+
+/* Where no CPU has a cache there is nothing to look at before it gives up: it
+ * asks for pages once. */
+static void
+a_zone_without_caches_asks_once(void **state)
+{
+	const struct vm_observer none = { .try = count_and_refuse };
+	static char items[2][40];
+	struct vm_zone z = { NULL };
+	void *p[3];
+
+	(void)state;
+	boot(&two_cpus);
+	zbootinit(&z, "boot", 40, items, 2);
+	assert_int_equal(zinitna(&z, "boot", 40, 1, ZONE_DESTROYABLE), 1);
+	asked = 0;
+	vm_page_observe(&none);
+	assert_int_equal(take_all(&z, p, 3), 2);
+	vm_page_observe(NULL);
+	assert_int_equal(asked, 1);
+	give_all(&z, p, 2);
+	zdestroy(&z);
+	halt();
+}
+
 struct hoard {
 	vm_zone_t z;
 	unsigned n;
@@ -377,6 +414,7 @@ main(void)
 		cmocka_unit_test(a_zone_works_before_boot),
 		cmocka_unit_test(an_interrupt_zone_has_its_entries),
 		cmocka_unit_test(a_halt_forgets_the_entries),
+		cmocka_unit_test(a_zone_without_caches_asks_once),
 		cmocka_unit_test(nothing_is_hoarded),
 		cmocka_unit_test(flags_say_how_deep_to_dig),
 		cmocka_unit_test(contents_are_kept),
