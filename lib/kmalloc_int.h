@@ -226,8 +226,9 @@ void km__type_revoke(struct ka_cpu *, struct malloc_type *, unsigned class);
 bool km__type_admit(struct malloc_type *, uint64_t bytes);
 /* kmalloc goes on refusing until the page layer's event count moves. */
 bool km__type_is_full(struct malloc_type *);
-/* The next request that is forgotten moves that count. */
+/* In between every request that is forgotten moves that count. */
 void km__type_watch(struct malloc_type *);
+void km__type_unwatch(struct malloc_type *);
 void km__type_forget(struct malloc_type *, uint64_t bytes);
 void km__type_each(void (*fn)(void *, struct malloc_type *), void *arg);
 /* Is it the id of a type, declared or ended with objects in use? */

@@ -338,16 +338,22 @@ void
 km__type_forget(struct malloc_type *type, uint64_t bytes)
 {
 	(void)ka_add(&type->ks_large, -bytes);
-	if (ka_load(&type->ks_watched, SEQ_CST) != 0) {
-		ka_store(&type->ks_watched, 0, SEQ_CST);
+	if (ka_load(&type->ks_watched, SEQ_CST) != 0)
 		vm__kick();
-	}
 }
 
+/* Before the event count is read, and until nobody waits for it any more: what
+ * one of several requests has told must not be lost on the next. */
 void
 km__type_watch(struct malloc_type *type)
 {
-	ka_store(&type->ks_watched, 1, SEQ_CST);
+	(void)ka_add(&type->ks_watched, 1);
+}
+
+void
+km__type_unwatch(struct malloc_type *type)
+{
+	(void)ka_add(&type->ks_watched, (uint32_t)-1);
 }
 
 /*

@@ -494,6 +494,15 @@ mp_free_slow(struct mpipe *p, void *buf)
 
 /* ---- Waiting ---------------------------------------------------------- */
 
+/* No longer in vain: ends the watch that began when it was so too often. */
+static void
+mp_unwatch_type(struct mpipe *p, unsigned *in_vain)
+{
+	if (*in_vain == MP_IN_VAIN_MAX)
+		km__type_unwatch(p->mp_type);
+	*in_vain = 0;
+}
+
 /*
  * kmalloc has refused. Pages, or a chunk, for one more buffer might be had by
  * now, or by a little work: then there is no reason to sleep. Otherwise sleeps
@@ -531,8 +540,8 @@ mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
 			return;
 		}
 	}
-	*in_vain = 0;
 	vm__wait(event, npages, align, depth, verdict);
+	mp_unwatch_type(p, in_vain);
 }
 
 /* Once for each call that sleeps. */
@@ -583,6 +592,7 @@ mp_starve(struct mpipe *p, bool peek, bool *slept)
 		mp_count_sleep(p, slept);
 		mp_wait_pages(p, event, &in_vain);
 	}
+	mp_unwatch_type(p, &in_vain);
 	mp_watch_pages(p, (uint32_t)-1);
 	cpu__shortage_end();
 	if (got)

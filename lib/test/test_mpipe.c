@@ -1520,6 +1520,94 @@ a_request_on_its_way_is_waited_for(void **state)
 	}
 }
 
+static atomic_uint given_up;
+
+static void *
+give_up_main(void *bytes)
+{
+	must(wait_until(atomic_load(&given_up) == 1));
+	km__type_forget(M_TEMP, *(uint64_t *)bytes);
+	return (NULL);
+}
+
+/* Somebody has just said that he watches: the first request is given up. */
+static enum vm_observe
+try_watched(void *arg, size_t npages, size_t align, unsigned flags)
+{
+	unsigned ms, expected = 0;
+
+	(void)arg;
+	(void)npages;
+	(void)align;
+	(void)flags;
+	if (KM_READ(M_TEMP->ks_watched) != 0 &&
+	    atomic_compare_exchange_strong(&given_up, &expected, 1))
+		for (ms = 0; ms < 5 && KM_READ(M_TEMP->ks_watched) != 0; ms++)
+			sleep_ms(1);
+	return (VM_OBSERVE_PASS);
+}
+
+/*
+ * Two requests are on their way. The first is given up when the sleeper has
+ * said that he watches, and before he has looked for the last time: then he
+ * still has to be told of the second.
+ */
+static void
+given_up_one_by_one(void)
+{
+	struct sleeper s = { false, NULL };
+	uint64_t limit = kmalloc_limit(M_TEMP), half = limit / 2;
+	pthread_t t, u;
+
+	assert_true(km__type_admit(M_TEMP, half));
+	assert_true(km__type_admit(M_TEMP, limit));
+	atomic_store(&given_up, 0);
+	u = thread_start(give_up_main, &half);
+	t = thread_start(sleeper_main, &s);
+	thread_join(u);
+	sleep_ms(5);
+	km__type_forget(M_TEMP, limit);
+	thread_join(t);
+	assert_non_null(s.p);
+	mpipe_free(&pipe_a, s.p);
+	assert_int_equal(M_TEMP->ks_watched, 0);
+}
+
+/*
+ * Two requests are on their way. The first is given up when the sleeper has
+ * said that he watches, and before he has looked for the last time: then he
+ * still has to be told of the second. Which of the two comes first after that
+ * is chance: several times.
+ */
+static void
+every_request_that_is_given_up_is_told(void **state)
+{
+	const struct vm_observer observer = { .try = try_watched };
+	unsigned round, i;
+	void *p, *rest[7];
+
+	(void)state;
+	for (round = 0; round < 10; round++) {
+		boot_pages(2, 1024);
+		kmalloc_set_debug(M_TEMP, KA_DEBUG_AUDIT);
+		kmalloc_set_debug(M_REST, KA_DEBUG_AUDIT);
+		mpipe_init(&pipe_a, M_TEMP, 8192, 1, 2, 0, NULL, NULL, NULL);
+		p = mpipe_alloc_nowait(&pipe_a);
+		/* No chunk of the slab is free: who waits looks for pages. */
+		for (i = 0; i < 7; i++)
+			rest[i] = kmalloc(8192, M_REST, M_WAITOK);
+		assert_int_equal(vm_free_pages(), 1024 - 16);
+		vm_page_observe(&observer);
+		given_up_one_by_one();
+		mpipe_free(&pipe_a, p);
+		mpipe_done(&pipe_a);
+		for (i = 0; i < 7; i++)
+			kfree(rest[i], M_REST);
+		assert_int_equal(stats(M_TEMP).inuse, 0);
+		halt();
+	}
+}
+
 int
 main(void)
 {
@@ -1557,6 +1645,7 @@ main(void)
 		cmocka_unit_test(a_pipe_needs_its_thread),
 		cmocka_unit_test(hoarded_slabs_are_taken_before_sleeping),
 		cmocka_unit_test(a_request_on_its_way_is_waited_for),
+		cmocka_unit_test(every_request_that_is_given_up_is_told),
 	};
 
 	return (cmocka_run_group_tests_name("mpipe", tests, NULL, NULL));

@@ -50,7 +50,7 @@ struct malloc_type {
 	uint64_t ks_loose;	     /* usage, at most; re-based by counting */
 	uint64_t ks_large;	     /* bytes of whole pages, ever admitted */
 	uint64_t ks_waiting;	     /* of them, of who waits until served */
-	uint32_t ks_watched;	     /* somebody waits for a forgotten one */
+	uint32_t ks_watched;	     /* so many wait for a forgotten one */
 	uint64_t ks_classes;	     /* bit a size class that was ever used */
 	struct malloc_type *ks_next; /* declared before boot */
 	char ks_name[32];	     /* of kmalloc_create() */
