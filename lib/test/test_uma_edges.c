@@ -674,6 +674,7 @@ static void
 forced_halts_keep_static_items_only(void **state)
 {
 	static char arena[640];
+	struct ka_mutex locked;
 	void *p;
 
 	(void)state;
@@ -683,8 +684,11 @@ forced_halts_keep_static_items_only(void **state)
 	other = uma_zsecond_create("second", NULL, NULL, NULL, NULL, mine);
 	p = uma_zalloc(other, M_NOWAIT);
 	assert_non_null(p);
-	/* A thread that is no more had it; nor is anything called back. */
-	ka_mutex_lock(&mine->z_keg->k_lock);
+	/* As a thread that is no more left it; nor is anything called back. */
+	ka_mutex_init(&locked, "locked");
+	ka_mutex_lock(&locked);
+	memcpy(&mine->z_keg->k_lock, &locked, sizeof(locked));
+	ka_mutex_unlock(&locked);
 	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
 	assert_why(WRONG_ZONE, uma_zfree(mine, p));
 	uma_zfree(other, p);
