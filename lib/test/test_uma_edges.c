@@ -531,7 +531,7 @@ make_static(char *arena, size_t nitems)
 static void
 use_all(uma_zone_t zone, size_t nitems)
 {
-	static void *p[33000];
+	static void *p[33000 + 1];
 	size_t n = 0;
 
 	while ((p[n] = uma_zalloc(zone, M_NOWAIT)) != NULL)
