@@ -498,8 +498,10 @@ static void
 takes_up(const struct sim_thread *t)
 {
 	sim_sync_acquire(&sim.holder[t->cpu]);
-	if (t->point == 0) /* it begins */
+	if (t->point == 0) { /* it begins */
 		sim_sync_acquire(&sim__world);
+		sim_sync_acquire(t); /* who started it: ka_thread_start */
+	}
 	if (!ka_sim_weak || sim.config.memory != SIM_C11)
 		return;
 	sim__c11_acquire(ka_sim_self, &sim.holder[t->cpu]);
@@ -959,6 +961,23 @@ ka_sim_pause(const struct ka_site *site)
 
 /* On the first number whose thread has ended; it runs when the schedule lets
  * it. Its CPU is by its number. */
+/* A thread begins after all that its maker has done. */
+static void
+started(const struct sim_thread *t)
+{
+	if (ka_sim_self == SIM_NONE)
+		return;
+	sim_sync_release(t);
+	if (!ka_sim_weak)
+		return;
+	if (sim.config.memory == SIM_TSO)
+		sim__flush_cpu(sim.thread[ka_sim_self].cpu);
+	else if (sim.config.memory == SIM_C11) {
+		sim__c11_release(t);
+		sim__c11_acquire((uint32_t)(t - sim.thread), t);
+	}
+}
+
 int
 ka_thread_start(
     struct ka_thread *kt, const char *name, void (*fn)(void *), void *arg)
@@ -988,6 +1007,7 @@ ka_thread_start(
 	t->start++;
 	kt->id = i << 16 | t->start;
 	sim_start(i, t->op + 1, fn, arg);
+	started(t);
 	return (0);
 }
 
@@ -997,9 +1017,16 @@ ka_thread_join(struct ka_thread *kt)
 {
 	struct sim_thread *t = &sim.thread[kt->id >> 16];
 
-	if (ka_sim_self == SIM_NONE && t->state != SIM_IDLE)
-		thread_stop(t); /* halt */
+	if (ka_sim_self == SIM_NONE && t->state != SIM_IDLE) {
+		sim_sync_acquire(&sim.holder[t->cpu]); /* where it stopped */
+		thread_stop(t);			       /* halt */
+	}
 	/* Its number may be another's by now. */
 	while (t->state != SIM_IDLE && t->start == (uint16_t)kt->id)
 		ka_pause();
+	if (ka_sim_self == SIM_NONE)
+		return;
+	sim_sync_acquire(&sim__world);
+	if (ka_sim_weak && sim.config.memory == SIM_C11)
+		sim__c11_acquire(ka_sim_self, &sim__world);
 }

@@ -199,6 +199,20 @@ delay(uint32_t cpu, volatile void *addr, size_t size, uint64_t value)
 		sim__event_delay(&sim.thread[ka_sim_self], addr);
 }
 
+/*
+ * A store that is done here is not one that ThreadSanitizer sees. It is told
+ * that whoever loads from there is ordered after what came before the store,
+ * from now on: when what is delayed becomes visible another thread has the word,
+ * and what would be told is its own past. A load that sees an older value is
+ * thought to be ordered, too.
+ */
+static void
+publish(const volatile void *addr, int order)
+{
+	if (order != __ATOMIC_RELAXED)
+		sim_sync_release(addr);
+}
+
 bool
 ka_sim_store(volatile void *addr, size_t size, uint64_t value, int order)
 {
@@ -206,8 +220,10 @@ ka_sim_store(volatile void *addr, size_t size, uint64_t value, int order)
 
 	if (ka_sim_self == SIM_NONE)
 		return (false);
-	if (sim.config.memory == SIM_C11)
+	if (sim.config.memory == SIM_C11) {
+		publish(addr, order);
 		return (sim__c11_store(addr, size, value, order));
+	}
 	cpu = sim.thread[ka_sim_self].cpu;
 	if (order == __ATOMIC_SEQ_CST)
 		sim__flush_cpu(cpu);
@@ -217,6 +233,7 @@ ka_sim_store(volatile void *addr, size_t size, uint64_t value, int order)
 			sim__event(&sim.thread[ka_sim_self], SIM_CHANGES, addr);
 		return (false);
 	}
+	publish(addr, order);
 	delay(cpu, addr, size, value);
 	return (true);
 }
