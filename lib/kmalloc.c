@@ -634,8 +634,17 @@ km_free_other(
     void *p, struct malloc_type *type, struct ka_cpu *cpu, struct ka_slab *slab)
 {
 	uint32_t off = (uintptr_t)p & (KA_SLAB_SIZE - 1);
-	unsigned class = slab->s_class, at = ka_load(&slab->s_cpu, ACQUIRE);
+	unsigned class, at;
 
+	/* These two have a place in the table, too, where there may be a slab
+	 * that another is just making. */
+	if (KA_UNLIKELY(p == NULL || p == ZERO_LENGTH_PTR)) {
+		ka_section_exit(cpu);
+		km_free_slow(p, type);
+		return;
+	}
+	class = slab->s_class;
+	at = ka_load(&slab->s_cpu, ACQUIRE);
 	if (KA_LIKELY(cpu->c_slot != CPU_SLOT_NONE) &&
 	    KA_LIKELY(slab->s_base == (uintptr_t)p - off) &&
 	    KA_LIKELY(class < KM_CLASSES) && KA_LIKELY(type != NULL) &&

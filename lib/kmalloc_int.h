@@ -104,10 +104,12 @@ struct km_todo {
 	bool moved; /* chunks are to be had that no list had for a while */
 };
 
+/* Of an address that is no chunk's the place may change just now. */
 KA_INLINE struct ka_slab *
 km_slab_at(const void *addr)
 {
-	return (km_slab_of[(uint32_t)(uintptr_t)addr >> 16]);
+	return (__atomic_load_n(
+	    &km_slab_of[(uint32_t)(uintptr_t)addr >> 16], __ATOMIC_RELAXED));
 }
 
 KA_INLINE uint32_t

@@ -74,7 +74,8 @@ mag__init(
 	cache->c_magazines = cache->c_slots + slots;
 	cache->c_capacity = capacity;
 	cache->c_made_for = capacity;
-	cache->c_flags = flags;
+	cache->c_shortage = (flags & MAG_SHORTAGE) != 0;
+	cache->c_slow = (flags & MAG_SLOW) != 0;
 	ka_mutex_init(&cache->c_lock, "depot");
 	for (i = 0; i < cache->c_count; i++)
 		mag_at(cache, i)->m_capacity = capacity;
@@ -107,8 +108,7 @@ mag__is_closed(struct mag_cache *cache)
 	return (ka_load(&cache->c_closed, SEQ_CST) != 0 ||
 	    (cache->c_closed_too != NULL &&
 		ka_load(cache->c_closed_too, SEQ_CST) != 0) ||
-	    ((cache->c_flags & MAG_SHORTAGE) != 0 &&
-		ka_load(&cpu_shortage, SEQ_CST) != 0));
+	    (cache->c_shortage && ka_load(&cpu_shortage, SEQ_CST) != 0));
 }
 
 /* Of the CPU that the caller has locked as its own: the slot is opened again,
@@ -118,7 +118,7 @@ slot_open(struct mag_cache *cache, struct ka_cpu *cpu, bool closed)
 {
 	struct mag_slot *slot = mag_slot(cache, cpu);
 
-	if (closed || cpu->c_spare || (cache->c_flags & MAG_SLOW) != 0)
+	if (closed || cpu->c_spare || cache->c_slow)
 		slot_set_fast(slot, &mag_none);
 	else
 		slot_set_fast(slot, slot->s_loaded);

@@ -75,7 +75,8 @@ KA_STATIC_ASSERT(sizeof(struct mag_slot) == MAG_SLOT_STRIDE, "a slot a line");
 struct mag_cache {
 	char *c_slots; /* first: the fast paths read it */
 	/* Constant, but for the capacity, which changes seldom. */
-	unsigned c_flags;
+	bool c_shortage;	/* MAG_SHORTAGE */
+	bool c_slow;		/* MAG_SLOW; may be set until the first call */
 	uint32_t *c_closed_too; /* NULL, or closed while that is not 0, too */
 	uint32_t c_capacity;	/* in use; under c_lock */
 	uint32_t c_made_for;	/* at most */

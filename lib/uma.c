@@ -288,15 +288,19 @@ static struct zone_keg *
 cold_keg(struct uma_zone *zone, const char *caller)
 {
 	struct zone_keg *keg;
-	bool used;
+	bool used, shared;
 
 	zone__check(zone, caller);
 	check_keg(zone, caller);
 	keg = zone->z_keg;
+	/* Another's secondary zone may just be ending. */
+	ka_mutex_lock(&zone_lock);
+	shared = keg->k_zones > 1;
+	ka_mutex_unlock(&zone_lock);
 	ka_mutex_lock(&keg->k_lock);
 	used = keg->k_used || keg->k_slabs + keg->k_moving != 0;
 	ka_mutex_unlock(&keg->k_lock);
-	check_cold(used || keg->k_zones > 1 || !keg->k_grows, zone, caller);
+	check_cold(used || shared || !keg->k_grows, zone, caller);
 	return (keg);
 }
 

@@ -730,7 +730,7 @@ zone_get_any(struct uma_zone *zone, int flags)
 
 	if ((zone->z_flags & ZF_CACHED) != 0 &&
 	    ka_load(&zone->z_bucket, RELAXED) != 0) {
-		if ((zone->z_flags & ZF_ARENA) != 0) {
+		if (zone->z_arena) {
 			if (zone_pop(zone, &item))
 				return (item);
 		}
@@ -845,8 +845,7 @@ zone__free(struct uma_zone *zone, void *item, void *udata, const char *caller)
 		zone_misused(zone, item, caller);
 	if (zone->z_dtor != NULL)
 		zone->z_dtor(item, zone->z_size, udata);
-	if (cached && (zone->z_flags & ZF_ARENA) != 0 &&
-	    zone_push(zone, item, zone->z_id))
+	if (cached && zone->z_arena && zone_push(zone, item, zone->z_id))
 		return;
 	if (zone->z_keg != NULL &&
 	    !zone__claim(item, zone->z_id, ZONE_WORD_FREE))
@@ -977,10 +976,8 @@ zone__set_max(struct uma_zone *zone, uint64_t max)
 static void
 zone_set_fast(struct uma_zone *zone, bool arena)
 {
-	zone->z_cache.c_flags = MAG_SHORTAGE | (arena ? 0 : MAG_SLOW);
-	zone->z_flags &= ~ZF_ARENA;
-	if (arena)
-		zone->z_flags |= ZF_ARENA;
+	zone->z_cache.c_slow = !arena;
+	zone->z_arena = arena;
 	zone->z_open = arena && zone->z_ctor == NULL ? ZONE_OPEN : ZONE_CLOSED;
 	zone->z_fast_id =
 	    arena && zone->z_dtor == NULL ? zone->z_id : ZONE_ID_NONE;
@@ -994,10 +991,12 @@ zone__set_source(struct uma_zone *zone, uma_alloc *allocf, uma_free *freef)
 	struct zone_keg *keg = zone->z_keg;
 	bool arena = allocf == NULL;
 
+	ka_mutex_lock(&keg->k_lock); /* a reclaim of all may be here */
 	keg->k_allocf = allocf;
 	keg->k_freef = freef;
 	keg->k_nofree = (zone->z_uma_flags & UMA_ZONE_NOFREE) != 0 ||
 	    (allocf != NULL && freef == NULL);
+	ka_mutex_unlock(&keg->k_lock);
 	if ((zone->z_flags & ZF_CACHED) != 0)
 		zone_set_fast(zone, arena);
 }
@@ -1110,7 +1109,7 @@ zone_set_cache(struct uma_zone *zone)
 	    (zone->z_uma_flags & UMA_ZONE_NOBUCKET) != 0)
 		return (true);
 	if (mag__init(&zone->z_cache, mag__capacity_of(zone->z_size),
-		cpu_count + 1, 0) != 0)
+		cpu_count + 1, MAG_SHORTAGE) != 0)
 		return (false);
 	zone->z_bucket = zone->z_cache.c_made_for;
 	if (zone->z_keg != NULL)

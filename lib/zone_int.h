@@ -163,9 +163,8 @@ enum zone_state {
 	ZONE_ENDING
 };
 
-/* z_flags, constant but for ZF_ARENA before the first allocation */
+/* z_flags */
 #define ZF_CACHED 0x01u /* z_cache exists */
-#define ZF_ARENA  0x02u /* every item that it caches is the arena's */
 #define ZF_IMPORT 0x04u /* a cache zone: pointers are not looked at */
 #define ZF_OLD	  0x10u /* of zinit's family */
 #define ZF_STATIC 0x20u /* lives through halts */
@@ -176,7 +175,9 @@ struct uma_zone {
 	uint32_t z_open;    /* ZONE_OPEN: uma_zalloc() may be fast */
 	uint16_t z_fast_id; /* z_id, or ZONE_ID_NONE: no fast uma_zfree() */
 	uint16_t z_id;
-	/* Constant. */
+	/* Constant, but for z_arena before the first allocation: who walks over
+	 * all zones does not look at it. */
+	bool z_arena; /* every item that it caches is the arena's */
 	uint32_t z_flags;
 	struct zone_keg *z_keg; /* NULL: ZF_IMPORT */
 	const char *z_name;
@@ -246,7 +247,7 @@ void zone__twice(struct uma_zone *, void *item) __attribute__((noreturn, cold));
 
 /*
  * Takes an item of the CPU's magazine, which becomes the caller's, if the zone
- * is ZF_CACHED and ZF_ARENA. An item that is owned although it was cached was
+ * is ZF_CACHED and has z_arena. An item that is owned although it was cached was
  * freed twice at one time, on two CPUs.
  */
 KA_INLINE bool
