@@ -86,6 +86,10 @@ run_again(const struct campaign *c, const struct trace *t, struct run_result *r)
 
 	source = run_source_mem(&mem, t);
 	run(&source, &c->run, &again);
+	if (again.status == RUN_INTERRUPTED) {
+		r->status = again.status;
+		return;
+	}
 	if (again.hash == r->hash && again.status == r->status)
 		return;
 	r->status = RUN_FINDING;

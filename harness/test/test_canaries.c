@@ -63,10 +63,11 @@ waits_for_other(struct call *c)
 static void
 locks_both_ways(struct call *c)
 {
-	uint32_t first = seen & 1;
-
 	if (c->code == TRACE_OP_KFREE) {
-		seen++;
+		/* Threads are not ordered here: it is no race that is meant. */
+		uint32_t first =
+		    __atomic_fetch_add(&seen, 1, __ATOMIC_RELAXED) & 1;
+
 		ka_mutex_lock(&mutex[first]);
 		ka_mutex_lock(&mutex[!first]);
 		ka_mutex_unlock(&mutex[!first]);
