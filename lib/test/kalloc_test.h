@@ -150,6 +150,15 @@ stats(struct malloc_type *type)
 	return (s);
 }
 
+static inline struct uma_zone_stats
+zstats(uma_zone_t zone)
+{
+	struct uma_zone_stats s;
+
+	uma_zone_get_stats(zone, &s);
+	return (s);
+}
+
 static inline void
 report_leak(void *arg, const struct kalloc_leak *leak)
 {

@@ -8,15 +8,6 @@
 
 static const struct kalloc_config two_cpus = { .ncpus = 2, .pages = 2048 };
 
-static struct uma_zone_stats
-zstats(uma_zone_t zone)
-{
-	struct uma_zone_stats s;
-
-	uma_zone_get_stats(zone, &s);
-	return (s);
-}
-
 static uma_zone_t
 plain_zone(const char *name, size_t size)
 {

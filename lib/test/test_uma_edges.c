@@ -27,15 +27,6 @@ make(size_t size, uint32_t flags)
 	return (z);
 }
 
-static struct uma_zone_stats
-zstats(uma_zone_t z)
-{
-	struct uma_zone_stats s;
-
-	uma_zone_get_stats(z, &s);
-	return (s);
-}
-
 /* ---- Callbacks that undo ------------------------------------------------ */
 
 static uma_zone_t undone; /* whose callbacks free the item themselves */

@@ -12,15 +12,6 @@
 
 static uma_zone_t zone;
 
-static struct uma_zone_stats
-zstats(void)
-{
-	struct uma_zone_stats s;
-
-	uma_zone_get_stats(zone, &s);
-	return (s);
-}
-
 static void
 boot_cpus(unsigned ncpus, size_t pages)
 {
@@ -124,7 +115,7 @@ sleepers_are_woken_by_every_path(void **state)
 			}
 			got = NULL;
 			t = thread_start(alloc_main, &got);
-			assert_true(wait_until(zstats().sleeps == 1));
+			assert_true(wait_until(zstats(zone).sleeps == 1));
 			assert_null(uma_zalloc(zone, M_NOWAIT));
 			if (how == WAKE_FREE)
 				uma_zfree(zone, p[--n]);
@@ -189,10 +180,10 @@ what_others_cache_is_taken(void **state)
 	t = thread_start(hoard_and_stay, &phase);
 	assert_true(wait_until(atomic_load(&phase) == 1));
 	n = take_all(p, 100);
-	assert_true(n >= 100 - 2 * zstats().bucket * 2); /* ZN-6 */
+	assert_true(n >= 100 - 2 * zstats(zone).bucket * 2); /* ZN-6 */
 	for (i = n; i < 100; i++)
 		assert_non_null(p[i] = uma_zalloc(zone, M_WAITOK));
-	assert_int_equal(zstats().sleeps, 0);
+	assert_int_equal(zstats(zone).sleeps, 0);
 	audit();
 	for (i = 0; i < 100; i++)
 		uma_zfree(zone, p[i]);
@@ -290,7 +281,7 @@ slabs_are_no_more_than_needed(void **state)
 			t[i] = thread_start(alloc_main, &got[i]);
 		}
 		assert_true(wait_until(atomic_load(&inits) == 1));
-		assert_true(wait_until(zstats().sleeps == 2));
+		assert_true(wait_until(zstats(zone).sleeps == 2));
 		assert_null(uma_zalloc(zone, M_NOWAIT));
 		assert_int_equal(vm_free_pages(), 63);
 		atomic_store(&growth, end);
@@ -343,7 +334,7 @@ a_slab_that_goes_still_counts(void **state)
 	assert_true(wait_until(atomic_load(&inits) == 1));
 	assert_null(uma_zalloc(zone, M_NOWAIT));
 	t[1] = thread_start(alloc_main, &got);
-	assert_true(wait_until(zstats().sleeps == 1));
+	assert_true(wait_until(zstats(zone).sleeps == 1));
 	assert_int_equal(vm_free_pages(), 63);
 	atomic_store(&growth, 1);
 	thread_join(t[0]);
@@ -466,7 +457,7 @@ a_slab_that_is_whole_is_pages(void **state)
 	mpipe_init(&pipe_a, M_TEMP, 9000, 1, 2, 0, NULL, NULL, NULL);
 	held = mpipe_alloc_waitok(&pipe_a);
 	zone = uma_zcreate("whole", 3 * 4096, NULL, NULL, NULL, NULL, 0, 0);
-	assert_int_equal(zstats().ppera, 3);
+	assert_int_equal(zstats(zone).ppera, 3);
 	item = uma_zalloc(zone, M_WAITOK);
 	while ((all[n] = vm_page_alloc(1, 0, VM_ALLOC_INTERRUPT)) != NULL)
 		n++;
@@ -498,7 +489,7 @@ sleepers_need_no_caches(void **state)
 	uma_zone_set_max(zone, 1);
 	p = uma_zalloc(zone, M_WAITOK);
 	t = thread_start(alloc_main, &got);
-	assert_true(wait_until(zstats().sleeps == 1));
+	assert_true(wait_until(zstats(zone).sleeps == 1));
 	uma_zfree(zone, p);
 	thread_join(t);
 	assert_non_null(got);
@@ -576,7 +567,7 @@ waiters_take_what_is_hoarded(void **state)
 		kfree(k[--n], M_TEMP);
 	for (n = 0; n < 8000; n++) /* to the last page, without sleep */
 		p[n] = n < 4096 ? uma_zalloc(zone, M_WAITOK) : NULL;
-	assert_int_equal(zstats().sleeps, 0);
+	assert_int_equal(zstats(zone).sleeps, 0);
 	assert_int_equal(vm_stats().waits, 0);
 	/* A kmalloc that waits is woken by frees to a zone. */
 	t = thread_start(kmalloc_main, &got);
