@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Programs of a build with other sources in the place of some, and tests of a
 build with another program in the place of theirs."""
+import concurrent.futures
 import json
 import os
 import re
@@ -81,27 +82,39 @@ def archive_of(words):
     return words[at + 2], words[at + 3:]
 
 
-def build_target(build, root, scratch, target, objects):
+def build_target(build, root, scratch, target, objects, made=None, jobs=1):
     """The commands of the target again, for those of the objects that are its
-    own, and for what is made of them. False: none is."""
-    instead = {}
+    own, and for what is made of them. False: none is. What made tells to be
+    compiled already, by an earlier call for the same scratch, is not again, and
+    what is compiled now is told there."""
+    made = {} if made is None else made
+    instead, wanted = {}, {}
     told = run(["ninja", "-t", "commands", target], build,
                "ninja -t commands " + target)
-    for line in told.strip().split("\n"):
-        words = shlex.split(line)
-        out, archive = output_of(words), archive_of(words)
+    commands = [shlex.split(line) for line in told.strip().split("\n")]
+    for words in commands:
+        out = output_of(words)
         if out in objects and "-c" in words:
             instead[out] = os.path.join(scratch, out.replace("/", "_"))
-            run(compile_command(words, instead[out], build, root, scratch),
-                build, out + " does not compile")
-        elif archive and set(archive[1]) & set(instead):
+            if out not in made:
+                wanted[out] = words
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for done in [pool.submit(run, compile_command(
+                words, instead[out], build, root, scratch), build,
+                out + " does not compile") for out, words in wanted.items()]:
+            done.result()
+    made.update({out: instead[out] for out in wanted})
+    for words in commands:
+        out, archive = output_of(words), archive_of(words)
+        if archive and set(archive[1]) & set(instead):
             name = os.path.basename(target) if archive[0] == target else \
                 archive[0].replace("/", "_")
-            made = os.path.join(scratch, name)
-            run(["ar", "csrT", made] +
-                [instead.get(m, os.path.join(build, m)) for m in archive[1]],
-                build, "ar")
-            instead[archive[0]] = made
+            linked = os.path.join(scratch, name)
+            if archive[0] not in made:
+                run(["ar", "csrT", linked] +
+                    [instead.get(m, os.path.join(build, m))
+                     for m in archive[1]], build, "ar")
+            instead[archive[0]] = made[archive[0]] = linked
         elif out == target:
             instead[out] = os.path.join(scratch, os.path.basename(target))
             run([instead.get(w, w) for w in words], build, "it does not link")
