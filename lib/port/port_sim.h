@@ -37,6 +37,7 @@ enum ka_sim_point {
 	KA_SIM_FENCE,
 	KA_SIM_PAUSE,
 	KA_SIM_LOCK,
+	KA_SIM_HELD,
 	KA_SIM_SLEEP,
 	KA_SIM_WAKE,
 	KA_SIM_POINT_COUNT
@@ -247,12 +248,8 @@ ka_mutex_fini(struct ka_mutex *m)
 
 #define ka_mutex_lock(m) ka_sim_mutex_lock((m), KA_HERE)
 KA_INLINE void
-ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
+ka_sim_mutex_take(struct ka_mutex *m, const struct ka_site *site)
 {
-	KA_SIM_AT(KA_SIM_LOCK, m, site);
-	KA_SIM_SHARES();
-	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0))
-		ka_sim_lock_slow(m, site);
 	/* Who is no thread looks on, and leaves a thread its lock. */
 	KA_SIM_SET(
 	    m->owner, KA_SIM_GET(m->owner) | (KA_SIM_GET(ka_sim_self) + 1));
@@ -260,6 +257,16 @@ ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
 	KA_SIM_SET(ka_sim_lock_last, m);
 	if (KA_SIM_RARE(ka_sim_armed))
 		ka_sim_locked(m, site);
+}
+
+KA_INLINE void
+ka_sim_mutex_lock(struct ka_mutex *m, const struct ka_site *site)
+{
+	KA_SIM_AT(KA_SIM_LOCK, m, site);
+	KA_SIM_SHARES();
+	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0))
+		ka_sim_lock_slow(m, site);
+	ka_sim_mutex_take(m, site);
 }
 
 KA_INLINE void
@@ -304,7 +311,22 @@ ka_spin_init(struct ka_spin *s, const char *name)
 }
 
 #define ka_spin_lock(s) ka_sim_mutex_lock(&(s)->m, KA_HERE)
-#define ka_spin_try(s)	(ka_sim_mutex_lock(&(s)->m, KA_HERE), true)
+#define ka_spin_try(s)	ka_sim_mutex_try(&(s)->m, KA_HERE)
+
+/* Whoever waits for a lock need not see it held; who tries it has to: so there
+ * is a point where it is. */
+KA_INLINE bool
+ka_sim_mutex_try(struct ka_mutex *m, const struct ka_site *site)
+{
+	KA_SIM_AT(KA_SIM_LOCK, m, site);
+	KA_SIM_SHARES();
+	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0) &&
+	    KA_SIM_GET(ka_sim_self) != UINT32_MAX)
+		return (false);
+	ka_sim_mutex_take(m, site);
+	KA_SIM_AT(KA_SIM_HELD, NULL, site);
+	return (true);
+}
 
 KA_INLINE void
 ka_spin_unlock(struct ka_spin *s)
