@@ -13,12 +13,13 @@
  *    f. Callbacks run with nothing locked; those pending at the end are misuse.
  *
  * 2. Nouns. A *buffer* of the pipe is *held* or *free*, in the *array*, a
- *    stack with room for nnom; for a moment it is *busy*: being zeroed by the
- *    free that gives it back. *total* counts buffers, and room that growth has
+ *    stack, or, of a pipe that is *parted*, in a second one, the *back*: both
+ *    together have room for nnom; for a moment it is *busy*: being zeroed by
+ *    the free that gives it back. *total* counts buffers, and room that growth has
  *    *claimed* for one. *Watchers* are all who want to be told of a free buffer:
  *    sleepers, those who wait for pages, and queued callbacks.
  *
- * 3. States of a buffer. The map tells of every buffer where in the array it
+ * 3. States of a buffer. The map tells of every buffer where in the arrays it
  *    was last put: it is free exactly if it is still there. So an allocation
  *    need not tell the map anything.
  *      none -> 1 held (growth)    1 -> 2 free       1 -> 3 busy -> 2 free
@@ -39,24 +40,39 @@
  *    room claimed sleep on the pipe: they are told when a claim is given up,
  *    since then a call has ended.
  *
- * 5. MP-1. In the array plus held there are always nnom buffers at least: at
- *    first nnom are in the array; an allocation and a free move one; growth
- *    adds to what is held; and a buffer goes back to kmalloc only while the
- *    array is full, which alone is nnom. So when the array is empty nnom are
- *    held, or in the middle of a call that frees them. What growth has claimed
+ *    Where one thread allocates and another frees, each would wait for the
+ *    other's lock, which costs more than all else that they do. So a free that
+ *    finds the lock taken parts the pipe: frees go to the back, under a lock of
+ *    their own, and an allocation that finds the array empty exchanges the two.
+ *    The pipe is joined again by an exchange on the CPU that freed last, where
+ *    a buffer that was freed last is best used first. Such a free may not look
+ *    at the array, and knows only how many buffers it had at most: if the
+ *    buffer's place is above, it is held; otherwise the free takes both locks,
+ *    and knows for sure. So do all rarer things. A pipe whose frees zero is
+ *    never parted.
+ *
+ * 5. MP-1. Free plus held there are always nnom buffers at least: at first
+ *    nnom are free; an allocation and a free move one; growth adds to what is
+ *    held; and a buffer goes back to kmalloc only while nnom are free. So when
+ *    none is free, which an allocation knows under both locks, nnom are held,
+ *    or in the middle of a call that frees them. What growth has claimed
  *    and not got is not counted on by anybody.
  *
- * 6. Concurrency. mp_spin protects the array, the map and all counts. A
- *    watcher is counted under it, together with having found nothing; whoever
- *    makes something available reads the count under it. A sleeper holds
- *    mp_lock from there until it sleeps, and the waker takes mp_lock: so no
- *    wake-up falls between. Lock order: registry, mp_lock, mp_spin.
+ * 6. Concurrency. mp_spin protects the array, the map and all counts; of a
+ *    parted pipe mp_back_spin protects the back, and what both have to know is
+ *    written under both. A watcher is counted so, together with having found
+ *    nothing; whoever makes something available reads the count under either.
+ *    A sleeper holds mp_lock from there until it sleeps, and the waker takes
+ *    mp_lock: so no wake-up falls between. Lock order: registry, mp_lock,
+ *    mp_spin, mp_back_spin.
  *
  * 7. Invariants, checked by mpipe_audit(), at quiescence:
- *    I-MP-1  the array and what is held are nnom at least, nmax at most
- *    I-MP-2  every buffer is in the map, and those in the array at their place
+ *    I-MP-1  what is free and what is held are nnom at least, nmax at most
+ *    I-MP-2  every buffer is in the map, and those that are free at their place
  *    I-MP-3  nobody waits while a buffer is free
  *    I-MP-4  watchers are sleepers, waiters for pages and queued callbacks
+ *    I-MP-5  a pipe that is not parted has nothing in the back, and the fast
+ *            path of frees is open unless somebody watches
  *
  * 8. Failure. Growth: kmalloc, or memory for a bigger map. Nothing is changed
  *    then.
@@ -79,6 +95,7 @@
 #define MP_UNLIMITED   UINT32_MAX
 #define MP_BUSY	       UINT64_MAX /* in the map: being given back */
 #define MP_HELD	       (UINT64_MAX - 1)
+#define MP_LINE	       64 /* bytes that processors hand to each other */
 #define MP_QUEUE_ROOM  16u
 #define MP_IN_VAIN_MAX 8u
 
@@ -88,16 +105,31 @@ struct mp_callback {
 };
 
 struct mpipe {
-	/* Under mp_spin; what the fast paths need comes first. */
+	/* Under mp_spin: allocations, and frees of a pipe that is not parted. */
 	struct ka_spin mp_spin;
 	uint32_t mp_free; /* in the array */
+	void **mp_array;
+	uint64_t mp_requests;
+	/* Under mp_back_spin: frees of a pipe that is parted. */
+	struct ka_spin mp_back_spin __attribute__((aligned(MP_LINE)));
+	uint32_t mp_back_free; /* in the back */
+	uint32_t mp_back_seen; /* mp_free was that at the last look, or less */
+	uint32_t mp_back_at;   /* the back's place in mp_arrays */
+	struct ka_cpu *mp_back_cpu; /* the last that freed */
+	/*
+	 * Written under both locks, or under mp_spin alone while the pipe is
+	 * not parted; read under either.
+	 */
+	void **mp_arrays __attribute__((aligned(MP_LINE))); /* both */
+	struct ptr_map mp_map;
+	bool mp_parted;
+	bool
+	    mp_detour; /* parted, or zeroes: a hint for frees, without a lock */
+	uint32_t mp_room; /* mp_simple_room() */
 	uint32_t mp_nnom;
 	uint32_t mp_watchers;
-	void **mp_array;
-	struct ptr_map mp_map;
-	uint64_t mp_requests;
-	size_t mp_zero; /* bytes that a free zeroes, or 0 */
 	uint32_t mp_total, mp_nmax;
+	size_t mp_zero;	      /* bytes that a free zeroes, or 0 */
 	uint32_t mp_sleepers; /* on mp_chan */
 	uint32_t mp_starved;  /* wait for pages, each with room of its own */
 	uint32_t mp_claimed;  /* of mp_total: room without a buffer */
@@ -131,24 +163,89 @@ static struct mpipe *mp_list; /* in the order of creation */
 static void *mp_alloc_slow(struct mpipe *) KA_NOINLINE;
 static void mp_free_slow(struct mpipe *, void *) KA_NOINLINE;
 
-/* ---- The array -------------------------------------------------------- */
+/* ---- The arrays ------------------------------------------------------- */
 
-/* All functions of this section: under mp_spin. */
+/* For all but the fast paths. */
+static void
+mp_enter(struct mpipe *p)
+{
+	ka_spin_lock(&p->mp_spin);
+	if (!p->mp_parted)
+		return;
+	ka_spin_lock(&p->mp_back_spin);
+	p->mp_back_seen = p->mp_free;
+}
 
-KA_INLINE void *
+/* How full a free on the fast path may make the array. */
+KA_INLINE uint32_t
+mp_simple_room(const struct mpipe *p)
+{
+	return (p->mp_parted || p->mp_watchers != 0 ? 0 : p->mp_nnom);
+}
+
+static void
+mp_leave(struct mpipe *p)
+{
+	p->mp_room = mp_simple_room(p);
+	if (p->mp_parted)
+		ka_spin_unlock(&p->mp_back_spin);
+	ka_spin_unlock(&p->mp_spin);
+}
+
+/* From here on the functions of this section are under mp_enter(). */
+
+/* From now on frees have an array of their own. */
+static void
+mp_part(struct mpipe *p)
+{
+	ka_spin_lock(&p->mp_back_spin);
+	p->mp_parted = true;
+	p->mp_back_at = p->mp_nnom;
+	p->mp_back_seen = p->mp_free;
+	ka_store(&p->mp_detour, true, RELAXED);
+}
+
+static void
+mp_join(struct mpipe *p)
+{
+	p->mp_parted = false;
+	ka_store(&p->mp_detour, false, RELAXED);
+	ka_spin_unlock(&p->mp_back_spin);
+}
+
+/*
+ * The array is empty: the back takes its place. Who allocates what they freed
+ * themselves needs no second lock, and is better off with the buffer that they
+ * freed last.
+ */
+static void
+mp_turn(struct mpipe *p)
+{
+	p->mp_array = p->mp_arrays + p->mp_back_at;
+	p->mp_free = p->mp_back_seen = p->mp_back_free;
+	p->mp_back_at = p->mp_nnom - p->mp_back_at;
+	p->mp_back_free = 0;
+	if (p->mp_array == p->mp_arrays && p->mp_back_cpu == ka_cpu_self())
+		mp_join(p);
+}
+
+KA_INLINE uint32_t
+mp_count_free(const struct mpipe *p)
+{
+	return (p->mp_free + p->mp_back_free);
+}
+
+static void *
 mp_pop(struct mpipe *p)
 {
-	uint32_t n = p->mp_free;
-
-	if (n == 0)
-		return (NULL);
-	p->mp_free = n - 1;
-	return (p->mp_array[n - 1]);
+	if (p->mp_free == 0 && p->mp_back_free != 0)
+		mp_turn(p);
+	return (p->mp_free != 0 ? p->mp_array[--p->mp_free] : NULL);
 }
 
 /* There must be room. */
 KA_INLINE void
-mp_push(struct mpipe *p, struct ptr_map_slot *slot, void *buf)
+mp_push_front(struct mpipe *p, struct ptr_map_slot *slot, void *buf)
 {
 	uint32_t n = p->mp_free;
 
@@ -157,21 +254,63 @@ mp_push(struct mpipe *p, struct ptr_map_slot *slot, void *buf)
 	p->mp_free = n + 1;
 }
 
-KA_INLINE bool
-mp_is_free(const struct mpipe *p, const struct ptr_map_slot *slot)
+KA_INLINE void
+mp_push_back(struct mpipe *p, struct ptr_map_slot *slot, void *buf)
 {
-	return (slot->value < p->mp_free &&
-	    p->mp_array[slot->value] == (void *)slot->key);
+	uint32_t n = p->mp_back_at + p->mp_back_free;
+
+	p->mp_arrays[n] = buf;
+	slot->value = n;
+	p->mp_back_free++;
+	p->mp_back_cpu = ka_cpu_self();
 }
 
-/* With one comparison for a buffer that is held: MP_BUSY + 1 is 0. */
+static void
+mp_push(struct mpipe *p, struct ptr_map_slot *slot, void *buf)
+{
+	if (p->mp_parted)
+		mp_push_back(p, slot, buf);
+	else
+		mp_push_front(p, slot, buf);
+}
+
+static bool
+mp_is_free(const struct mpipe *p, const struct ptr_map_slot *slot)
+{
+	uint64_t front = slot->value - (uint64_t)(p->mp_array - p->mp_arrays);
+	uint64_t back = slot->value - p->mp_back_at;
+
+	return ((front < p->mp_free || back < p->mp_back_free) &&
+	    p->mp_arrays[slot->value] == (void *)slot->key);
+}
+
+/*
+ * Of a pipe that is not parted, under mp_spin. With one comparison for a
+ * buffer that is held: MP_BUSY + 1 is 0.
+ */
 KA_INLINE bool
 mp_is_busy_or_free(const struct mpipe *p, const struct ptr_map_slot *slot)
 {
 	return (KA_UNLIKELY(slot->value + 1 <= p->mp_free) &&
-	    (slot->value == MP_BUSY || mp_is_free(p, slot)));
+	    (slot->value == MP_BUSY ||
+		p->mp_array[slot->value] == (void *)slot->key));
 }
 KA_STATIC_ASSERT(MP_BUSY + 1 == 0, "less than any place in the array");
+
+/*
+ * Of a parted pipe, under mp_back_spin: held, or not known, since the array
+ * has it perhaps.
+ */
+static bool
+mp_is_surely_held(const struct mpipe *p, const struct ptr_map_slot *slot)
+{
+	uint64_t front = slot->value - (p->mp_nnom - p->mp_back_at);
+	uint64_t back = slot->value - p->mp_back_at;
+
+	return (slot->value != MP_BUSY && front >= p->mp_back_seen &&
+	    (back >= p->mp_back_free ||
+		p->mp_arrays[slot->value] != (void *)slot->key));
+}
 
 /* ---- Telling those who wait ------------------------------------------- */
 
@@ -182,9 +321,9 @@ mp_tell(struct mpipe *p)
 	bool starved;
 
 	ka_mutex_lock(&p->mp_lock);
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	starved = p->mp_starved != 0;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	ka_chan_wake_all(&p->mp_chan);
 	ka_mutex_unlock(&p->mp_lock);
 	if (starved)
@@ -200,11 +339,11 @@ mp_unclaim(struct mpipe *p)
 {
 	bool tell;
 
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	p->mp_total--;
 	p->mp_claimed--;
 	tell = p->mp_sleepers != 0;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	if (!tell)
 		return;
 	ka_mutex_lock(&p->mp_lock);
@@ -263,20 +402,51 @@ mp_free_locked(struct mpipe *p, void *buf)
 	struct ptr_map_slot *slot = ptr_map_look(&p->mp_map, buf);
 
 	if (KA_UNLIKELY(slot->key == 0 || mp_is_busy_or_free(p, slot) ||
-		p->mp_free >= p->mp_nnom || p->mp_watchers != 0)) {
+		p->mp_free >= p->mp_room)) {
 		ka_spin_unlock(&p->mp_spin);
 		mp_free_slow(p, buf);
 		return;
 	}
-	mp_push(p, slot, buf);
+	mp_push_front(p, slot, buf);
 	ka_spin_unlock(&p->mp_spin);
 }
 
+/* Of a pipe that is parted; it may be no more. */
+static void
+mp_free_apart(struct mpipe *p, void *buf)
+{
+	struct ptr_map_slot *slot;
+
+	ka_spin_lock(&p->mp_back_spin);
+	slot = ptr_map_look(&p->mp_map, buf);
+	if (!p->mp_parted || slot->key == 0 || !mp_is_surely_held(p, slot) ||
+	    p->mp_total > p->mp_nnom || p->mp_watchers != 0) {
+		ka_spin_unlock(&p->mp_back_spin);
+		mp_free_slow(p, buf);
+		return;
+	}
+	mp_push_back(p, slot, buf);
+	ka_spin_unlock(&p->mp_back_spin);
+}
+
+/* Somebody else has the lock: there are two at work. */
 static void KA_NOINLINE
 mp_free_wait(struct mpipe *p, void *buf)
 {
-	ka_spin_lock(&p->mp_spin);
-	mp_free_locked(p, buf);
+	mp_enter(p);
+	if (!p->mp_parted)
+		mp_part(p);
+	mp_leave(p);
+	mp_free_apart(p, buf);
+}
+
+static void KA_NOINLINE
+mp_free_detour(struct mpipe *p, void *buf)
+{
+	if (p == NULL || p->mp_zero != 0)
+		mp_free_slow(p, buf);
+	else
+		mp_free_apart(p, buf);
 }
 
 void
@@ -284,8 +454,8 @@ mpipe_free(malloc_pipe_t mp, void *buf)
 {
 	struct mpipe *p = mp->mp_private;
 
-	if (KA_UNLIKELY(p == NULL || buf == NULL || p->mp_zero != 0)) {
-		mp_free_slow(p, buf);
+	if (KA_UNLIKELY(p == NULL || ka_load(&p->mp_detour, RELAXED))) {
+		mp_free_detour(p, buf);
 		return;
 	}
 	if (KA_UNLIKELY(!ka_spin_try(&p->mp_spin)))
@@ -308,7 +478,7 @@ static bool
 mp_look(struct mpipe *p, bool peek, void **ret_buf)
 {
 	*ret_buf = peek ? NULL : mp_pop(p);
-	return (*ret_buf != NULL || (peek && p->mp_free != 0));
+	return (*ret_buf != NULL || (peek && mp_count_free(p) != 0));
 }
 
 /* Under mp_spin. */
@@ -332,25 +502,25 @@ mp_map_grow(struct mpipe *p)
 	uint32_t room;
 
 	for (;;) {
-		ka_spin_lock(&p->mp_spin);
+		mp_enter(p);
 		room = p->mp_map.room;
 		if (p->mp_total <= room) {
-			ka_spin_unlock(&p->mp_spin);
+			mp_leave(p);
 			return (true);
 		}
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 		/* unreached: a thousand million buffers. */
 		if (room > UINT32_MAX / 4 ||
 		    ptr_map__init(&more, 2 * room) != 0)
 			return (false);
-		ka_spin_lock(&p->mp_spin);
+		mp_enter(p);
 		old = more; /* others were faster: not needed */
 		if (p->mp_map.room == room) {
 			old = p->mp_map;
 			ptr_map__copy(&more, &old);
 			p->mp_map = more;
 		}
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 		ptr_map__fini(&old);
 	}
 }
@@ -369,10 +539,10 @@ mp_fill_room(struct mpipe *p)
 		return (NULL);
 	if (p->mp_construct != NULL)
 		p->mp_construct(buf, p->mp_priv);
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	ptr_map__insert(&p->mp_map, buf, MP_HELD);
 	p->mp_claimed--;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	return (buf);
 }
 
@@ -396,16 +566,15 @@ mp_discard(struct mpipe *p, void *buf)
 	ka_backend_kfree(buf, p->mp_type);
 }
 
-/* Puts a buffer that is held, or busy, where it belongs. */
+/* Puts a buffer that is held, or busy, where it belongs. Under mp_enter(), and
+ * leaves. */
 static void
 mp_put(struct mpipe *p, void *buf)
 {
-	struct ptr_map_slot *slot;
-	bool tell, full;
+	struct ptr_map_slot *slot = ptr_map__find(&p->mp_map, buf);
+	bool full = mp_count_free(p) >= p->mp_nnom;
+	bool tell;
 
-	ka_spin_lock(&p->mp_spin);
-	slot = ptr_map__find(&p->mp_map, buf);
-	full = p->mp_free >= p->mp_nnom;
 	if (full) {
 		ptr_map__remove(&p->mp_map, slot);
 		p->mp_total--;
@@ -413,7 +582,7 @@ mp_put(struct mpipe *p, void *buf)
 		mp_push(p, slot, buf);
 	}
 	tell = p->mp_watchers != 0;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	if (full)
 		mp_discard(p, buf);
 	if (tell)
@@ -434,61 +603,62 @@ mp_alloc_slow(struct mpipe *p)
 
 	if (p == NULL)
 		mp_bad_handle("mpipe_alloc_nowait");
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	p->mp_requests++;
 	outcome = mp_try(p, false, &buf);
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	if (outcome == MP_MAY_GROW) {
 		buf = mp_grow(p);
 		/* Meanwhile one may have come back: MP-1. */
 		if (buf == NULL) {
-			ka_spin_lock(&p->mp_spin);
+			mp_enter(p);
 			buf = mp_pop(p);
-			ka_spin_unlock(&p->mp_spin);
+			mp_leave(p);
 		}
 	}
 	if (buf == NULL) {
-		ka_spin_lock(&p->mp_spin);
+		mp_enter(p);
 		p->mp_failures++;
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 	}
 	return (buf);
 }
 
-/* Claims the buffer for its free; tells what is wrong with it. */
+/* What is wrong with a free. Under mp_enter(). */
 static enum ka_why
-mp_free_check(struct mpipe *p, void *buf)
+mp_free_check(const struct mpipe *p, const struct ptr_map_slot *slot)
 {
-	enum ka_why why = KA_WHY_NONE;
-	struct ptr_map_slot *slot;
-
-	ka_spin_lock(&p->mp_spin);
-	slot = ptr_map__find(&p->mp_map, buf);
 	if (slot == NULL)
-		why = KA_WHY_FOREIGN;
-	else if (slot->value == MP_BUSY || mp_is_free(p, slot))
-		why = KA_WHY_DOUBLE_FREE;
-	else
-		slot->value = MP_BUSY;
-	ka_spin_unlock(&p->mp_spin);
-	return (why);
+		return (KA_WHY_FOREIGN);
+	if (slot->value == MP_BUSY || mp_is_free(p, slot))
+		return (KA_WHY_DOUBLE_FREE);
+	return (KA_WHY_NONE);
 }
 
 static void
 mp_free_slow(struct mpipe *p, void *buf)
 {
+	struct ptr_map_slot *slot;
 	enum ka_why why;
 
 	if (p == NULL)
 		mp_bad_handle("mpipe_free");
 	if (buf == NULL)
 		return;
-	why = mp_free_check(p, buf);
-	if (why != KA_WHY_NONE)
+	mp_enter(p);
+	slot = ptr_map__find(&p->mp_map, buf);
+	why = mp_free_check(p, slot);
+	if (why != KA_WHY_NONE) {
+		mp_leave(p);
 		ka_misuse(
 		    why, buf, "mpipe_free: %p: %s", buf, ka_why_text(why));
-	if (p->mp_zero != 0)
+	}
+	if (p->mp_zero != 0) {
+		slot->value = MP_BUSY;
+		mp_leave(p);
 		memset(buf, 0, p->mp_zero);
+		mp_enter(p);
+	}
 	mp_put(p, buf);
 }
 
@@ -548,20 +718,20 @@ mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
 static void
 mp_count_sleep(struct mpipe *p, bool *slept)
 {
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	if (!*slept)
 		p->mp_sleeps++;
 	*slept = true;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 }
 
 static void
 mp_watch_pages(struct mpipe *p, uint32_t more)
 {
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	p->mp_watchers += more;
 	p->mp_starved += more;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 }
 
 /*
@@ -581,9 +751,9 @@ mp_starve(struct mpipe *p, bool peek, bool *slept)
 	mp_watch_pages(p, 1);
 	for (;;) {
 		event = vm__event();
-		ka_spin_lock(&p->mp_spin);
+		mp_enter(p);
 		got = mp_look(p, peek, &buf);
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 		if (got)
 			break;
 		buf = mp_fill_room(p);
@@ -606,20 +776,20 @@ mp_sleep(struct mpipe *p, bool *slept)
 {
 	ka_mutex_lock(&p->mp_lock);
 	for (;;) {
-		ka_spin_lock(&p->mp_spin);
-		if (p->mp_free != 0 || p->mp_total < p->mp_nmax)
+		mp_enter(p);
+		if (mp_count_free(p) != 0 || p->mp_total < p->mp_nmax)
 			break;
 		p->mp_watchers++;
 		p->mp_sleepers++;
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 		mp_count_sleep(p, slept);
 		ka_chan_sleep(&p->mp_chan, &p->mp_lock);
-		ka_spin_lock(&p->mp_spin);
+		mp_enter(p);
 		p->mp_watchers--;
 		p->mp_sleepers--;
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 	}
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	ka_mutex_unlock(&p->mp_lock);
 }
 
@@ -633,9 +803,9 @@ mp_wait(struct mpipe *p, bool peek)
 	void *buf = NULL;
 
 	for (;;) {
-		ka_spin_lock(&p->mp_spin);
+		mp_enter(p);
 		outcome = mp_try(p, peek, &buf);
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 		if (outcome != MP_AT_MAX)
 			break;
 		mp_sleep(p, &slept);
@@ -645,8 +815,10 @@ mp_wait(struct mpipe *p, bool peek)
 	buf = mp_fill_room(p);
 	if (buf == NULL)
 		buf = mp_starve(p, peek, &slept);
-	if (peek && buf != NULL)
+	if (peek && buf != NULL) {
+		mp_enter(p);
 		mp_put(p, buf);
+	}
 	return (buf);
 }
 
@@ -657,9 +829,9 @@ mpipe_alloc_waitok(malloc_pipe_t mp)
 
 	if (p == NULL)
 		mp_bad_handle("mpipe_alloc_waitok");
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	p->mp_requests++;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	return (mp_wait(p, false));
 }
 
@@ -706,7 +878,7 @@ mp_queue_grow(struct mpipe *p, uint32_t room)
 	more = ka_os_map((size_t)2 * room * sizeof(*more));
 	if (more == NULL)
 		return (false);
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	old = more;
 	if (p->mp_queue_room == room) {
 		old = p->mp_queue;
@@ -716,7 +888,7 @@ mp_queue_grow(struct mpipe *p, uint32_t room)
 		p->mp_queue_first = 0;
 		p->mp_queue_room = 2 * room;
 	}
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	ka_os_unmap(
 	    old, (size_t)(old == more ? 2 * room : room) * sizeof(*old));
 	return (true);
@@ -733,12 +905,12 @@ mp_take_or_queue(struct mpipe *p, const struct mp_callback *cb)
 	void *buf;
 
 	for (;;) {
-		ka_spin_lock(&p->mp_spin);
+		mp_enter(p);
 		buf = mp_pop(p);
 		room = p->mp_queue_room;
 		if (buf != NULL || p->mp_pending < room)
 			break;
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 		/* unreached: a thousand million callbacks. */
 		if (room > UINT32_MAX / 4 || !mp_queue_grow(p, room))
 			ka_misuse(KA_WHY_BUSY, NULL,
@@ -750,7 +922,7 @@ mp_take_or_queue(struct mpipe *p, const struct mp_callback *cb)
 		mp_enqueue(p, cb);
 		p->mp_failures++;
 	}
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	return (buf);
 }
 
@@ -769,10 +941,10 @@ mpipe_alloc_callback(
 		ka_misuse(KA_WHY_BAD_FLAGS, NULL,
 		    "mpipe_alloc_callback: the pipe was initialised without "
 		    "MPF_CALLBACK");
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	p->mp_requests++;
 	outcome = mp_try(p, false, &buf);
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	if (outcome == MP_MAY_GROW)
 		buf = mp_grow(p);
 	return (buf != NULL ? buf : mp_take_or_queue(p, &cb));
@@ -790,11 +962,11 @@ mp_thread_main(void *arg)
 	ka_mutex_lock(&p->mp_lock);
 	for (;;) {
 		cb.fn = NULL;
-		ka_spin_lock(&p->mp_spin);
-		if (p->mp_pending != 0 && p->mp_free != 0)
+		mp_enter(p);
+		if (p->mp_pending != 0 && mp_count_free(p) != 0)
 			mp_dequeue(p, &cb);
 		ending = p->mp_ending;
-		ka_spin_unlock(&p->mp_spin);
+		mp_leave(p);
 		if (ending)
 			break;
 		if (cb.fn != NULL) {
@@ -823,9 +995,9 @@ mp_thread_stop(struct mpipe *p)
 	if (!p->mp_has_thread)
 		return;
 	ka_mutex_lock(&p->mp_lock);
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	p->mp_ending = true;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	ka_chan_wake_all(&p->mp_chan);
 	ka_mutex_unlock(&p->mp_lock);
 	ka_thread_join(&p->mp_thread);
@@ -874,9 +1046,9 @@ static void
 mp_free_memory(struct mpipe *p)
 {
 	ptr_map__fini(&p->mp_map);
-	if (p->mp_array != NULL)
-		ka_os_unmap(
-		    p->mp_array, (size_t)p->mp_nnom * sizeof(*p->mp_array));
+	if (p->mp_arrays != NULL)
+		ka_os_unmap(p->mp_arrays,
+		    (size_t)2 * p->mp_nnom * sizeof(*p->mp_arrays));
 	if (p->mp_queue != NULL)
 		ka_os_unmap(p->mp_queue,
 		    (size_t)p->mp_queue_room * sizeof(*p->mp_queue));
@@ -894,13 +1066,15 @@ mp_make(uint32_t nnom, int mpflags)
 	if (p == NULL)
 		return (NULL);
 	ka_spin_init(&p->mp_spin, "mpipe spin");
+	ka_spin_init(&p->mp_back_spin, "mpipe back");
 	ka_mutex_init(&p->mp_lock, "mpipe");
 	ka_chan_init(&p->mp_chan, "mpipe");
 	p->mp_nnom = nnom;
 	p->mp_flags = mpflags;
 	p->mp_queue_room = MP_QUEUE_ROOM;
-	p->mp_array = ka_os_map((size_t)nnom * sizeof(*p->mp_array));
-	if (p->mp_array == NULL || ptr_map__init(&p->mp_map, nnom) != 0)
+	p->mp_arrays = ka_os_map((size_t)2 * nnom * sizeof(*p->mp_arrays));
+	p->mp_array = p->mp_arrays;
+	if (p->mp_arrays == NULL || ptr_map__init(&p->mp_map, nnom) != 0)
 		goto fail;
 	if ((mpflags & MPF_CALLBACK) != 0) {
 		p->mp_queue = ka_os_map(MP_QUEUE_ROOM * sizeof(*p->mp_queue));
@@ -917,8 +1091,16 @@ fail:
 static void
 mp_empty(struct mpipe *p)
 {
-	while (p->mp_free != 0)
-		mp_discard(p, p->mp_array[--p->mp_free]);
+	void *buf;
+
+	for (;;) {
+		mp_enter(p);
+		buf = mp_pop(p);
+		mp_leave(p);
+		if (buf == NULL)
+			break;
+		mp_discard(p, buf);
+	}
 }
 
 /* All nnom buffers; false: the type's limit is below them. */
@@ -937,7 +1119,7 @@ mp_fill(struct mpipe *p)
 			p->mp_construct(buf, p->mp_priv);
 		ptr_map__insert(&p->mp_map, buf, MP_HELD);
 		slot = ptr_map__find(&p->mp_map, buf);
-		mp_push(p, slot, buf);
+		mp_push_front(p, slot, buf);
 		p->mp_total++;
 	}
 	return (true);
@@ -980,6 +1162,8 @@ mpipe_init(malloc_pipe_t mp, struct malloc_type *type, size_t bytes, int nnom,
 	p->mp_type = type;
 	p->mp_bytes = bytes;
 	p->mp_zero = (mpflags & (MPF_NOZERO | MPF_CACHEDATA)) == 0 ? bytes : 0;
+	p->mp_detour = p->mp_zero != 0;
+	p->mp_room = mp_simple_room(p);
 	if ((mpflags & (MPF_NOZERO | MPF_CACHEDATA)) != MPF_NOZERO)
 		p->mp_malloc_flags |= M_ZERO;
 	if ((mpflags & MPF_INT) != 0)
@@ -1009,10 +1193,10 @@ mpipe_done(malloc_pipe_t mp)
 		mp->mp_private = NULL;
 		return;
 	}
-	ka_spin_lock(&p->mp_spin);
-	held = p->mp_total - p->mp_free;
+	mp_enter(p);
+	held = p->mp_total - mp_count_free(p);
 	pending = p->mp_pending;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 	if (held != 0 || pending != 0)
 		ka_misuse(KA_WHY_BUSY, mp,
 		    "mpipe_done: %u buffers are held, %u callbacks pending",
@@ -1033,19 +1217,19 @@ static void
 mp_stats(struct mpipe *p, struct mpipe_stats *ret_s)
 {
 	memset(ret_s, 0, sizeof(*ret_s));
-	ka_spin_lock(&p->mp_spin);
+	mp_enter(p);
 	ret_s->type = p->mp_type->ks_shortdesc;
 	ret_s->bytes = p->mp_bytes;
 	ret_s->nnom = p->mp_nnom;
 	ret_s->nmax = p->mp_nmax == MP_UNLIMITED ? UINT64_MAX : p->mp_nmax;
 	ret_s->total = p->mp_total - p->mp_claimed;
-	ret_s->free = p->mp_free;
+	ret_s->free = mp_count_free(p);
 	ret_s->requests = p->mp_requests;
 	ret_s->failures = p->mp_failures;
 	ret_s->sleeps = p->mp_sleeps;
 	ret_s->callbacks = p->mp_callbacks;
 	ret_s->pending = p->mp_pending;
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave(p);
 }
 
 void
@@ -1070,13 +1254,26 @@ mpipe_stats(unsigned n, struct mpipe_stats *ret_s)
 	return (p != NULL);
 }
 
+static bool
+mp_audit_array(const struct mpipe *p, ptrdiff_t at, uint32_t n)
+{
+	const struct ptr_map_slot *slot;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		slot = ptr_map__find(&p->mp_map, p->mp_arrays[at + i]);
+		if (slot == NULL || slot->value != (uint64_t)at + i)
+			return (false);
+	}
+	return (true);
+}
+
 static const char *
 mp_audit(struct mpipe *p, const char **ret_found)
 {
-	struct ptr_map_slot *slot;
-	uint32_t i;
+	uint32_t n = mp_count_free(p);
 
-	if (p->mp_free > p->mp_nnom || p->mp_total < p->mp_nnom ||
+	if (n > p->mp_nnom || p->mp_total < p->mp_nnom ||
 	    p->mp_total > p->mp_nmax) {
 		*ret_found = "the pipe has not between nnom and nmax buffers";
 		return ("I-MP-1");
@@ -1085,20 +1282,27 @@ mp_audit(struct mpipe *p, const char **ret_found)
 		*ret_found = "the map knows another number of buffers";
 		return ("I-MP-2");
 	}
-	for (i = 0; i < p->mp_free; i++) {
-		slot = ptr_map__find(&p->mp_map, p->mp_array[i]);
-		if (slot == NULL || slot->value != i) {
-			*ret_found = "a free buffer is not where the map says";
-			return ("I-MP-2");
-		}
+	if (!mp_audit_array(p, p->mp_array - p->mp_arrays, p->mp_free) ||
+	    !mp_audit_array(p, p->mp_back_at, p->mp_back_free)) {
+		*ret_found = "a free buffer is not where the map says";
+		return ("I-MP-2");
 	}
-	if (p->mp_free != 0 && p->mp_watchers != 0) {
+	if (!p->mp_parted &&
+	    (p->mp_array != p->mp_arrays || p->mp_back_free != 0)) {
+		*ret_found = "the pipe is not parted, and has a back";
+		return ("I-MP-5");
+	}
+	if (n != 0 && p->mp_watchers != 0) {
 		*ret_found = "somebody waits, and a buffer is free";
 		return ("I-MP-3");
 	}
 	if (p->mp_watchers != p->mp_sleepers + p->mp_starved + p->mp_pending) {
 		*ret_found = "the count of watchers is wrong";
 		return ("I-MP-4");
+	}
+	if (p->mp_room != mp_simple_room(p)) {
+		*ret_found = "frees take the wrong path";
+		return ("I-MP-5");
 	}
 	return (NULL);
 }

@@ -17,6 +17,7 @@
 
 #include "kmalloc_int.h"
 #include "ptr_map.h"
+#include "raw_pipe.h"
 
 MALLOC_DEFINE(M_PIPE, "pipe", "buffers of pipes");
 MALLOC_DEFINE(M_REST, "rest", "all other memory");
@@ -534,16 +535,6 @@ halt_tells_what_is_held(void **state)
 		halt();
 	}
 }
-
-/* The first fields of struct mpipe. */
-struct raw_pipe {
-	uint32_t spin, free, nnom, watchers;
-	void **array;
-	struct ptr_map map;
-	uint64_t requests;
-	size_t zero;
-	uint32_t total, nmax;
-};
 
 static void
 audits_see_what_is_broken(void **state)
