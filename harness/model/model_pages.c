@@ -97,6 +97,21 @@ model_free_page(struct model *m)
 }
 
 bool
+model_pages_are_traces(const struct model *m, uint64_t addr, uint64_t npages)
+{
+	uint64_t at = addr, end = addr + npages * PAGE;
+
+	while (at < end) {
+		const struct mregion *r = model__region(m, at >> REGION_SHIFT);
+		unsigned mask = region_mask(&at, end);
+
+		if (r == NULL || (r->trace & mask) != mask)
+			return (false);
+	}
+	return (true);
+}
+
+bool
 model__pages_can(
     struct model *m, uint64_t npages, uint64_t align, uint32_t flags)
 {

@@ -446,8 +446,12 @@ run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 		return (false);
 	s->stray = run__is_stray(s, op);
 	s->sources |= op->code == TRACE_OP_UMA_ZONE_SET_SOURCE;
-	/* Pages of a source are had as the trace's are: nobody can tell. */
-	if (s->stray && s->sources && op->code == TRACE_OP_VM_PAGE_FREE)
+	/*
+	 * Pages of a source are had as the trace's are: nobody can tell. The
+	 * trace's own may have been freed under an older name.
+	 */
+	if (s->sources && op->code == TRACE_OP_VM_PAGE_FREE &&
+	    (s->stray || !model_pages_are_traces(s->model, c->addr, c->pages)))
 		return (false);
 	if (s->stray && trace_ops[op->code].group == TRACE_G_KM &&
 	    model_is_owned(s->model,
