@@ -239,6 +239,14 @@ shrinks(struct trace *t, const struct shrink_options *o, const char *with,
 		assert_one_minimal(t, o, before);
 }
 
+/* Under Valgrind: what others do as well, and takes long there. */
+static void
+not_under_valgrind(void)
+{
+	if (getenv("KALAB_VALGRIND") != NULL)
+		skip();
+}
+
 /* ---- Tests ------------------------------------------------------------- */
 
 static void
@@ -315,6 +323,7 @@ same_each_time(void **state)
 	unsigned i;
 
 	(void)state;
+	not_under_valgrind();
 	options_init(&o, loses_prefix);
 	for (i = 0; i < 2; i++) {
 		failing_trace(&o, 200, "KM-11", &t);
@@ -337,6 +346,7 @@ death_is_a_failure(void **state)
 	struct trace t;
 
 	(void)state;
+	not_under_valgrind();
 	options_init(&o, aborts);
 	failing_trace(&o, 100, "died/", &t);
 	/* The address and the line are not part of the signature. */
