@@ -340,6 +340,7 @@ mp_unclaim(struct mpipe *p)
 	bool tell;
 
 	mp_enter(p);
+	ka_commit(KA_COMMIT_PIPE, KA_COMMIT_GIVE, p, 1);
 	p->mp_total--;
 	p->mp_claimed--;
 	tell = p->mp_sleepers != 0;
@@ -487,8 +488,11 @@ mp_try(struct mpipe *p, bool peek, void **ret_buf)
 {
 	if (mp_look(p, peek, ret_buf))
 		return (MP_GOT);
-	if (p->mp_total >= p->mp_nmax)
+	if (p->mp_total >= p->mp_nmax) {
+		ka_commit(KA_COMMIT_PIPE, KA_COMMIT_FULL, p, 0);
 		return (MP_AT_MAX);
+	}
+	ka_commit(KA_COMMIT_PIPE, KA_COMMIT_TAKE, p, 1);
 	p->mp_total++;
 	p->mp_claimed++;
 	return (MP_MAY_GROW);
@@ -577,6 +581,7 @@ mp_put(struct mpipe *p, void *buf)
 
 	if (full) {
 		ptr_map__remove(&p->mp_map, slot);
+		ka_commit(KA_COMMIT_PIPE, KA_COMMIT_GIVE, p, 1);
 		p->mp_total--;
 	} else {
 		mp_push(p, slot, buf);
@@ -1179,6 +1184,9 @@ mpipe_init(malloc_pipe_t mp, struct malloc_type *type, size_t bytes, int nnom,
 		    "a thread, cannot be had",
 		    nnom, bytes, type->ks_shortdesc);
 	}
+	ka_commit(KA_COMMIT_PIPE, KA_COMMIT_BEGIN, p,
+	    p->mp_nmax == MP_UNLIMITED ? UINT64_MAX : p->mp_nmax);
+	ka_commit(KA_COMMIT_PIPE, KA_COMMIT_TAKE, p, p->mp_nnom);
 	mp_register(p);
 	mp->mp_private = p;
 }

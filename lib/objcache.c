@@ -219,6 +219,7 @@ oc_unreserve(struct objcache *oc, bool failed)
 {
 	mag__lock(&oc->oc_mags);
 	oc->oc_constructing--;
+	ka_commit(KA_COMMIT_CACHE, KA_COMMIT_GIVE, oc, 1);
 	oc->oc_live--;
 	if (failed)
 		oc->oc_failed++;
@@ -274,12 +275,23 @@ oc_check_flags(int flags, int valid, const char *caller)
 		    caller, (unsigned)flags);
 }
 
+/* Objects that there may be at a time (OC-6). */
+static uint64_t
+oc_most(const struct objcache *oc)
+{
+	return (oc->oc_limit == 0 ? UINT64_MAX :
+				    (uint64_t)(oc->oc_limit + oc->oc_slack));
+}
+
 /* Under the depot's lock: quota for one object. */
 static bool
 oc_reserve(struct objcache *oc)
 {
-	if (oc->oc_limit != 0 && oc->oc_live >= oc->oc_limit + oc->oc_slack)
+	if ((uint64_t)oc->oc_live >= oc_most(oc)) {
+		ka_commit(KA_COMMIT_CACHE, KA_COMMIT_FULL, oc, 0);
 		return (false);
+	}
+	ka_commit(KA_COMMIT_CACHE, KA_COMMIT_TAKE, oc, 1);
 	oc->oc_live++;
 	oc->oc_constructing++;
 	return (true);
@@ -471,6 +483,7 @@ objcache_set_cluster_limit(struct objcache *oc, int cluster_limit)
 		    cluster_limit);
 	mag__lock(&oc->oc_mags);
 	oc->oc_limit = cluster_limit;
+	ka_commit(KA_COMMIT_CACHE, KA_COMMIT_LIMIT, oc, oc_most(oc));
 	oc_wake(oc);
 	mag__unlock(&oc->oc_mags);
 }
@@ -566,6 +579,7 @@ oc_register(struct objcache *oc)
 	for (link = &oc_list; *link != NULL; link = &(*link)->oc_next)
 		continue;
 	*link = oc;
+	ka_commit(KA_COMMIT_CACHE, KA_COMMIT_BEGIN, oc, oc_most(oc));
 	ka_mutex_unlock(&oc_lock);
 	return (oc);
 }

@@ -179,8 +179,20 @@ units_take(struct uma_zone *zone, unsigned want)
 			want = (unsigned)(zone->z_max - zone->z_count);
 	}
 	zone->z_count += want;
+	ka_commit(KA_COMMIT_ZONE, want == 0 ? KA_COMMIT_FULL : KA_COMMIT_TAKE,
+	    zone, want);
 	ka_mutex_unlock(&zone->z_lock);
 	return (want);
+}
+
+/* Of a zone that nobody can use yet, or any more. */
+static void
+units_tell_all(const struct uma_zone *zone)
+{
+	ka_commit(KA_COMMIT_ZONE, KA_COMMIT_BEGIN, zone,
+	    zone->z_max == 0 ? UINT64_MAX : zone->z_max);
+	ka_commit(KA_COMMIT_ZONE, KA_COMMIT_TAKE, zone, zone->z_count);
+	(void)zone;
 }
 
 /* Something changed for who waits for a unit; under z_lock. */
@@ -202,6 +214,7 @@ units_give(struct uma_zone *zone, unsigned n)
 	ka_mutex_lock(&zone->z_lock);
 	KA_ASSERT(zone->z_count >= n);
 	zone->z_count -= n;
+	ka_commit(KA_COMMIT_ZONE, KA_COMMIT_GIVE, zone, n);
 	/* Without a maximum it is not over: zone__set_max(). */
 	if (zone->z_over && zone->z_count <= zone->z_max) {
 		zone->z_over = false;
@@ -946,6 +959,8 @@ zone__set_max(struct uma_zone *zone, uint64_t max)
 		mag__close(&zone->z_cache);
 	ka_mutex_lock(&zone->z_lock);
 	zone->z_max = max;
+	ka_commit(
+	    KA_COMMIT_ZONE, KA_COMMIT_LIMIT, zone, max == 0 ? UINT64_MAX : max);
 	units_event(zone);
 	over = max != 0 && zone->z_count > max;
 	if (zone->z_over && !over) {
@@ -1176,6 +1191,7 @@ zone__create(const struct zone_spec *spec)
 	ka_mutex_lock(&zone_lock);
 	if (spec->primary != NULL)
 		zone->z_keg->k_zones++;
+	units_tell_all(zone);
 	ka_store(&zone->z_state, ZONE_LIVE, RELEASE);
 	ka_mutex_unlock(&zone_lock);
 	if (zone->z_keg != NULL)
@@ -1272,6 +1288,7 @@ zone_keep_static(struct uma_zone *zone, bool force)
 	zone->z_refs = 0;
 	ka_mutex_init(&zone->z_lock, "zone");
 	ka_chan_init(&zone->z_chan, "zone");
+	units_tell_all(zone);
 }
 
 static void

@@ -242,8 +242,11 @@ keg_grow(struct zone_keg *keg, struct zone_request *rq)
 
 	if (!keg->k_grows)
 		return (ZONE_END);
-	if (keg->k_slabs + keg->k_moving >= keg->k_bound)
+	if (keg->k_slabs + keg->k_moving >= keg->k_bound) {
+		ka_commit(
+		    KA_COMMIT_ZONE, KA_COMMIT_ROOM, keg->k_zone, keg->k_slabs);
 		return (ZONE_NO_ROOM);
+	}
 	keg->k_moving++;
 	if (calls_out)
 		ka_mutex_unlock(&keg->k_lock);

@@ -161,7 +161,8 @@ model_create(void)
 	    !model__pool_init(&m->sort, sizeof(uint32_t), 1024) ||
 	    !model__hash_init(&m->by_addr, 10) ||
 	    !model__hash_init(&m->by_region, 8) || !model__oc_init(m) ||
-	    !model__mp_init(m) || !model__zn_init(m)) {
+	    !model__mp_init(m) || !model__zn_init(m) ||
+	    !model__commit_init(m)) {
 		model_destroy(m);
 		return (NULL);
 	}
@@ -184,6 +185,7 @@ model_destroy(struct model *m)
 	model__oc_fini(m);
 	model__mp_fini(m);
 	model__zn_fini(m);
+	model__commit_fini(m);
 	model__unmap(m, sizeof(*m));
 }
 
@@ -197,6 +199,7 @@ model_reset(struct model *m, const struct model_config *config)
 	for (t = 0; t < m->frames; t++)
 		m->thread[t].busy = m->thread[t].asleep = false;
 	model__live_reset(m);
+	model__commit_reset(m);
 	m->run.high = m->type.high = 1;
 	m->typereg.high = 0;
 	m->run_free = 0;
@@ -470,7 +473,8 @@ model_invoke(struct model *m, const struct call *c)
 		m->frames = c->thread + 1;
 	th->busy = true;
 	th->suspended = th->slept = false;
-	th->nested_why = 0;
+	th->nested_why = th->counted = th->full = 0;
+	th->no_room = false;
 	th->class = plan[c->code].class;
 	th->handle = c->handle;
 	th->code = (uint16_t)c->code;

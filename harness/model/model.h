@@ -110,6 +110,29 @@ void model_vm_alloc(struct model *, uint32_t thread, uint64_t addr,
 void model_vm_free(
     struct model *, uint32_t thread, uint64_t addr, uint64_t npages);
 
+/*
+ * A commit point of the library: something is taken of a limit, or given back,
+ * at this instant. The object is known by its address; thread may be any number
+ * that is none.
+ */
+enum model_commit_kind {
+	MODEL_COMMIT_ZONE,
+	MODEL_COMMIT_CACHE,
+	MODEL_COMMIT_PIPE,
+	MODEL_COMMIT_KIND_COUNT
+};
+enum model_commit_what {
+	MODEL_COMMIT_BEGIN,
+	MODEL_COMMIT_LIMIT,
+	MODEL_COMMIT_TAKE,
+	MODEL_COMMIT_GIVE,
+	MODEL_COMMIT_FULL,
+	MODEL_COMMIT_ROOM,
+	MODEL_COMMIT_WHAT_COUNT
+};
+void model_commit(struct model *, uint32_t thread, enum model_commit_kind,
+    enum model_commit_what, uint64_t object, uint64_t n);
+
 /* The thread is about to sleep in its call; it was woken. */
 void model_sleep(struct model *, uint32_t thread);
 void model_wake(struct model *, uint32_t thread);

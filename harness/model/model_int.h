@@ -228,6 +228,10 @@ struct mthread {
 	uint64_t activity;  /* of the model when the call began */
 	uint64_t disturbed; /* the same */
 	uint32_t hit_size;  /* of the chunk that it frees; 0: it frees none */
+	/* Counts of commit points, 0: none; see model_commit.c. */
+	uint32_t counted; /* that the call began */
+	uint32_t full;	  /* that the call has found full */
+	bool no_room;	  /* a keg had as many slabs as it may have */
 	/* set where they mean something */
 	uint64_t align;
 	uint64_t lower_min; /* least that the type's usage certainly was */
@@ -295,9 +299,10 @@ struct model {
 	struct mhit hit;
 	struct mthread thread[CALL_FRAMES_MAX];
 	/* The other allocators, each behind the functions of its file. */
-	struct moc *oc; /* model_objcache.c */
-	struct mmp *mp; /* model_mpipe.c */
-	struct mzn *zn; /* model_zone.c */
+	struct moc *oc;		/* model_objcache.c */
+	struct mmp *mp;		/* model_mpipe.c */
+	struct mzn *zn;		/* model_zone.c */
+	struct mcommit *commit; /* model_commit.c */
 };
 
 /* Text that is returned by value, for arguments of printf. */
@@ -308,6 +313,17 @@ struct mtext {
 /* model.c */
 /* No other thread was active from the call's beginning until now. */
 bool model__was_alone(const struct model *, const struct mthread *);
+
+/* model_commit.c */
+bool model__commit_init(struct model *);
+void model__commit_fini(struct model *);
+void model__commit_reset(struct model *);
+/* The count of what the call has made; 0: there is none. */
+uint32_t model__counted(
+    const struct model *, struct mthread *, enum model_commit_kind);
+/* So many are held: no fewer are counted. */
+void model__count_covers(struct model *, const struct mthread *,
+    uint32_t counted, uint64_t held, const char *of);
 
 /* model_finding.c */
 extern const char *const model__op_name[TRACE_OP_COUNT];

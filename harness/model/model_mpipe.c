@@ -60,6 +60,7 @@ struct mpipe {
 	uint64_t events, used_at, empty_at, max_at;
 	uint64_t pending, calling; /* callbacks */
 	uint32_t due, due_last;
+	uint32_t counted; /* model_commit.c; 0: by no commit points */
 };
 
 /* How the last growth in a call went. */
@@ -832,6 +833,7 @@ init_ends(struct model *m, struct mthread *th, const struct mmpframe *f,
 		return;
 	}
 	p->alive = true;
+	p->counted = model__counted(m, th, MODEL_COMMIT_PIPE);
 	if (p->total == p->nnom && p->ready == p->nnom)
 		return;
 	model__fail(m, th, p->ready < p->total ? "MP-6" : "MP-1", "filled");
@@ -888,7 +890,9 @@ was_justified(struct model *m, struct mthread *th, const struct mmpframe *f,
 	uint64_t since = refused ? f->failed_at : f->begun;
 	bool used = p->used_at >= since;
 	bool empty = p->empty_at >= since;
-	bool grown = p->max_at >= f->begun || f->failed;
+	bool full = p->max_at >= f->begun &&
+	    (p->counted == 0 || p->counted == th->full);
+	bool grown = full || f->failed;
 	bool waitok = th->code == TRACE_OP_MPIPE_ALLOC_WAITOK;
 
 	if (used && empty && grown)
@@ -982,6 +986,7 @@ alloc_returned(struct model *m, struct mthread *th, const struct mmpframe *f,
 	p->ready--;
 	p->held++;
 	fill(m, o);
+	model__count_covers(m, th, p->counted, p->held, "the pipe's buffers");
 	if (p->held <= p->nmax)
 		return;
 	model__fail(m, th, "MP-2", "too-many");

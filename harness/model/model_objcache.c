@@ -53,6 +53,7 @@ struct mcache {
 	uint64_t outside;				/* of the backend */
 	uint64_t getting, putting, reclaiming, waiting; /* calls in flight */
 	uint64_t lost;
+	uint32_t counted; /* model_commit.c; 0: by no commit points */
 	uint64_t gets, refusals;
 	uint64_t events, full_at;
 };
@@ -821,6 +822,7 @@ create_ends(struct model *m, struct mthread *th, const struct call *c)
 		.size = c->size,
 		.limit_lo = limit_of(c->n[0]),
 		.limit_hi = limit_of(c->n[0]),
+		.counted = model__counted(m, th, MODEL_COMMIT_CACHE),
 	};
 }
 
@@ -828,7 +830,8 @@ static void
 get_refused(struct model *m, struct mthread *th, const struct mocframe *f,
     struct mcache *oc)
 {
-	bool seen = oc->full_at >= f->begun;
+	bool seen = oc->full_at >= f->begun &&
+	    (oc->counted == 0 || oc->counted == th->full);
 
 	m->counts.refusals++;
 	oc->refusals++;
@@ -881,6 +884,8 @@ get_returned(struct model *m, struct mthread *th, const struct mocframe *f,
 	oc->cached--;
 	oc->held++;
 	oc->gets++;
+	model__count_covers(
+	    m, th, oc->counted, oc->held, "the cache's objects");
 	if (oc->limit_hi != NO_LIMIT && oc->held > oc->limit_hi)
 		model__slack(m, oc->held - oc->limit_hi, oc->slack);
 	model__object_fill(m, o);

@@ -422,7 +422,8 @@ zone_made(struct model *m, struct mthread *th, const struct call *c)
 		.max_hi = ZN_NO_LIMIT,
 		.event = 1,
 		.take_event = 1,
-		.zones = 1 };
+		.zones = 1,
+		.counted = model__counted(m, th, MODEL_COMMIT_ZONE) };
 	zone_is(m, z, i, c);
 	if (c->code == TRACE_OP_ZBOOTINIT) {
 		z->boot = true;

@@ -44,11 +44,12 @@ struct mzone {
 	bool completed; /* it was, and grows by pages now */
 	bool spoiled;	/* a cache zone that was given what it had not */
 	uint32_t reg;
-	uint32_t keg;	/* the zone with the slabs; 0: a cache zone */
-	uint32_t hooks; /* bits of enum trace_hook */
-	uint32_t flags; /* of its creation */
-	uint64_t size;	/* bytes of an item whose contents are kept */
-	uint64_t align; /* bytes */
+	uint32_t counted; /* model_commit.c; 0: by no commit points */
+	uint32_t keg;	  /* the zone with the slabs; 0: a cache zone */
+	uint32_t hooks;	  /* bits of enum trace_hook */
+	uint32_t flags;	  /* of its creation */
+	uint64_t size;	  /* bytes of an item whose contents are kept */
+	uint64_t align;	  /* bytes */
 	uint64_t line;
 
 	uint64_t max_lo, max_hi; /* in effect; apart while it changes */

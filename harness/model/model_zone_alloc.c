@@ -108,6 +108,13 @@ stranded(const struct model *m, const struct mzone *z, const struct mzframe *f)
 	return (2 * z->capacity * n);
 }
 
+/* Do commit points say whether its maximum refused? */
+static bool
+zn_is_counted(const struct mzone *z)
+{
+	return (z->counted != 0 && z->class == TRACE_ZONE && !z->boot);
+}
+
 /* Could the zone be at its maximum at some instant of the call? */
 static bool
 was_full(struct model *m, const struct mthread *th)
@@ -116,6 +123,8 @@ was_full(struct model *m, const struct mthread *th)
 	const struct mzone *z = zn_zone(m, f->zone);
 	const struct mzone *keg = zn_keg(m, z);
 
+	if (zn_is_counted(z) && th->full != z->counted)
+		return (false);
 	if (z->max_lo == ZN_NO_LIMIT)
 		return (z->full_until >= f->event);
 	if (zn__was_sole(m, th) && !z->over) {
@@ -151,6 +160,10 @@ was_disturbed(const struct model *m, const struct mthread *th)
 
 	bool sole = zn__was_sole(m, th) && !zn__somebody_is_suspended(m);
 
+	/* Who was not told that there is no unit left, or no room for a slab,
+	 * was refused for nothing, whatever others did. */
+	if (zn_is_counted(z) && th->full != z->counted && !th->no_room)
+		return (false);
 	if (!sole && (z->ops > 0 || z->op_until >= f->event))
 		return (true);
 	/* Anybody who is short of pages may have what the caches had in hand. */
@@ -362,6 +375,7 @@ item_held(struct model *m, struct mthread *th, struct mitem *it, uint32_t o)
 
 	zn__moves(z);
 	z->held++;
+	model__count_covers(m, th, z->counted, z->held, zn__text(m, z).s);
 	it->state = MITEM_HELD;
 	it->object = o;
 	it->zone = f->zone;

@@ -43,6 +43,24 @@ on_wake(void *arg, uint32_t thread)
 	model_wake(s->model, run__frame(s, thread));
 }
 
+_Static_assert((int)SIM_COMMIT_KIND_COUNT == (int)MODEL_COMMIT_KIND_COUNT &&
+	(int)SIM_COMMIT_PIPE == (int)MODEL_COMMIT_PIPE &&
+	(int)SIM_COMMIT_WHAT_COUNT == (int)MODEL_COMMIT_WHAT_COUNT &&
+	(int)SIM_COMMIT_ROOM == (int)MODEL_COMMIT_ROOM,
+    "commit points");
+
+static void
+on_commit(void *arg, uint32_t thread, enum sim_commit_kind kind,
+    enum sim_commit_what what, const void *object, uint64_t n)
+{
+	struct run_state *s = arg;
+
+	model_commit(s->model,
+	    thread == SIM_NONE ? SIM_NONE : run__frame(s, thread),
+	    (enum model_commit_kind)kind, (enum model_commit_what)what,
+	    (uint64_t)(uintptr_t)object, n);
+}
+
 static void
 on_migrate(void *arg, uint32_t thread, uint32_t cpu)
 {
@@ -296,6 +314,8 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 
 	if (s->options->story != NULL)
 		c.on_deviation = on_deviation;
+	if ((s->subject->caps & SUBJECT_COMMITS) != 0)
+		c.on_commit = on_commit;
 	choose_strategy(s, &c);
 	if (!deviations(s, &c))
 		return (false);

@@ -26,6 +26,7 @@ const struct ka_mutex *ka_sim_lock_last;
 uint32_t ka_sim_self = SIM_NONE;
 uint64_t ka_sim_value;
 uint32_t ka_sim_shared;
+int ka_sim_commits;
 
 struct sim sim;
 const char sim__world;
@@ -465,6 +466,22 @@ sim__tell(void (*fn)(void *, uint32_t), uint32_t thread)
 	sim_sync_look(true);
 }
 
+_Static_assert((int)SIM_COMMIT_KIND_COUNT == (int)KA_COMMIT_KIND_COUNT &&
+	(int)SIM_COMMIT_PIPE == (int)KA_COMMIT_PIPE &&
+	(int)SIM_COMMIT_WHAT_COUNT == (int)KA_COMMIT_WHAT_COUNT &&
+	(int)SIM_COMMIT_ROOM == (int)KA_COMMIT_ROOM,
+    "commit points");
+
+void
+ka_sim_commit(enum ka_commit_kind kind, enum ka_commit_what what,
+    const void *object, uint64_t n)
+{
+	sim_sync_look(false);
+	sim.config.on_commit(sim.config.arg, ka_sim_self,
+	    (enum sim_commit_kind)kind, (enum sim_commit_what)what, object, n);
+	sim_sync_look(true);
+}
+
 void
 sim__wrong(const char *clause, const char *state, const char *expected,
     const char *found)
@@ -680,6 +697,7 @@ sim_reset(const struct sim_config *config)
 	ka_sim_armed = SIM_ALWAYS_ARMED || config->strategy != NULL ||
 	    config->ndeviations != 0;
 	ka_sim_weak = ka_sim_armed && config->memory != SIM_SC;
+	ka_sim_commits = config->on_commit != NULL;
 	ka_sim_self = SIM_NONE;
 	ka_sim_in_section = 0;
 	sim__locks_reset();

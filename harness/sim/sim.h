@@ -97,6 +97,23 @@ struct sim_strategy {
 /* Where a thread is in the library's source. */
 struct ka_site;
 
+/* Commit points, as in port.h. */
+enum sim_commit_kind {
+	SIM_COMMIT_ZONE,
+	SIM_COMMIT_CACHE,
+	SIM_COMMIT_PIPE,
+	SIM_COMMIT_KIND_COUNT
+};
+enum sim_commit_what {
+	SIM_COMMIT_BEGIN,
+	SIM_COMMIT_LIMIT,
+	SIM_COMMIT_TAKE,
+	SIM_COMMIT_GIVE,
+	SIM_COMMIT_FULL,
+	SIM_COMMIT_ROOM,
+	SIM_COMMIT_WHAT_COUNT
+};
+
 struct sim_config {
 	uint32_t cpus, threads;
 	enum sim_memory memory;
@@ -118,6 +135,9 @@ struct sim_config {
 	/* Told before a thread sleeps on a channel, and when it is woken. */
 	void (*on_sleep)(void *arg, uint32_t thread);
 	void (*on_wake)(void *arg, uint32_t thread);
+	/* Told at a commit point of the library; thread may be SIM_NONE. */
+	void (*on_commit)(void *arg, uint32_t thread, enum sim_commit_kind,
+	    enum sim_commit_what, const void *object, uint64_t n);
 	/* Told when a thread has come to another CPU. */
 	void (*on_migrate)(void *arg, uint32_t thread, uint32_t cpu);
 	/* Told of every deviation, before it is done. */

@@ -47,13 +47,15 @@ struct subject_type_stats {
 };
 
 enum subject_caps {
-	SUBJECT_PAGES = 1,  /* has a page layer: VM clauses apply */
-	SUBJECT_STATS = 2,  /* keeps statistics: KM-5 */
-	SUBJECT_MISUSE = 4, /* detects misuse: G-3, KM-10, KM-16 */
-	SUBJECT_AUDIT = 8,  /* has an audit of its structures */
-	SUBJECT_SIM = 16,   /* honours the schedule points of the simulation */
-	SUBJECT_MAP = 32,   /* can draw its slabs */
-	SUBJECT_OWNERS = 64 /* has objcaches, mpipes and zones */
+	SUBJECT_PAGES = 1,   /* has a page layer: VM clauses apply */
+	SUBJECT_STATS = 2,   /* keeps statistics: KM-5 */
+	SUBJECT_MISUSE = 4,  /* detects misuse: G-3, KM-10, KM-16 */
+	SUBJECT_AUDIT = 8,   /* has an audit of its structures */
+	SUBJECT_SIM = 16,    /* honours the schedule points of the simulation */
+	SUBJECT_MAP = 32,    /* can draw its slabs */
+	SUBJECT_OWNERS = 64, /* has objcaches, mpipes and zones */
+	SUBJECT_COMMITS =
+	    128 /* tells of its commit points, and can be believed */
 };
 
 struct subject {

@@ -1056,6 +1056,11 @@ what_has_no_order_is_reported(void **state)
 	struct run_result r;
 
 	(void)state;
+	/* With commit points it needs no search: the call did not ask. */
+	replay(&broken, no_order.trace, &r);
+	assert_int_equal(r.status, RUN_FINDING);
+	assert_string_equal(r.finding.clause, "MP-2");
+	broken.caps &= ~(unsigned)SUBJECT_COMMITS;
 	replay(&broken, no_order.trace, &r);
 	assert_int_equal(r.status, RUN_CLEAN); /* by intervals */
 	assert_int_equal(r.windows, 0);

@@ -429,6 +429,7 @@ what_has_no_order_is_shrunk(void **state)
 	(void)state;
 	options_init(&o, takes_effect_and_again_not);
 	broken.owner_stats = counts_its_refusal;
+	broken.caps &= ~(unsigned)SUBJECT_COMMITS;
 	load_text(text, &t);
 	assert_int_equal(shrink(&t, &o, &r), SHRINK_CLEAN);
 	o.run.orders = true;

@@ -44,6 +44,12 @@
  *                    nothing else is locked and nobody sleeps under it
  *   bool ka_spin_try(spin)      false only if somebody else has it
  *
+ * Commit points: where what a limit is about changes, or is found used up,
+ * with the lock held that protects it.
+ *   ka_commit(kind, what, object, n)  nothing in production, whose arguments
+ *                               are not evaluated; the simulation tells the
+ *                               model, which need not bound what it is told
+ *
  * Threads of the library itself.
  *   struct ka_thread
  *   int ka_thread_start(thread, name, fn, arg)  0 or an errno; ends when fn
@@ -88,6 +94,23 @@ enum ka_os_use {
 	KA_OS_ZONE_WORDS,
 	KA_OS_ZONE_SLABS,
 	KA_OS_USE_COUNT
+};
+
+/* Whose limit: a zone's maximum, a cache's limit, a pipe's nmax. */
+enum ka_commit_kind {
+	KA_COMMIT_ZONE,
+	KA_COMMIT_CACHE,
+	KA_COMMIT_PIPE,
+	KA_COMMIT_KIND_COUNT
+};
+enum ka_commit_what {
+	KA_COMMIT_BEGIN, /* the object is new, nothing is used: the limit is n */
+	KA_COMMIT_LIMIT, /* it is n from now on; UINT64_MAX: there is none */
+	KA_COMMIT_TAKE,	 /* n more are used */
+	KA_COMMIT_GIVE,	 /* n fewer */
+	KA_COMMIT_FULL,	 /* none was left for a caller */
+	KA_COMMIT_ROOM, /* there are n slabs, no more may be made for a caller */
+	KA_COMMIT_WHAT_COUNT
 };
 
 #define KA_LIKELY(x)   __builtin_expect(!!(x), 1)

@@ -334,6 +334,16 @@ ka_spin_unlock(struct ka_spin *s)
 	ka_mutex_unlock(&s->m);
 }
 
+/* No schedule point, and no event: what it tells of is under a lock. */
+extern int ka_sim_commits; /* is anybody told? */
+void ka_sim_commit(
+    enum ka_commit_kind, enum ka_commit_what, const void *object, uint64_t n);
+#define ka_commit(kind, what, object, n)                                       \
+	do {                                                                   \
+		if (KA_SIM_RARE(ka_sim_commits))                               \
+			ka_sim_commit((kind), (what), (object), (n));          \
+	} while (0)
+
 /* A thread of the library is one more fiber. Outside of any, joining forgets
  * it: it goes with the run. */
 struct ka_thread {
