@@ -168,6 +168,7 @@ fuzz_replay_main(int argc, char **argv)
 		return (STATUS_USAGE);
 	}
 	(void)LLVMFuzzerInitialize(&argc, &argv);
+	fuzz_always_twice = true;
 	for (; i < argc && status == STATUS_CLEAN; i++) {
 		if (stat(argv[i], &st) != 0)
 			status = bad(argv[i], strerror(errno));

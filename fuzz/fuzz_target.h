@@ -49,6 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 /* fuzz_target.c */
+/* Every input is run a second time, not one in so many. */
+extern bool fuzz_always_twice;
 /* Prints a line "fuzz_NAME: what", the signature, and aborts. */
 void fuzz_fail(const char *signature, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 2, 3)));

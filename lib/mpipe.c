@@ -165,15 +165,22 @@ static void mp_free_slow(struct mpipe *, void *) KA_NOINLINE;
 
 /* ---- The arrays ------------------------------------------------------- */
 
-/* For all but the fast paths. */
+/* To look, and change nothing. */
+static void
+mp_enter_to_look(struct mpipe *p)
+{
+	ka_spin_lock(&p->mp_spin);
+	if (p->mp_parted)
+		ka_spin_lock(&p->mp_back_spin);
+}
+
+/* For all but the fast paths and statistics. */
 static void
 mp_enter(struct mpipe *p)
 {
-	ka_spin_lock(&p->mp_spin);
-	if (!p->mp_parted)
-		return;
-	ka_spin_lock(&p->mp_back_spin);
-	p->mp_back_seen = p->mp_free;
+	mp_enter_to_look(p);
+	if (p->mp_parted)
+		p->mp_back_seen = p->mp_free;
 }
 
 /* How full a free on the fast path may make the array. */
@@ -1225,7 +1232,7 @@ static void
 mp_stats(struct mpipe *p, struct mpipe_stats *ret_s)
 {
 	memset(ret_s, 0, sizeof(*ret_s));
-	mp_enter(p);
+	mp_enter_to_look(p);
 	ret_s->type = p->mp_type->ks_shortdesc;
 	ret_s->bytes = p->mp_bytes;
 	ret_s->nnom = p->mp_nnom;
