@@ -193,7 +193,10 @@ mp_simple_room(const struct mpipe *p)
 static void
 mp_leave(struct mpipe *p)
 {
-	p->mp_room = mp_simple_room(p);
+	uint32_t room = mp_simple_room(p);
+
+	if (p->mp_room != room) /* others read that line */
+		p->mp_room = room;
 	if (p->mp_parted)
 		ka_spin_unlock(&p->mp_back_spin);
 	ka_spin_unlock(&p->mp_spin);
