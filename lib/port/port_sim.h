@@ -320,8 +320,7 @@ ka_sim_mutex_try(struct ka_mutex *m, const struct ka_site *site)
 {
 	KA_SIM_AT(KA_SIM_LOCK, m, site);
 	KA_SIM_SHARES();
-	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0) &&
-	    KA_SIM_GET(ka_sim_self) != UINT32_MAX)
+	if (KA_UNLIKELY(KA_SIM_GET(m->owner) != 0))
 		return (false);
 	ka_sim_mutex_take(m, site);
 	KA_SIM_AT(KA_SIM_HELD, NULL, site);

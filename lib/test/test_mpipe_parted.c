@@ -318,7 +318,8 @@ static void
 audits_see_what_is_broken_in_the_back(void **state)
 {
 	const char *found;
-	void *q;
+	void *q, *p[NNOM];
+	unsigned i;
 
 	(void)state;
 	begin(NNOM, MPF_NOZERO);
@@ -333,9 +334,16 @@ audits_see_what_is_broken_in_the_back(void **state)
 	raw->room = NNOM;
 	assert_string_equal(mpipe_audit(&found), "I-MP-5");
 	raw->room = 0;
-	raw->back_free = 2; /* more than nnom */
+	for (i = 0; i < NNOM; i++)
+		p[i] = get(); /* the last is had by an exchange */
+	raw->parted = false;
+	assert_string_equal(mpipe_audit(&found), "I-MP-5");
+	raw->parted = true;
+	for (i = 0; i < NNOM; i++)
+		mpipe_free(&pipe_a, p[i]);
+	raw->back_free = NNOM + 1; /* more than nnom */
 	assert_string_equal(mpipe_audit(&found), "I-MP-1");
-	raw->back_free = 1;
+	raw->back_free = NNOM;
 	end();
 }
 

@@ -444,6 +444,14 @@ the_auditor_can_fail(void **state)
 	vm__info(p)->owner = VM_OWNER_ZONE; /* its page, which is free */
 	assert_string_equal(uma_audit(&found), "I-ZN-7");
 	vm__info(p)->owner = VM_OWNER_NONE;
+	mine = make(3 * KA_PAGE_SIZE, 0, 0);
+	p = uma_zalloc(mine, M_WAITOK);
+	audit();
+	vm__info((char *)p + KA_PAGE_SIZE)->owner = VM_OWNER_NONE;
+	assert_string_equal(uma_audit(&found), "I-ZN-7");
+	vm__info((char *)p + KA_PAGE_SIZE)->owner = VM_OWNER_ZONE;
+	uma_zfree(mine, p);
+	uma_zdestroy(mine);
 	halt();
 }
 
