@@ -1,111 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The random generator; see gen.h. */
-#include "gen/gen.h"
+#include "gen/gen_int.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <kalloc/flags.h>
 
 #include "util/random.h"
 
-/* How often an operation is drawn when the swarm leaves it in; 0: only where
- * the generator itself puts it. */
-static const uint8_t base_weight[TRACE_OP_COUNT] = {
-	[TRACE_OP_KMALLOC_CREATE] = 1,
-	[TRACE_OP_KMALLOC_DESTROY] = 1,
-	[TRACE_OP_MALLOC_INIT] = 1,
-	[TRACE_OP_MALLOC_UNINIT] = 1,
-	[TRACE_OP_KMALLOC] = 60,
-	[TRACE_OP_KMALLOC_CACHEALIGN] = 4,
-	[TRACE_OP_KMALLOC_POWEROF2] = 4,
-	[TRACE_OP_KFREE] = 60,
-	[TRACE_OP_KREALLOC] = 12,
-	[TRACE_OP_KSTRDUP] = 3,
-	[TRACE_OP_KSTRNDUP] = 3,
-	[TRACE_OP_KMALLOC_USABLE_SIZE] = 4,
-	[TRACE_OP_KMALLOC_LIMIT] = 1,
-	[TRACE_OP_KMALLOC_RAISE_LIMIT] = 1,
-	[TRACE_OP_KMALLOC_SET_UNLIMITED] = 1,
-	[TRACE_OP_KMALLOC_TRIM] = 2,
-	[TRACE_OP_KFREE_INTERIOR] = 1,
-	[TRACE_OP_KFREE_WILD] = 1,
-	[TRACE_OP_VM_PAGE_ALLOC] = 6,
-	[TRACE_OP_VM_PAGE_FREE] = 6,
-	[TRACE_OP_OBJCACHE_CREATE] = 1,
-	[TRACE_OP_OBJCACHE_GET] = 40,
-	[TRACE_OP_OBJCACHE_PUT] = 40,
-	[TRACE_OP_OBJCACHE_DTOR] = 3,
-	[TRACE_OP_OBJCACHE_DESTROY] = 1,
-	[TRACE_OP_OBJCACHE_RECLAIMLIST] = 2,
-	[TRACE_OP_OBJCACHE_SET_CLUSTER_LIMIT] = 1,
-	[TRACE_OP_OBJCACHE_HOOK] = 1,
-	[TRACE_OP_MPIPE_INIT] = 1,
-	[TRACE_OP_MPIPE_DONE] = 1,
-	[TRACE_OP_MPIPE_ALLOC_NOWAIT] = 24,
-	[TRACE_OP_MPIPE_ALLOC_WAITOK] = 8,
-	[TRACE_OP_MPIPE_ALLOC_CALLBACK] = 4,
-	[TRACE_OP_MPIPE_WAIT] = 1,
-	[TRACE_OP_MPIPE_FREE] = 34,
-	[TRACE_OP_MPIPE_HOOK] = 1,
-	[TRACE_OP_UMA_ZCREATE] = 1,
-	[TRACE_OP_UMA_ZSECOND_CREATE] = 1,
-	[TRACE_OP_UMA_ZCACHE_CREATE] = 1,
-	[TRACE_OP_UMA_ZCREATE_STATIC] = 1,
-	[TRACE_OP_UMA_ZONE_SET_SOURCE] = 1,
-	[TRACE_OP_UMA_ZDESTROY] = 1,
-	[TRACE_OP_UMA_ZALLOC] = 40,
-	[TRACE_OP_UMA_ZALLOC_ARG] = 6,
-	[TRACE_OP_UMA_ZFREE] = 40,
-	[TRACE_OP_UMA_ZFREE_ARG] = 6,
-	[TRACE_OP_UMA_ZFREE_INTERIOR] = 1,
-	[TRACE_OP_UMA_ZFREE_WILD] = 1,
-	[TRACE_OP_UMA_ZONE_SET_MAX] = 2,
-	[TRACE_OP_UMA_ZONE_GET_MAX] = 1,
-	[TRACE_OP_UMA_ZONE_GET_CUR] = 1,
-	[TRACE_OP_UMA_ZONE_SET_MAXCACHE] = 1,
-	[TRACE_OP_UMA_PREALLOC] = 1,
-	[TRACE_OP_UMA_ZONE_RESERVE] = 1,
-	[TRACE_OP_UMA_ZONE_RECLAIM] = 2,
-	[TRACE_OP_UMA_RECLAIM] = 1,
-	[TRACE_OP_UMA_HOOK] = 1,
-	[TRACE_OP_ZBOOTINIT] = 1,
-	[TRACE_OP_ZINIT] = 1,
-	[TRACE_OP_ZINITNA] = 1,
-	[TRACE_OP_ZDESTROY] = 1,
-	[TRACE_OP_ZALLOC] = 16,
-	[TRACE_OP_ZFREE] = 16,
-	[TRACE_OP_MIGRATE] = 3,
-	[TRACE_OP_QUIESCE] = 1,
-};
-
 #define END_OPS	 64u  /* kept for ending what is there */
 #define LIVE_MAX 512u /* registers of a class that a run uses */
 
 struct gen {
-	uint64_t rng;
+	struct gen_mix mix;
 	struct trace *t;
 	uint32_t weight[TRACE_OP_COUNT], weights;
-	uint8_t size_mix[8]; /* which kinds of sizes the run draws from */
-	uint32_t nsizes;
-	uint32_t zero, nowait; /* of 16 allocations, so many with the flag */
-	uint32_t misuse;       /* 1 of so many is misuse; 0: none */
-	uint32_t live_target;  /* above it, allocations turn into frees */
 	uint8_t live[TRACE_CLASS_COUNT][LIVE_MAX];
 	uint32_t type_of[LIVE_MAX];    /* of an object's register: of kmalloc */
 	uint64_t size_of[LIVE_MAX];    /* the same: what was asked */
 	uint8_t class_of[LIVE_MAX];    /* TRACE_OBJ, or of who made it */
 	uint32_t owner_of[LIVE_MAX];   /* and its register */
 	bool group[TRACE_GROUP_COUNT]; /* the run has the allocator */
-	/* A few threads want more of one cache, pipe or zone than there is: its
-	 * limit is met, and waited at, all the time. */
-	bool tight;
 	uint32_t maker;	 /* the operation that makes the zone; 0: any */
-	bool wide;	 /* limits are of the size of what caches keep */
 	bool ends;	 /* what there is ends in the end */
-	bool large;	 /* items of about a page: refusals of pages are met */
-	bool starved;	 /* somebody else has most pages */
 	uint32_t by;	 /* the thread that does it, and 1; 0: any */
 	uint32_t takers; /* so many threads mostly take, the others mostly give
 			  * back; 0: all do both */
@@ -115,81 +33,13 @@ struct gen {
 static uint32_t
 below(struct gen *g, uint32_t n)
 {
-	return (random_below(&g->rng, n));
+	return (random_below(&g->mix.rng, n));
 }
 
 static bool
 one_in(struct gen *g, uint32_t n)
 {
 	return (n != 0 && below(g, n) == 0);
-}
-
-static uint64_t
-draw_size(struct gen *g)
-{
-	uint64_t size;
-
-	if (g->large && !one_in(g, 3))
-		return (one_in(g, 2) ?
-			(uint64_t)2048 << below(g, 3) :
-			KA_KMALLOC_MAX + below(g, 2 * KA_PAGE_SIZE));
-	switch (g->size_mix[below(g, g->nsizes)]) {
-	case 0:
-		return (1 + below(g, 64));
-	case 1:
-		return (1 + below(g, 512));
-	case 2:
-		return (1 + below(g, KA_KMALLOC_MAX));
-	case 3: /* around the ends of classes */
-		size = (uint64_t)8 << below(g, 11);
-		return (size - 1 + below(g, 3));
-	case 4:
-		return (KA_KMALLOC_MAX + below(g, 5 * KA_PAGE_SIZE));
-	case 5: /* around whole pages */
-		size = (1 + below(g, 24)) * (uint64_t)KA_PAGE_SIZE;
-		return (size - 1 + below(g, 3));
-	case 6: /* one size for the run: a full slab soon */
-		return (g->live_target * 8 % KA_KMALLOC_MAX + 1);
-	default:
-		if (one_in(g, 8)) /* the top of the range */
-			return (UINT64_MAX - below(g, 3 * KA_PAGE_SIZE));
-		if (one_in(g, 8)) /* small in 32 bits */
-			return ((UINT64_C(1) << 32) + below(g, 600));
-		return (one_in(g, 2) ? 0 : UINT64_C(1) << below(g, 40));
-	}
-}
-
-static uint64_t
-draw_flags(struct gen *g, enum trace_opcode code)
-{
-	static const uint32_t nowait[] = { M_NOWAIT, M_INTNOWAIT,
-		M_RNOWAIT | M_NULLOK };
-	static const uint32_t waitok[] = { M_WAITOK | M_NULLOK,
-		M_WAITOK | M_NULLOK, M_INTWAIT | M_NULLOK, M_WAITOK };
-	uint64_t flags;
-
-	if (one_in(g, g->misuse))
-		return (below(g, 0x10000));
-	flags = below(g, 16) < g->nowait ? nowait[below(g, 3)] :
-					   waitok[below(g, 4)];
-	if (below(g, 16) < g->zero && code != TRACE_OP_KREALLOC)
-		flags |= M_ZERO;
-	if (one_in(g, 24))
-		flags |= M_POWEROF2;
-	if (one_in(g, 24))
-		flags |= M_CACHEALIGN;
-	return (flags);
-}
-
-static uint64_t
-draw_vmflags(struct gen *g)
-{
-	static const uint32_t depth[] = { VM_ALLOC_NORMAL, VM_ALLOC_NORMAL,
-		VM_ALLOC_SYSTEM, VM_ALLOC_INTERRUPT };
-
-	if (one_in(g, g->misuse))
-		return (below(g, 32));
-	return (depth[below(g, 4)] | (one_in(g, 3) ? VM_ALLOC_ZERO : 0));
 }
 
 /* A register of the class: a live one, unless misuse is due or none is. */
@@ -201,7 +51,7 @@ draw_reg(struct gen *g, int class)
 	if (g->nregs[class] == 0)
 		return (TRACE_NOREG);
 	at = below(g, g->nregs[class]);
-	if (one_in(g, g->misuse))
+	if (one_in(g, g->mix.misuse))
 		return (one_in(g, 8) ? TRACE_NOREG : at);
 	for (i = 0; i < g->nregs[class]; i++, at++)
 		if (g->live[class][at % g->nregs[class]])
@@ -235,239 +85,11 @@ set_live(struct gen *g, int class, uint64_t reg, bool live)
 }
 
 static uint64_t
-draw_str(struct gen *g)
-{
-	char name[TRACE_STR_MAX + 1];
-
-	(void)snprintf(name, sizeof(name), "type-%u", below(g, 1000));
-	return (trace_str_intern(&g->t->header, name, strlen(name)));
-}
-
-/* Sizes of what caches, pipes and zones have: mostly small. */
-static uint64_t
-draw_item_size(struct gen *g)
-{
-	if (one_in(g, g->misuse))
-		return (draw_size(g));
-	if (g->large && one_in(g, 2))
-		return ((uint64_t)1024 << below(g, g->starved ? 2 : 4));
-	if (g->large)
-		return (KA_KMALLOC_MAX + below(g, KA_PAGE_SIZE));
-	switch (below(g, 8)) {
-	case 0:
-		return (1 + below(g, 3 * KA_PAGE_SIZE));
-	case 1:
-		return ((uint64_t)8 << below(g, 10));
-	default:
-		return (1 + below(g, 600));
-	}
-}
-
-/* Of a tight run: a few, or about as many as the caches of all CPUs keep; no
- * limit where it is pages that are few. */
-static uint64_t
-draw_tight(struct gen *g, enum trace_opcode code, unsigned i)
-{
-	if (code == TRACE_OP_UMA_PREALLOC)
-		return (1 + below(g, 4));
-	if (code == TRACE_OP_MPIPE_INIT)
-		return (i == 2 ? 1 + below(g, 3) : 1 + below(g, 6));
-	if (g->starved && trace_ops[code].group != TRACE_G_MP && one_in(g, 2))
-		return (0);
-	if (g->wide && code == TRACE_OP_UMA_ZONE_SET_MAX)
-		return (one_in(g, 3) ? 2 * g->t->header.cpus + below(g, 6) :
-				       8 * g->t->header.cpus + below(g, 4));
-	return (1 + below(g, 6));
-}
-
-/* Limits, numbers to keep, of a pipe's buffers, of a zone's items. */
-static uint64_t
-draw_int(struct gen *g, enum trace_opcode code, unsigned i)
-{
-	int32_t value;
-
-	if (one_in(g, g->misuse))
-		return ((uint32_t)(int32_t)(below(g, 64) - 32));
-	if (g->tight)
-		return (draw_tight(g, code, i));
-	switch (code) {
-	case TRACE_OP_MPIPE_INIT:
-		value =
-		    i == 2 ? (int32_t)below(g, 12) : (int32_t)below(g, 24) - 4;
-		break;
-	case TRACE_OP_UMA_ZONE_RESERVE:
-		value = (int32_t)below(g, 20);
-		break;
-	case TRACE_OP_ZINIT:
-	case TRACE_OP_ZINITNA:
-	case TRACE_OP_ZBOOTINIT:
-		value = 1 + (int32_t)below(g, 40);
-		break;
-	default:
-		value = one_in(g, 4) ?
-		    0 :
-		    (int32_t)below(g, 1u << (1 + below(g, 8)));
-		break;
-	}
-	return ((uint32_t)value);
-}
-
-static uint64_t
-draw_hooks(struct gen *g, enum trace_opcode code)
-{
-	uint32_t both = 1u << TRACE_HOOK_CTOR | 1u << TRACE_HOOK_DTOR;
-	uint64_t hooks = one_in(g, 2) ? both : below(g, 4);
-
-	if (code >= TRACE_OP_UMA_ZCREATE) {
-		if (one_in(g, g->tight ? 2 : 3))
-			hooks |= 1u << TRACE_HOOK_INIT | 1u << TRACE_HOOK_FINI;
-		if (one_in(g, 8))
-			hooks |= 1u << TRACE_HOOK_MAXACTION;
-		return (hooks);
-	}
-	if (code == TRACE_OP_MPIPE_INIT && one_in(g, 3))
-		return (0);
-	if (code == TRACE_OP_OBJCACHE_CREATE && one_in(g, 6))
-		hooks |= 1u << TRACE_HOOK_ZERO;
-	if (code == TRACE_OP_OBJCACHE_CREATE && one_in(g, 16))
-		hooks |= 1u << TRACE_HOOK_EMPTY;
-	return (hooks);
-}
-
-static uint64_t
-draw_hook(struct gen *g, enum trace_opcode code)
-{
-	static const uint8_t cache[] = { TRACE_HOOK_CTOR, TRACE_HOOK_DTOR,
-		TRACE_HOOK_ALLOC, TRACE_HOOK_FREE };
-	static const uint8_t pipe[] = { TRACE_HOOK_CTOR, TRACE_HOOK_DTOR,
-		TRACE_HOOK_CALLBACK, TRACE_HOOK_CALLBACK };
-	static const uint8_t zone[] = { TRACE_HOOK_CTOR, TRACE_HOOK_DTOR,
-		TRACE_HOOK_INIT, TRACE_HOOK_FINI, TRACE_HOOK_IMPORT,
-		TRACE_HOOK_RELEASE, TRACE_HOOK_MAXACTION, TRACE_HOOK_CTOR };
-
-	if (code == TRACE_OP_OBJCACHE_HOOK)
-		return (cache[below(g, 4)]);
-	if (code == TRACE_OP_MPIPE_HOOK)
-		return (pipe[below(g, 4)]);
-	return (zone[below(g, 8)]);
-}
-
-/* A pipe with a constructor keeps what it constructed. */
-static uint64_t
-draw_mpflags(struct gen *g, uint64_t hooks)
-{
-	static const uint32_t keep[] = { MPF_NOZERO, MPF_CACHEDATA };
-	uint64_t flags = 0;
-
-	if (one_in(g, g->misuse))
-		return (below(g, 32));
-	if (hooks != 0 || one_in(g, 2))
-		flags = keep[below(g, 2)];
-	if (one_in(g, 4))
-		flags |= MPF_INT;
-	if (one_in(g, 3))
-		flags |= MPF_CALLBACK;
-	return (flags);
-}
-
-static uint64_t
-draw_umaflags(struct gen *g)
-{
-	if (one_in(g, g->misuse))
-		return (below(g, 0x10000));
-	return (one_in(g, 12) ? UMA_ZONE_NOFREE :
-		one_in(g, 8)  ? UMA_ZONE_NOBUCKET :
-				0);
-}
-
-static uint64_t
-draw_zoneflags(struct gen *g)
-{
-	uint64_t flags = one_in(g, 8) ? 0 : ZONE_DESTROYABLE;
-
-	if (one_in(g, g->misuse))
-		return (below(g, 0x80));
-	if (one_in(g, 3))
-		flags |= ZONE_INTERRUPT;
-	if (one_in(g, 8))
-		flags |= ZONE_PANICFAIL;
-	if (one_in(g, 4))
-		flags |= ZONE_USE_RESERVE;
-	return (flags);
-}
-
-static uint64_t
-draw_num(struct gen *g, enum trace_opcode code, unsigned i)
-{
-	if (code == TRACE_OP_UMA_ZCREATE ||
-	    code == TRACE_OP_UMA_ZCREATE_STATIC) /* the alignment's mask */
-		return (one_in(g, 3) ? ((uint64_t)1 << below(g, 13)) - 1 : 7);
-	if (code == TRACE_OP_UMA_ZCACHE_CREATE)
-		return (below(g, 200));
-	if (trace_ops[code].group >= TRACE_G_OC)
-		return (1 + below(g, 8));
-	if (code == TRACE_OP_KSTRNDUP)
-		return (below(g, 40));
-	if (i == 0)
-		return (one_in(g, g->misuse) ? 0 : 1 + below(g, 20));
-	return (one_in(g, 2) ? 0 : UINT64_C(1) << below(g, 17));
-}
-
-/* Flags that an allocator does not take. */
-static uint32_t
-draw_strip(struct gen *g, enum trace_opcode code)
-{
-	uint32_t align = M_POWEROF2 | M_CACHEALIGN;
-
-	if (one_in(g, g->misuse))
-		return (align);
-
-	return (trace_ops[code].group == TRACE_G_ZN ? align : align | M_ZERO);
-}
-
-static uint64_t
 draw_arg(struct gen *g, enum trace_opcode code, unsigned i)
 {
-	enum trace_kind kind = trace_ops[code].arg[i];
+	const int class = trace_kind_class(trace_ops[code].arg[i]);
 
-	switch (kind) {
-	case TRACE_K_SIZE:
-		return (trace_ops[code].out > TRACE_RUN ? draw_item_size(g) :
-							  draw_size(g));
-	case TRACE_K_NUM:
-		return (draw_num(g, code, i));
-	case TRACE_K_FLAGS:
-		return (trace_ops[code].group == TRACE_G_KM ?
-			draw_flags(g, code) :
-			draw_flags(g, code) & ~(uint64_t)draw_strip(g, code));
-	case TRACE_K_INT:
-		return (draw_int(g, code, i));
-	case TRACE_K_HOOKS:
-		return (draw_hooks(g, code));
-	case TRACE_K_HOOK:
-		return (draw_hook(g, code));
-	case TRACE_K_ACTION:
-		return (below(g, TRACE_ACTION_COUNT));
-	case TRACE_K_RECLAIM:
-		return (one_in(g, g->misuse) ? TRACE_RECLAIM_NONE :
-					       1 + below(g, 3));
-	case TRACE_K_MPFLAGS:
-		return (0); /* by the hooks: match_owner() */
-	case TRACE_K_UMAFLAGS:
-		return (draw_umaflags(g));
-	case TRACE_K_ZONEFLAGS:
-		return (draw_zoneflags(g));
-	case TRACE_K_VMFLAGS:
-		return (draw_vmflags(g));
-	case TRACE_K_STR:
-		return (draw_str(g));
-	case TRACE_K_CPU:
-		return (below(g, g->t->header.cpus));
-	case TRACE_K_WILD:
-		return (below(g, TRACE_WILD_COUNT));
-	default:
-		return (draw_reg(g, trace_kind_class(kind)));
-	}
+	return (class >= 0 ? draw_reg(g, class) : gen__value(&g->mix, code, i));
 }
 
 /* Frees name the type that the object was allocated under, unless not. */
@@ -484,7 +106,7 @@ match_type(struct gen *g, struct trace_op *op)
 		if (class == TRACE_OBJ)
 			obj = op->arg[i];
 		if (class == TRACE_TYPE && obj != TRACE_NOREG &&
-		    !one_in(g, g->misuse))
+		    !one_in(g, g->mix.misuse))
 			op->arg[i] = g->type_of[obj];
 	}
 }
@@ -500,11 +122,11 @@ match_owner(struct gen *g, struct trace_op *op)
 	bool misuse;
 
 	if (op->code == TRACE_OP_MPIPE_INIT)
-		op->arg[4] = draw_mpflags(g, op->arg[5]);
+		op->arg[4] = gen__mpflags(&g->mix, op->arg[5]);
 	if (class <= TRACE_RUN || def->nargs < 2 ||
 	    trace_kind_class(def->arg[1]) != TRACE_OBJ)
 		return;
-	misuse = one_in(g, g->misuse);
+	misuse = one_in(g, g->mix.misuse);
 	if (misuse && one_in(g, 2))
 		return;
 	op->arg[1] = TRACE_NOREG;
@@ -664,7 +286,7 @@ emit(struct gen *g, enum trace_opcode code)
 	match_type(g, &op);
 	match_owner(g, &op);
 	match_size(g, &op);
-	if (!has_operands(&op) && !one_in(g, g->misuse))
+	if (!has_operands(&op) && !one_in(g, g->mix.misuse))
 		return (0);
 	if (def->nargs > 0 && trace_kind_ends(def->arg[0]) &&
 	    trace_kind_class(def->arg[0]) > TRACE_RUN &&
@@ -725,12 +347,12 @@ draw_code(struct gen *g)
 		at -= g->weight[code];
 	/* What lives stays near the run's target. */
 	if (trace_ops[code].out == TRACE_OBJ &&
-	    g->nlive[TRACE_OBJ] > g->live_target)
+	    g->nlive[TRACE_OBJ] > g->mix.live_target)
 		return (draw_give(g));
 	/* Of a tight run also from below: the limit is where things happen. */
-	if (g->tight && trace_ops[code].nargs > 1 &&
+	if (g->mix.tight && trace_ops[code].nargs > 1 &&
 	    trace_ops[code].arg[1] == TRACE_K_OBJ_END &&
-	    g->nlive[TRACE_OBJ] + 3 < g->live_target)
+	    g->nlive[TRACE_OBJ] + 3 < g->mix.live_target)
 		return (draw_take(g, (enum trace_opcode)code));
 	if (trace_ops[code].out == TRACE_RUN && g->nlive[TRACE_RUN] > 24)
 		return (TRACE_OP_VM_PAGE_FREE);
@@ -743,15 +365,17 @@ draw_groups(struct gen *g, bool kmalloc_only)
 {
 	uint32_t which = one_in(g, 4) ? 15 : 1 + below(g, 15);
 
-	g->tight = !one_in(g, 3) && !kmalloc_only;
+	g->mix.tight = !one_in(g, 3) && !kmalloc_only;
 	if (kmalloc_only)
 		which = 1;
-	if (g->tight)
+	if (g->mix.tight)
 		which = 1u << below(g, 4);
 	/* Of kmalloc it is pages that are too few. */
-	g->starved = (g->tight && which == 1) || one_in(g, g->tight ? 4 : 12);
+	g->mix.starved =
+	    (g->mix.tight && which == 1) || one_in(g, g->mix.tight ? 4 : 12);
 	g->group[TRACE_G_TH] = true;
-	g->group[TRACE_G_VM] = g->starved || (!g->tight && one_in(g, 2));
+	g->group[TRACE_G_VM] =
+	    g->mix.starved || (!g->mix.tight && one_in(g, 2));
 	g->group[TRACE_G_KM] = (which & 1) != 0;
 	g->group[TRACE_G_OC] = (which & 2) != 0;
 	g->group[TRACE_G_MP] = (which & 4) != 0;
@@ -777,8 +401,7 @@ tight_weight(enum trace_opcode code)
 	case TRACE_OP_QUIESCE:
 		return (0);
 	default:
-		return (
-		    trace_ops[code].out > TRACE_RUN ? 0 : base_weight[code]);
+		return (trace_ops[code].out > TRACE_RUN ? 0 : gen_weight[code]);
 	}
 }
 
@@ -794,25 +417,25 @@ draw_world(struct gen *g, const struct gen_options *o)
 	struct trace_header *h = &g->t->header;
 	uint32_t i;
 
-	if (g->tight && o->cpus == 0 && !one_in(g, 4))
+	if (g->mix.tight && o->cpus == 0 && !one_in(g, 4))
 		h->cpus = 1 + below(g, 2);
-	if (g->tight && o->threads == 0 && !one_in(g, 8))
+	if (g->mix.tight && o->threads == 0 && !one_in(g, 8))
 		h->threads = one_in(g, 2) ? 2 : 3 + below(g, 2);
-	if (g->tight && h->sched == TRACE_SCHED_RECORDED && !one_in(g, 3))
+	if (g->mix.tight && h->sched == TRACE_SCHED_RECORDED && !one_in(g, 3))
 		h->sched = (enum trace_sched_mode)(TRACE_SCHED_RANDOM +
 		    below(g, TRACE_SCHED_MODE_COUNT - TRACE_SCHED_RANDOM));
 	for (i = 0; i < h->threads; i++)
 		h->thread_cpu[i] = (uint16_t)(i % h->cpus);
-	if (g->tight && g->group[TRACE_G_ZN] && !one_in(g, 3))
+	if (g->mix.tight && g->group[TRACE_G_ZN] && !one_in(g, 3))
 		g->maker = makers[below(g, sizeof(makers) / sizeof(*makers))];
-	g->wide = one_in(g, 2);
-	g->large =
-	    g->tight && (g->starved || one_in(g, g->group[TRACE_G_MP] ? 2 : 3));
-	if (h->threads > 1 && one_in(g, g->tight || g->starved ? 2 : 8))
+	g->mix.wide = one_in(g, 2);
+	g->mix.large = g->mix.tight &&
+	    (g->mix.starved || one_in(g, g->group[TRACE_G_MP] ? 2 : 3));
+	if (h->threads > 1 && one_in(g, g->mix.tight || g->mix.starved ? 2 : 8))
 		g->takers = h->threads == 2 ? 1 : 2 + below(g, h->threads - 2);
-	if (g->tight || g->starved) {
+	if (g->mix.tight || g->mix.starved) {
 		h->pages = TRACE_PAGES_MIN * h->cpus
-		    << (g->starved ? 0 : below(g, 4));
+		    << (g->mix.starved ? 0 : below(g, 4));
 		h->reserve_system = below(g, 4);
 		h->reserve_interrupt = below(g, h->reserve_system + 1);
 	}
@@ -828,8 +451,8 @@ draw_weights(struct gen *g, const struct gen_options *o)
 	draw_world(g, o);
 
 	for (i = 0; i < TRACE_OP_COUNT; i++) {
-		uint32_t w = g->tight ? tight_weight((enum trace_opcode)i) :
-					base_weight[i];
+		uint32_t w = g->mix.tight ? tight_weight((enum trace_opcode)i) :
+					    gen_weight[i];
 
 		if (!g->group[trace_ops[i].group])
 			w = 0;
@@ -841,62 +464,16 @@ draw_weights(struct gen *g, const struct gen_options *o)
 	}
 	/* The swarm may leave nothing in of an allocator that is alone. */
 	for (i = 0; i < TRACE_OP_COUNT && g->weights == 0; i++)
-		g->weight[i] =
-		    g->group[trace_ops[i].group] ? base_weight[i] : 0;
+		g->weight[i] = g->group[trace_ops[i].group] ? gen_weight[i] : 0;
 	for (i = 0; i < TRACE_OP_COUNT && g->weights == 0; i++)
 		total += g->weight[i];
 	g->weights += total;
-	g->nsizes = 1 + below(g, 8);
-	for (i = 0; i < g->nsizes; i++)
-		g->size_mix[i] = (uint8_t)below(g, 8);
-	g->zero = below(g, 17);
-	g->nowait = below(g, 17);
-	/* Where pages are few, callers that wait soon all wait: mostly others,
-	 * so that the run goes on; but now and then let them. */
-	if (g->t->header.pages < 1024 * g->t->header.cpus && !one_in(g, 4))
-		g->nowait = 14 + below(g, 3);
-	g->misuse = one_in(g, 2) ? 0 : 16u << below(g, 5);
-	g->live_target = 1 + below(g, 1u << (2 + below(g, 7)));
-	if (g->tight) {
-		g->live_target = 1 + below(g, g->group[TRACE_G_OC] ? 40 : 12);
-		g->nowait = below(g, 8);
+	gen__amounts(&g->mix);
+	if (g->mix.tight) {
+		g->mix.live_target =
+		    1 + below(g, g->group[TRACE_G_OC] ? 40 : 12);
+		g->mix.nowait = below(g, 8);
 	}
-}
-
-static void
-draw_faults(struct gen *g, struct trace_header *h)
-{
-	struct trace_fault *f = &h->fault[0];
-
-	if (!one_in(g, g->large ? 2 : 4))
-		return;
-	h->nfaults = 1;
-	f->mode = (enum trace_fault_mode)below(g, TRACE_FAULT_MODE_COUNT);
-	f->k = 1 + below(g, g->large ? 12 : 40);
-	f->num = 1;
-	f->den = 2u << below(g, g->large ? 3 : 6);
-	f->seed = random_next(&g->rng);
-}
-
-static void
-draw_header(struct gen *g, const struct gen_options *o)
-{
-	struct trace_header *h = &g->t->header;
-
-	h->cpus = o->cpus != 0 ? o->cpus : 1 + below(g, 4);
-	h->threads = o->threads != 0 ? o->threads : 1 + below(g, 6);
-	h->pages = TRACE_PAGES_MIN * h->cpus << below(g, 8);
-	h->reserve_system = below(g, h->pages / 4);
-	h->reserve_interrupt = below(g, h->reserve_system + 1);
-	h->slabs_keep = below(g, 4);
-	h->debug = one_in(g, 4) ? below(g, KA_DEBUG_ALL + 1) : 0;
-	h->sched = (enum trace_sched_mode)below(g, TRACE_SCHED_MODE_COUNT);
-	h->sched_seed = random_next(&g->rng);
-	h->sticky = 2u << below(g, 5);
-	if (h->sched != TRACE_SCHED_RECORDED && one_in(g, 2))
-		h->memory = TRACE_MEMORY_TSO;
-	if (h->sched != TRACE_SCHED_RECORDED && one_in(g, 2))
-		h->may = below(g, TRACE_MAY_ALL + 1);
 }
 
 /* The owners of a tight run end while the last calls are under way. */
@@ -935,7 +512,7 @@ begin_owners(struct gen *g)
 		    !g->group[trace_ops[i].group] ||
 		    (g->maker != 0 && i != g->maker))
 			continue;
-		for (n = 0; n < (g->tight ? 1 : 2); n++)
+		for (n = 0; n < (g->mix.tight ? 1 : 2); n++)
 			if (emit(g, (enum trace_opcode)i) != 0)
 				return (ENOMEM);
 	}
@@ -947,7 +524,7 @@ begin_owners(struct gen *g)
 static int
 begin_maxima(struct gen *g)
 {
-	if (!g->tight || !g->group[TRACE_G_ZN] || one_in(g, 3))
+	if (!g->mix.tight || !g->group[TRACE_G_ZN] || one_in(g, 3))
 		return (0);
 	if (emit(g, TRACE_OP_UMA_ZONE_SET_MAX) != 0)
 		return (ENOMEM);
@@ -963,7 +540,7 @@ begin_maxima(struct gen *g)
 static uint32_t
 room_of(struct gen *g, const struct trace_op *op)
 {
-	uint32_t some = g->starved ? below(g, 12) : 0;
+	uint32_t some = g->mix.starved ? below(g, 12) : 0;
 	int32_t limit;
 
 	switch (op->code) {
@@ -996,19 +573,19 @@ begin_full(struct gen *g)
 		[TRACE_G_MP] = TRACE_OP_MPIPE_ALLOC_NOWAIT,
 		[TRACE_G_ZN] = TRACE_OP_UMA_ZALLOC,
 	};
-	uint32_t i, n, room, nowait = g->nowait, took = g->t->nops;
+	uint32_t i, n, room, nowait = g->mix.nowait, took = g->t->nops;
 
 	for (i = 0; i < took; i++) {
 		room = room_of(g, &g->t->op[i]);
 		if (room > 80)
 			continue;
-		g->nowait = 16;
-		g->live_target = room + below(g, 4);
+		g->mix.nowait = 16;
+		g->mix.live_target = room + below(g, 4);
 		for (n = below(g, 3); n < room; n++)
 			if (emit(g, take[trace_ops[g->t->op[i].code].group]) !=
 			    0)
 				return (ENOMEM);
-		g->nowait = nowait;
+		g->mix.nowait = nowait;
 	}
 	return (one_in(g, 2) ? emit(g, TRACE_OP_QUIESCE) : 0);
 }
@@ -1080,29 +657,33 @@ draw_length(struct gen *g, uint32_t ops)
 {
 	uint32_t short_ops = g->t->nops + 8 + below(g, ops / 8 + 1);
 
-	g->ends = g->tight;
-	if (g->tight && !one_in(g, 4) && short_ops < ops) {
+	g->ends = g->mix.tight;
+	if (g->mix.tight && !one_in(g, 4) && short_ops < ops) {
 		g->ends = one_in(g, 4);
 		return (short_ops);
 	}
-	return (g->tight && ops > 2 * END_OPS ? ops - END_OPS : ops);
+	return (g->mix.tight && ops > 2 * END_OPS ? ops - END_OPS : ops);
 }
 
 int
 gen_trace(const struct gen_options *o, struct trace *ret_t)
 {
-	struct gen g = { .rng = o->seed, .t = ret_t };
+	struct gen g = { .mix = { .rng = o->seed, .header = &ret_t->header },
+		.t = ret_t };
 	uint32_t i, most;
 
 	trace_init(ret_t);
-	draw_header(&g, o);
+	gen_header(&g.mix, &ret_t->header, o->cpus, o->threads);
 	draw_weights(&g, o);
-	draw_faults(&g, &ret_t->header);
+	if (one_in(&g, g.mix.large ? 2 : 4)) {
+		ret_t->header.nfaults = 1;
+		gen_fault(&g.mix, &ret_t->header.fault[0]);
+	}
 	if (begin_owners(&g) != 0 || begin_maxima(&g) != 0 ||
-	    (g.tight && !one_in(&g, 3) && begin_full(&g) != 0) ||
-	    (g.tight && one_in(&g, 2) && begin_refusing(&g) != 0) ||
-	    (g.starved && begin_starving(&g) != 0) ||
-	    (g.tight && !one_in(&g, 3) && begin_contest(&g) != 0))
+	    (g.mix.tight && !one_in(&g, 3) && begin_full(&g) != 0) ||
+	    (g.mix.tight && one_in(&g, 2) && begin_refusing(&g) != 0) ||
+	    (g.mix.starved && begin_starving(&g) != 0) ||
+	    (g.mix.tight && !one_in(&g, 3) && begin_contest(&g) != 0))
 		return (ENOMEM);
 	/* Bounded: an operation without operands is drawn again. */
 	most = draw_length(&g, o->ops);
