@@ -15,10 +15,15 @@
  * and drops what names an undefined one. A new register is any number that is
  * not used yet.
  *
- * Values at which something changes are what allocators are made of, so sizes
- * are drawn at the borders of classes: so many eighths of a power of two, one
- * more, one less. A number is small, a border, or the number that was there,
- * moved a little.
+ * Values, configurations and faults are drawn as the generator draws them
+ * (gen.h), which operation is inserted by its weights there, so that a mutated
+ * trace costs what a generated one does: of a value drawn over its whole range
+ * nearly all are of one kind, and that one is dear. A value that is there is
+ * also moved a little, a size to the borders of its class: so many eighths of a
+ * power of two, one more, one less.
+ *
+ * Traces stay short: what would be longer than both its origin and a length
+ * that is drawn, a few dozen mostly, loses some operations.
  *
  * Cost: linear in the length of the trace, a few allocations a call.
  */
@@ -29,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/gen.h"
 #include "trace/trace_int.h"
 #include "util/random.h"
 
@@ -47,6 +53,7 @@ struct known {
 
 struct sheet {
 	struct trace t;
+	struct gen_mix mix;
 	uint64_t random;
 	uint32_t groups;
 	uint32_t fresh; /* the next number that no register has */
@@ -148,44 +155,40 @@ choose_register(struct sheet *s, int class)
 
 /* ---- Values -------------------------------------------------------------- */
 
+/* So many eighths of a power of two, as the ends of classes are. */
 static uint64_t
-choose_size(struct sheet *s)
+class_border(struct sheet *s, uint64_t size)
 {
-	uint64_t size;
+	uint64_t eighth = 1;
 
-	if (one_in(s, 64))
-		return (random_next(&s->random) >> below(s, 64));
-	/* A class is so many eighths of a power of two. */
-	size = (uint64_t)(8 + below(s, 9)) << below(s, one_in(s, 8) ? 18 : 10);
-	size >>= below(s, 4);
-	return (size + below(s, 3) - 1);
+	while (eighth * 16 < size && eighth < UINT64_MAX / 32)
+		eighth *= 2;
+	size += eighth - 1;
+	return (size - size % eighth + below(s, 3) - 1);
 }
 
+/* The number that is there, moved. */
 static uint64_t
-choose_number(struct sheet *s, uint64_t now)
+move_number(struct sheet *s, enum trace_kind kind, uint64_t now)
 {
-	switch (below(s, 6)) {
+	switch (below(s, 8)) {
 	case 0:
-		return (below(s, 4));
+		return (now * 2);
 	case 1:
-		return (now + below(s, 5) - 2);
+		return (now / 2);
 	case 2:
-		return (UINT64_C(1) << below(s, 14));
+		if (one_in(s, 4))
+			return (random_next(&s->random) >> below(s, 64));
+		return (below(s, 4));
 	case 3:
-		return ((UINT64_C(1) << below(s, 8)) - 1);
 	case 4:
-		return (one_in(s, 8) ? random_next(&s->random) : now * 2);
+		if (kind == TRACE_K_SIZE)
+			return (class_border(s, now));
+		break;
 	default:
-		return (below(s, 64));
+		break;
 	}
-}
-
-static uint32_t
-choose_integer(struct sheet *s, uint64_t now)
-{
-	if (one_in(s, 16))
-		return ((uint32_t)(0 - choose_number(s, now)));
-	return ((uint32_t)choose_number(s, now & UINT32_MAX));
+	return (now + below(s, 5) - 2);
 }
 
 /* Flags with a name, toggled; rarely others. */
@@ -201,23 +204,6 @@ toggle_flags(struct sheet *s, enum trace__names set, uint64_t now)
 	return (now & TRACE__FLAGS_MASK);
 }
 
-/* Flags as callers write them: one that says whether to wait, and others. */
-static uint64_t
-choose_flags(struct sheet *s, enum trace__names set)
-{
-	static const uint32_t waits[] = { M_WAITOK, M_NOWAIT, M_INTWAIT,
-		M_RNOWAIT };
-	uint64_t flags = 0;
-
-	if (set == TRACE__M_FLAGS)
-		flags = waits[below(s, 4)];
-	else if (set == TRACE__VM_FLAGS)
-		flags = VM_ALLOC_NORMAL;
-	while (one_in(s, 3))
-		flags = toggle_flags(s, set, flags);
-	return (flags);
-}
-
 static uint64_t
 choose_string(struct sheet *s)
 {
@@ -229,32 +215,26 @@ choose_string(struct sheet *s)
 	return (trace_str_intern(h, letters, 1 + below(s, 16)));
 }
 
-/* A value of the kind; now is what was there, or 0. */
+/* Another value of an argument that is no register. */
 static uint64_t
-choose_value(struct sheet *s, enum trace_kind kind, uint64_t now)
+change_value(struct sheet *s, const struct trace_op *op, unsigned a)
 {
-	const int class = trace_kind_class(kind);
+	const enum trace_kind kind = trace_ops[op->code].arg[a];
+	const uint32_t words = trace__word_count(kind);
+	struct trace_op drawn = *op;
 	enum trace__names set;
 
-	if (class >= 0)
-		return (choose_register(s, class));
-	if (trace__kind_flags(kind, &set))
-		return (now != 0 ? toggle_flags(s, set, now) :
-				   choose_flags(s, set));
-	if (trace__word_count(kind) != 0)
-		return (below(s, trace__word_count(kind)));
-	switch (kind) {
-	case TRACE_K_SIZE:
-		return (choose_size(s));
-	case TRACE_K_INT:
-		return (choose_integer(s, now));
-	case TRACE_K_CPU:
-		return (below(s, s->t.header.cpus));
-	case TRACE_K_STR:
+	if (kind == TRACE_K_STR)
 		return (choose_string(s));
-	default:
-		return (choose_number(s, now));
-	}
+	if (trace__kind_flags(kind, &set))
+		return (toggle_flags(s, set, op->arg[a]));
+	if (words != 0 && one_in(s, 8))
+		return (below(s, words));
+	gen_values(&s->mix, &drawn);
+	if (words != 0 || kind == TRACE_K_CPU || one_in(s, 2))
+		return (drawn.arg[a]);
+	drawn.arg[a] = move_number(s, kind, op->arg[a]);
+	return (kind == TRACE_K_INT ? (uint32_t)drawn.arg[a] : drawn.arg[a]);
 }
 
 /* ---- Inserting ----------------------------------------------------------- */
@@ -272,19 +252,47 @@ insert_op(struct sheet *s, size_t at, const struct trace_op *op)
 	return (true);
 }
 
-/* An operation of the sheet's groups that makes the class; -1: any at all. */
+/*
+ * An operation of the sheet's groups that makes the class; -1: any at all. By
+ * the generator's weights, so that there are more uses of things than things;
+ * now and then all that make nothing but objects alike, for the seldom ones.
+ */
 static int
 choose_code(struct sheet *s, int class)
 {
-	for (unsigned tries = 0; tries < 400; tries++) {
-		const uint32_t code = below(s, TRACE_OP_COUNT);
+	const bool alike = class < 0 && one_in(s, 2);
+	uint32_t weight[TRACE_OP_COUNT], total = 0, code, at;
 
-		if ((s->groups & 1u << trace_ops[code].group) == 0)
-			continue;
-		if (class < 0 || trace_ops[code].out == class)
-			return ((int)code);
+	for (code = 0; code < TRACE_OP_COUNT; code++) {
+		const struct trace_opdef *const def = &trace_ops[code];
+
+		weight[code] = alike ? def->out <= TRACE_OBJ : gen_weight[code];
+		if ((s->groups & 1u << def->group) == 0 ||
+		    (class >= 0 && def->out != class))
+			weight[code] = 0;
+		total += weight[code];
 	}
-	return (-1);
+	if (total == 0)
+		return (-1);
+	at = below(s, total);
+	for (code = 0; at >= weight[code]; code++)
+		at -= weight[code];
+	return ((int)code);
+}
+
+/* Is there something of all that the operation needs? */
+static bool
+has_operands(const struct sheet *s, int code)
+{
+	const struct trace_opdef *const def = &trace_ops[code];
+
+	for (unsigned a = 0; a < def->nargs; a++) {
+		const int class = trace_kind_class(def->arg[a]);
+
+		if (class >= 0 && s->count[class] == 0)
+			return (false);
+	}
+	return (true);
 }
 
 /* An object goes back to where it came from: the owner of its definition. */
@@ -330,9 +338,14 @@ fill_op(struct sheet *s, struct trace_op *op)
 	const struct trace_opdef *const def = &trace_ops[op->code];
 
 	op->thread = (uint16_t)below(s, s->t.header.threads);
+	gen_values(&s->mix, op);
 	for (unsigned a = 0; a < def->nargs; a++) {
-		if (trace_kind_class(def->arg[a]) != TRACE_OBJ)
-			op->arg[a] = choose_value(s, def->arg[a], 0);
+		const int class = trace_kind_class(def->arg[a]);
+
+		if (class >= 0 && class != TRACE_OBJ)
+			op->arg[a] = choose_register(s, class);
+		if (def->arg[a] == TRACE_K_STR)
+			op->arg[a] = choose_string(s);
 	}
 	for (unsigned a = 0; a < def->nargs; a++) {
 		if (trace_kind_class(def->arg[a]) != TRACE_OBJ)
@@ -387,11 +400,16 @@ static bool
 mutate_insert(struct sheet *s)
 {
 	const size_t at = below(s, s->t.nops + 1);
-	const int code = choose_code(s, -1);
+	int code = choose_code(s, -1);
 
+	look(s, at);
+	for (unsigned tries = 0; tries < 6 && code >= 0; tries++) {
+		if (has_operands(s, code))
+			break;
+		code = choose_code(s, -1);
+	}
 	if (code < 0)
 		return (false);
-	look(s, at);
 	return (insert_with_makers(s, at, code, DEPTH_MAX) != 0);
 }
 
@@ -423,18 +441,19 @@ make_end(struct sheet *s, const struct trace_op *made, struct trace_op *ret_op)
 		memset(ret_op, 0, sizeof(*ret_op));
 		ret_op->code = (uint16_t)code;
 		ret_op->out = TRACE_NOREG;
+		gen_values(&s->mix, ret_op);
 		for (unsigned a = 0; a < trace_ops[code].nargs; a++) {
-			const enum trace_kind kind = trace_ops[code].arg[a];
-			const int class = trace_kind_class(kind);
+			const int class =
+			    trace_kind_class(trace_ops[code].arg[a]);
 			unsigned b = 0;
 
+			if (class < 0)
+				continue;
 			while (b < by->nargs &&
-			    (class < 0 ||
-				trace_kind_class(by->arg[b]) != class))
+			    trace_kind_class(by->arg[b]) != class)
 				b++;
 			ret_op->arg[a] = b < by->nargs ? made->arg[b] :
-			    class >= 0		       ? (uint64_t)TRACE_NOREG :
-							 choose_value(s, kind, 0);
+							 (uint64_t)TRACE_NOREG;
 		}
 		ret_op->arg[at] = made->out;
 		ret_op->thread = one_in(s, 2) ?
@@ -480,18 +499,25 @@ choose_run(struct sheet *s, size_t *ret_at)
 	return (n < s->t.nops - *ret_at ? n : s->t.nops - *ret_at);
 }
 
-static bool
-mutate_remove(struct sheet *s)
+static void
+remove_run(struct sheet *s, size_t at, size_t n)
 {
 	struct trace *t = &s->t;
-	size_t at, n;
 
-	if (t->nops == 0)
-		return (false);
-	n = choose_run(s, &at);
 	memmove(
 	    &t->op[at], &t->op[at + n], (t->nops - at - n) * sizeof(*t->op));
 	t->nops -= n;
+}
+
+static bool
+mutate_remove(struct sheet *s)
+{
+	size_t at, n;
+
+	if (s->t.nops == 0)
+		return (false);
+	n = choose_run(s, &at);
+	remove_run(s, at, n);
 	return (true);
 }
 
@@ -570,7 +596,9 @@ change_argument(struct sheet *s, enum mutator_kind want)
 			op->arg[a] = choose_object(s, def->group);
 			fit_owner(s, op, a);
 		} else {
-			op->arg[a] = choose_value(s, def->arg[a], op->arg[a]);
+			op->arg[a] = reg ?
+			    choose_register(s, trace_kind_class(def->arg[a])) :
+			    change_value(s, op, a);
 		}
 		return (true);
 	}
@@ -582,26 +610,26 @@ change_argument(struct sheet *s, enum mutator_kind want)
 static bool
 mutate_config(struct sheet *s)
 {
-	static const uint32_t pages[] = { 32, 40, 48, 64, 96, 128, 256, 512,
-		1024 };
 	struct trace_header *h = &s->t.header;
+	static struct trace_header drawn;
 
+	gen_header(&s->mix, &drawn, 0, 0);
 	switch (below(s, 6)) {
 	case 0:
-		h->cpus = 1 + below(s, one_in(s, 4) ? 8 : 3);
+		h->cpus = drawn.cpus;
 		break;
 	case 1:
-		h->threads = 1 + below(s, one_in(s, 4) ? 16 : 4);
+		h->threads = drawn.threads;
 		break;
 	case 2:
-		h->pages = pages[below(s, sizeof(pages) / sizeof(*pages))];
+		h->pages = drawn.pages;
 		break;
 	case 3:
 		h->reserve_system = below(s, h->pages / 2 + 1);
 		h->reserve_interrupt = below(s, h->reserve_system + 1);
 		break;
 	case 4:
-		h->slabs_keep = below(s, one_in(s, 8) ? 256 : 4);
+		h->slabs_keep = drawn.slabs_keep;
 		break;
 	default:
 		h->debug ^= 1u << below(s, 3);
@@ -636,17 +664,13 @@ mutate_fault(struct sheet *s)
 			return (false);
 		f = &h->fault[h->nfaults++];
 		memset(f, 0, sizeof(*f));
-		f->mode =
-		    (enum trace_fault_mode)below(s, TRACE_FAULT_MODE_COUNT);
 	}
-	if (f->mode == TRACE_FAULT_PROB) {
-		f->den = 1 + below(s, one_in(s, 8) ? TRACE__PROB_MAX : 16);
-		f->num = 1 + below(s, f->den);
-		f->seed = below(s, 1u << 16);
-	} else {
-		f->k = f->k != 0 && one_in(s, 2) ? f->k + below(s, 5) - 2 :
-						   1 + below(s, 48);
+	if (f->mode != TRACE_FAULT_PROB && f->k != 0 && one_in(s, 2)) {
+		f->k += below(s, 5) - 2;
 		f->k += f->k == 0;
+	} else {
+		gen_fault(&s->mix, f);
+		f->seed &= 0xffff;
 	}
 	return (true);
 }
@@ -655,11 +679,16 @@ static bool
 mutate_schedule(struct sheet *s)
 {
 	struct trace_header *h = &s->t.header;
+	static struct trace_header drawn;
 
+	gen_header(&s->mix, &drawn, 0, 0);
 	switch (below(s, 4)) {
 	case 0:
-		h->sched =
-		    (enum trace_sched_mode)below(s, TRACE_SCHED_MODE_COUNT);
+		h->sched = drawn.sched;
+		if (h->sched != TRACE_SCHED_RECORDED) {
+			h->memory = drawn.memory;
+			h->may = drawn.may;
+		}
 		break;
 	case 1: /* what is found does not depend on the operations alone */
 		if (h->sched == TRACE_SCHED_RECORDED)
@@ -669,7 +698,7 @@ mutate_schedule(struct sheet *s)
 		break;
 	}
 	if (h->sched == TRACE_SCHED_STICKY && one_in(s, 2))
-		h->sticky = 1u << below(s, 7);
+		h->sticky = drawn.sticky;
 	if (h->sched != TRACE_SCHED_RECORDED)
 		h->sched_seed = below(s, 1u << 20);
 	if (h->sched != TRACE_SCHED_RECORDED && h->threads == 1)
@@ -731,13 +760,34 @@ splice(struct sheet *s, const struct trace *other)
 		if (s->t.nops > at && one_in(s, 4))
 			at += below(s, 2);
 	}
-	s->t.header.threads = other->header.threads > s->t.header.threads ?
-	    other->header.threads :
-	    s->t.header.threads;
-	s->t.header.cpus = other->header.cpus > s->t.header.cpus ?
-	    other->header.cpus :
-	    s->t.header.cpus;
+	/* The greater of both: with more threads there are more states. */
+	if (other->header.threads > s->t.header.threads)
+		s->t.header.threads = other->header.threads;
+	if (other->header.cpus > s->t.header.cpus)
+		s->t.header.cpus = other->header.cpus;
 	return (true);
+}
+
+/* ---- Length --------------------------------------------------------------- */
+
+/* What has grown loses some, unless it is short still. */
+static void
+shorten(struct sheet *s, size_t before)
+{
+	size_t most = 12 + below(s, 21), at, n;
+
+	if (one_in(s, 8))
+		most *= 2 + below(s, 7);
+	if (most < before)
+		most = before;
+	while (s->t.nops > most) {
+		n = choose_run(s, &at);
+		if (n > s->t.nops - most)
+			n = s->t.nops - most;
+		remove_run(s, at, n);
+		if (s->done != NULL)
+			s->done[MUTATOR_REMOVE]++;
+	}
 }
 
 /* ---- Bytes in, bytes out ------------------------------------------------- */
@@ -825,6 +875,7 @@ mutate(struct sheet *s, enum mutator_kind kind)
 static bool
 mutate_some(struct sheet *s)
 {
+	const size_t before = s->t.nops;
 	unsigned rounds = 1;
 
 	while (rounds < ROUNDS_MAX && one_in(s, 2))
@@ -838,6 +889,8 @@ mutate_some(struct sheet *s)
 		if (!mutate(s, kind))
 			continue;
 		rounds--;
+		if (rounds == 0)
+			shorten(s, before);
 		if (trace_canonicalize(&s->t) == SIZE_MAX)
 			return (false);
 	}
@@ -853,6 +906,7 @@ sheet_open(struct sheet *s, const uint8_t *data, size_t size, uint64_t seed,
 	s->random = seed;
 	s->groups = groups;
 	s->done = done;
+	gen_mix_draw(&s->mix, random_next(&s->random), &s->t.header);
 	number_fresh(s);
 	return (true);
 }
@@ -887,9 +941,11 @@ mutator_cross(const uint8_t *data, size_t size, const uint8_t *other,
 		trace_fini(&s.t);
 		return (0);
 	}
+	const size_t before = s.t.nops > o.nops ? s.t.nops : o.nops;
 	if (splice(&s, &o) && done != NULL)
 		done[MUTATOR_SPLICE]++;
 	trace_fini(&o);
+	shorten(&s, before);
 	if (trace_canonicalize(&s.t) != SIZE_MAX &&
 	    (!one_in(&s, 4) || mutate_some(&s)))
 		n = unload(&s.t, out, max);

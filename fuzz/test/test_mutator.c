@@ -227,7 +227,7 @@ a_kind_does_what_it_says(void **state)
 		size = mutator_mutate(
 		    data, size, data, sizeof(data), i, ALL, NULL);
 	load(&a, data, size);
-	assert_true(a.header.threads > 1 && a.nops > 20);
+	assert_true(a.header.threads > 1 && a.nops > 10);
 	for (uint32_t i = 0; i < 3000; i++) {
 		uint64_t done[MUTATOR_COUNT] = { 0 };
 		const size_t n =
@@ -291,7 +291,7 @@ what_is_inserted_is_run(void **state)
 	size_t size = 0;
 
 	(void)state;
-	for (uint32_t i = 0; i < 6000; i++) {
+	for (uint32_t i = 0; i < 9000; i++) {
 		struct run_source source;
 		struct run_mem mem;
 		struct trace t;
@@ -300,7 +300,7 @@ what_is_inserted_is_run(void **state)
 			size = 0;
 		size = mutator_mutate(
 		    data, size, data, sizeof(data), i, ALL, NULL);
-		if (i % 60 != 59)
+		if (i % 20 != 19)
 			continue;
 		load(&t, data, size);
 		t.header.nfaults = 0;
@@ -322,6 +322,48 @@ what_is_inserted_is_run(void **state)
 		    (unsigned long long)(ops + skipped));
 }
 
+/*
+ * What grows from nothing is as what the generator makes: pipes are small, and
+ * there are a few dozen operations at most.
+ */
+static void
+what_grows_is_as_generated(void **state)
+{
+	uint64_t ops = 0, pipes = 0, large = 0, traces = 0;
+	uint8_t data[4096];
+	size_t size = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 18000; i++) {
+		struct trace t;
+
+		if (i % 60 == 0)
+			size = 0;
+		size = mutator_mutate(
+		    data, size, data, sizeof(data), i, ALL, NULL);
+		if (i % 60 != 59)
+			continue;
+		load(&t, data, size);
+		traces++;
+		ops += t.nops;
+		for (size_t k = 0; k < t.nops; k++) {
+			const struct trace_op *op = &t.op[k];
+
+			if (op->code != TRACE_OP_MPIPE_INIT)
+				continue;
+			pipes++;
+			large += (int32_t)op->arg[2] > 32;
+		}
+		trace_fini(&t);
+	}
+	assert_true(pipes > 100);
+	if (large * 10 > pipes || ops > traces * 24)
+		fail_msg("%llu of %llu pipes are large, %llu operations in "
+			 "%llu traces",
+		    (unsigned long long)large, (unsigned long long)pipes,
+		    (unsigned long long)ops, (unsigned long long)traces);
+}
+
 int
 main(void)
 {
@@ -333,6 +375,7 @@ main(void)
 		cmocka_unit_test(too_little_room_is_nothing),
 		cmocka_unit_test(only_the_groups_asked_for_are_inserted),
 		cmocka_unit_test(what_is_inserted_is_run),
+		cmocka_unit_test(what_grows_is_as_generated),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
