@@ -271,8 +271,8 @@ exec_libfuzzer(const struct campaign_slot *s)
 	(void)snprintf(corpus, sizeof(corpus), "%s/corpus", t->directory);
 	(void)execl(t->exe[CAMPAIGN_LIBFUZZER], t->exe[CAMPAIGN_LIBFUZZER],
 	    "-max_len=" INPUT_MAX, "-timeout=25", "-rss_limit_mb=2048",
-	    "-entropic=0", "-print_funcs=0", "-reload=1", "-detect_leaks=0",
-	    artifacts, corpus, (char *)NULL);
+	    "-entropic=0", "-use_counters=0", "-print_funcs=0", "-reload=1",
+	    "-detect_leaks=0", artifacts, corpus, (char *)NULL);
 	_exit(127);
 }
 

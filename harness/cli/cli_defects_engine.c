@@ -116,9 +116,9 @@ run_libfuzzer(
 	char text[4096];
 	char *argv[] = { program, WORD("-max_len=1024"), WORD("-timeout=25"),
 		WORD("-rss_limit_mb=2048"), WORD("-entropic=0"),
-		WORD("-print_funcs=0"), WORD("-detect_leaks=0"),
-		WORD("-print_final_stats=1"), budget, seed, prefix, corpus,
-		seeds, NULL };
+		WORD("-use_counters=0"), WORD("-print_funcs=0"),
+		WORD("-detect_leaks=0"), WORD("-print_final_stats=1"), budget,
+		seed, prefix, corpus, seeds, NULL };
 
 	(void)snprintf(
 	    program, sizeof(program), "%.3900s/engine/fuzz_all_libfuzzer", dir);
