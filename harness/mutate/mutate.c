@@ -342,6 +342,7 @@ static const char *const units[][2] = {
 	{ "sleep", "kv" },
 	{ "objcache", "o" },
 	{ "mpipe", "mk" },
+	{ "mpipe_parted", "m" },
 	{ "threads", "kom" },
 	{ "debug", "kv" },
 	{ "kalloc", "kvc" },

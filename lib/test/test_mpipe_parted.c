@@ -191,6 +191,51 @@ wrong_frees_are_told_of_a_parted_pipe(void **state)
 		assert_why(DOUBLE_FREE, mpipe_free(&pipe_a, p[i]));
 	}
 	assert_int_equal(pipe_stats().free, NNOM);
+	/* Parted anew, and exchanged: the array is the upper half, and the back
+	 * is empty. */
+	p[0] = get();
+	mpipe_free(&pipe_a, p[0]);
+	assert_false(raw->parted);
+	part();
+	for (i = 0; i < NNOM - 1; i++)
+		p[i] = get();
+	for (i = 0; i < NNOM - 1; i++)
+		mpipe_free(&pipe_a, p[i]);
+	p[0] = get();
+	assert_ptr_equal(raw->array, raw->arrays + NNOM);
+	assert_int_equal(raw->free, NNOM - 1);
+	assert_int_equal(raw->back_free, 0);
+	foreign = kmalloc(256, M_PIPE, M_WAITOK);
+	assert_why(FOREIGN, mpipe_free(&pipe_a, foreign));
+	kfree(foreign, M_PIPE);
+	for (i = 0; i < raw->free; i++)
+		assert_why(DOUBLE_FREE, mpipe_free(&pipe_a, raw->array[i]));
+	assert_int_equal(raw->back_free, 0);
+	mpipe_free(&pipe_a, p[0]);
+	end();
+}
+
+/* The way of a free is chosen without a lock, and may be the wrong one by the
+ * time that it has one. */
+static void
+a_stale_hint_does_no_harm(void **state)
+{
+	void *p;
+
+	(void)state;
+	begin(NNOM, MPF_NOZERO);
+	p = get();
+	raw->detour = true; /* it was parted a moment ago */
+	mpipe_free(&pipe_a, p);
+	assert_int_equal(raw->free, NNOM);
+	assert_int_equal(raw->back_free, 0);
+	raw->detour = false;
+	part();
+	p = get();
+	raw->detour = false; /* it was not */
+	mpipe_free(&pipe_a, p);
+	assert_int_equal(raw->back_free, 2);
+	raw->detour = true;
 	end();
 }
 
@@ -424,6 +469,7 @@ main(void)
 		cmocka_unit_test(a_pipe_is_parted_and_joined),
 		cmocka_unit_test(two_threads_keep_a_pipe_parted),
 		cmocka_unit_test(wrong_frees_are_told_of_a_parted_pipe),
+		cmocka_unit_test(a_stale_hint_does_no_harm),
 		cmocka_unit_test(places_above_are_held),
 		cmocka_unit_test(a_parted_pipe_grows_and_shrinks),
 		cmocka_unit_test(a_pipe_that_zeroes_is_not_parted),
