@@ -717,13 +717,19 @@ sleeper_is_justified(struct model *m, struct mthread *th)
 	model__hoarded(m, th, th->fail_pages);
 }
 
+bool
+model_may_be_idle(const struct model *m)
+{
+	return (MODEL_UNLIKELY(m->sleeping != 0) &&
+	    m->inflight == m->sleeping && m->judging && model__is_kalloc(m));
+}
+
 void
 model_idle(struct model *m)
 {
 	uint32_t t;
 
-	if (MODEL_LIKELY(m->sleeping == 0) || m->inflight != m->sleeping ||
-	    !m->judging || !model__is_kalloc(m))
+	if (!model_may_be_idle(m))
 		return;
 	for (t = 0; t < m->frames && m->judging; t++)
 		if (m->thread[t].busy && m->thread[t].asleep)

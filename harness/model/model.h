@@ -145,6 +145,7 @@ void model_migrate(struct model *, uint32_t thread, uint32_t cpu);
  * Must be cheap when nobody sleeps.
  */
 void model_idle(struct model *);
+bool model_may_be_idle(const struct model *); /* would it look? */
 
 /* Quiescence: what the subject reports of a type must be what was computed. */
 void model_check_type(

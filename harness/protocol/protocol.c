@@ -14,6 +14,7 @@ static const char *failure;
 static char cpu_area[PROTOCOL_THREADS_MAX][4096];
 static uint32_t last;
 static enum run_why why;
+static struct run_result *result;
 
 const struct protocol *
 protocol_by_name(const char *name)
@@ -58,11 +59,11 @@ runnable(uint32_t *list, enum sim_state state)
 	return (n);
 }
 
-static uint32_t
-others(void *arg, uint32_t *list)
+static void
+others(void *arg, uint64_t *set)
 {
 	(void)arg;
-	return (runnable(list, SIM_READY));
+	set[0] = sim_runnable(0, false);
 }
 
 /* ---- The story --------------------------------------------------------- */
@@ -110,6 +111,27 @@ on_deviation(void *arg, uint32_t thread, struct sim_alternative a)
 	tell(&s, thread);
 }
 
+/* A thread gets the word. */
+static void
+note_turn(uint32_t thread)
+{
+	result->schedule = (result->schedule ^ thread ^ sim_points() << 16) *
+	    UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* As the loop would, without it. */
+static bool
+passes(void *arg, uint32_t from, uint32_t to)
+{
+	(void)arg;
+	if (current_how->story != NULL || failure != NULL)
+		return (false);
+	last = from;
+	why = RUN_WHY_PREEMPTED;
+	note_turn(to);
+	return (true);
+}
+
 static void
 resume(uint32_t thread)
 {
@@ -123,7 +145,7 @@ resume(uint32_t thread)
 		tell(&s, thread);
 	}
 	stop = sim_resume(thread);
-	last = thread;
+	last = thread = sim_last();
 	why = stop == SIM_DONE		  ? RUN_WHY_DONE :
 	    stop == SIM_PREEMPTED	  ? RUN_WHY_PREEMPTED :
 	    stop == SIM_SPINNING	  ? RUN_WHY_SPINS :
@@ -176,8 +198,7 @@ loop(struct run_result *r)
 		thread = pick(&spins, &end);
 		if (thread == SIM_NONE)
 			continue;
-		r->schedule = (r->schedule ^ thread ^ sim_points() << 16) *
-		    UINT64_C(0x9e3779b97f4a7c15);
+		note_turn(thread);
 		resume(thread);
 	}
 	if (sim_pruned())
@@ -268,12 +289,14 @@ execute(struct explore_world *world, const struct explore_how *how,
 		.record = true,
 		.hash = how->hash,
 		.others = others,
+		.passes = passes,
 		.on_wrong = on_wrong };
 	uint32_t i;
 
 	memset(r, 0, sizeof(*r));
 	current = p;
 	current_how = how;
+	result = r;
 	failure = NULL;
 	last = SIM_NONE;
 	if (how->story != NULL)

@@ -85,13 +85,23 @@ pull_op(struct run_state *s)
 }
 
 static void
+set_put(uint64_t *set, uint32_t thread, bool in)
+{
+	uint64_t bit = UINT64_C(1) << thread % 64;
+
+	set[thread / 64] = (set[thread / 64] & ~bit) | (in ? bit : 0);
+}
+
+static void
 enqueue(struct run_state *s, struct pending *p)
 {
 	struct run_thread *t = &s->thread[p->op.thread];
 
 	*t->last = p;
 	t->last = &p->next;
-	s->work[p->op.thread / 64] |= UINT64_C(1) << p->op.thread % 64;
+	set_put(s->work, p->op.thread, true);
+	if (!t->busy)
+		set_put(s->waiting, p->op.thread, true);
 	s->queued++;
 }
 
@@ -124,8 +134,9 @@ dequeue(struct run_state *s, uint32_t thread)
 	t->first = p->next;
 	if (t->first == NULL) {
 		t->last = &t->first;
-		s->work[thread / 64] &= ~(UINT64_C(1) << thread % 64);
+		set_put(s->work, thread, false);
 	}
+	set_put(s->waiting, thread, t->first != NULL);
 	run__regs_leave(s, p);
 	pending_put(s, p);
 	s->queued--;
@@ -215,22 +226,24 @@ begin(struct run_state *s, uint32_t thread)
 		s->solo_slept = false;
 	}
 	t->busy = true;
+	set_put(s->waiting, thread, false);
 	t->turns = 0;
 	t->since = s->result->ops;
 	s->busy++;
 	sim_start(thread, t->ops, run__call, t);
 }
 
-/* Gives a thread the word until it stops. */
+/* Gives a thread the word until it stops, or the one that it was passed to. */
 static enum sim_stop
-resume(struct run_state *s, uint32_t thread)
+resume(struct run_state *s, uint32_t *thread_io)
 {
+	uint32_t thread = *thread_io;
 	enum sim_stop stop;
 
 	if (s->options->story != NULL)
 		run__tell(s, thread);
 	stop = sim_resume(thread);
-	s->last = thread;
+	*thread_io = s->last = thread = sim_last();
 	s->why = stop == SIM_DONE	  ? RUN_WHY_DONE :
 	    stop == SIM_PREEMPTED	  ? RUN_WHY_PREEMPTED :
 	    stop == SIM_SPINNING	  ? RUN_WHY_SPINS :
@@ -261,25 +274,34 @@ judge_starving(struct run_state *s, uint32_t thread)
 	    "a call that does not block ends in some turns", found);
 }
 
+/* A thread gets the word. */
+static void
+note_turn(struct run_state *s, uint32_t thread)
+{
+	s->result->schedule =
+	    (s->result->schedule ^ thread ^ sim_points() << 16) *
+	    UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static void
 step(struct run_state *s, uint32_t thread)
 {
 	struct run_thread *t;
+	enum sim_stop stop;
 
-	s->result->schedule =
-	    (s->result->schedule ^ thread ^ sim_points() << 16) *
-	    UINT64_C(0x9e3779b97f4a7c15);
+	note_turn(s, thread);
+	if (thread < s->nthreads && !s->thread[thread].busy) {
+		begin(s, thread);
+		if (!s->thread[thread].busy)
+			return;
+	}
+	stop = resume(s, &thread);
 	if (thread >= s->nthreads) {
-		(void)resume(s, thread);
 		judge_idle(s);
 		return;
 	}
 	t = &s->thread[thread];
-	if (!t->busy)
-		begin(s, thread);
-	if (!t->busy)
-		return;
-	if (resume(s, thread) == SIM_DONE) {
+	if (stop == SIM_DONE) {
 		if (run__again(s, thread)) {
 			sim_start(thread, t->ops, run__call, t);
 			return;
@@ -326,55 +348,82 @@ run__may_join(const struct run_state *s, uint32_t thread)
 	    s->solo_slept && (thread >= s->nthreads || s->thread[thread].busy));
 }
 
-/* A barrier's own operation waits for all others. */
-bool
-run__can_step(const struct run_state *s, uint32_t thread, bool spinning)
+/* May an idle thread begin the operation? A barrier's own waits for all others.
+ */
+static bool
+can_begin(const struct run_state *s, const struct pending *p)
 {
-	const struct run_thread *t = &s->thread[thread];
-
-	if (t->first == NULL || !sim_may_run(thread))
-		return (false);
-	if (!run__may_join(s, thread))
-		return (false);
-	if (sim_solo() != SIM_NONE && sim_solo() != thread)
-		return (false);
-	if (t->busy)
-		return ((sim_state(thread) == SIM_SPIN) == spinning);
-	if (spinning)
-		return (false);
-	if (t->first->op.code == TRACE_OP_QUIESCE)
+	if (p->op.code == TRACE_OP_QUIESCE)
 		return (s->queued == 1 && !daemon_runs(s));
-	return (run__regs_ready(s, t->first) &&
-	    (!run__is_stray(s, &t->first->op) || is_alone(s)));
+	return (run__regs_ready(s, p) &&
+	    (!run__is_stray(s, &p->op) || is_alone(s)));
 }
 
-uint32_t
-run__can_go_on(
-    const struct run_state *s, uint32_t but, bool spinning, uint32_t *list)
+/* Someone is to be alone: it may be this thread. */
+static bool
+may_go_on(const struct run_state *s, uint32_t thread)
 {
-	uint32_t i, n = 0;
+	return (run__may_join(s, thread) &&
+	    (sim_solo() == SIM_NONE || sim_solo() == thread));
+}
+
+static uint64_t
+leave_alone(const struct run_state *s, uint32_t word, uint64_t set)
+{
 	uint64_t bits;
 
-	for (i = 0; i < s->nthreads; i += 64)
-		for (bits = s->work[i / 64]; bits != 0; bits &= bits - 1) {
-			uint32_t t = i + (uint32_t)__builtin_ctzll(bits);
+	for (bits = set; bits != 0; bits &= bits - 1)
+		if (!may_go_on(s, word * 64 + (uint32_t)__builtin_ctzll(bits)))
+			set &= ~(bits & -bits);
+	return (set);
+}
 
-			if (t != but && run__can_step(s, t, spinning))
-				list[n++] = t;
-		}
-	return (n);
+static uint64_t
+who_begins(const struct run_state *s, uint32_t word)
+{
+	uint64_t bits, set = 0;
+
+	for (bits = s->waiting[word]; bits != 0; bits &= bits - 1) {
+		uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+		if (sim_may_run(i) && can_begin(s, s->thread[i].first))
+			set |= bits & -bits;
+	}
+	return (set);
+}
+
+bool
+run__can_go_on(const struct run_state *s, bool spinning, uint64_t *set)
+{
+	const uint32_t threads = sim_threads();
+	const bool alone = s->solo != SIM_NONE || sim_solo() != SIM_NONE;
+	uint64_t any = 0;
+	uint32_t w = 0;
+
+	do {
+		uint64_t can =
+		    sim_runnable(w, spinning) & (s->work[w] | s->library[w]);
+
+		if (s->waiting[w] != 0 && !spinning)
+			can |= who_begins(s, w);
+		if (alone)
+			can = leave_alone(s, w, can);
+		any |= set[w] = can;
+	} while (++w * 64 < threads);
+	return (any != 0);
 }
 
 static uint32_t
 candidates(const struct run_state *s, uint32_t *list, bool spinning)
 {
-	uint32_t i, n = run__can_go_on(s, SIM_NONE, spinning, list);
+	uint64_t set[SIM_SET_WORDS], bits;
+	uint32_t w, n = 0;
 
-	for (i = s->nthreads; i < sim_threads() && run__may_join(s, i); i++)
-		if ((sim_solo() == SIM_NONE || sim_solo() == i) &&
-		    sim_state(i) != SIM_IDLE && sim_may_run(i) &&
-		    (sim_state(i) == SIM_SPIN) == spinning)
-			list[n++] = i;
+	if (!run__can_go_on(s, spinning, set))
+		return (0);
+	for (w = 0; w * 64 < sim_threads(); w++)
+		for (bits = set[w]; bits != 0; bits &= bits - 1)
+			list[n++] = w * 64 + (uint32_t)__builtin_ctzll(bits);
 	return (n);
 }
 
@@ -402,12 +451,12 @@ pick_recorded(const struct run_state *s, const uint32_t *list, uint32_t n)
  * nobody else can.
  */
 static uint32_t
-pick(struct run_state *s, uint32_t *spins)
+pick(struct run_state *s)
 {
 	uint32_t list[CALL_THREADS_MAX], n, thread = sim_next();
 
 	if (thread != SIM_NONE) {
-		*spins = 0;
+		s->spins = 0;
 		return (thread);
 	}
 	for (;;) {
@@ -418,18 +467,57 @@ pick(struct run_state *s, uint32_t *spins)
 			n = candidates(s, list, false);
 		if (n == 0)
 			break;
-		*spins = 0;
+		s->spins = 0;
 		thread = sim_pick(list, n, pick_recorded(s, list, n));
 		if (thread != SIM_NONE || sim_pruned())
 			return (thread);
 	}
 	(void)sim_settle();
 	n = candidates(s, list, true);
-	return (n == 0 ? SIM_NONE : list[++*spins % n]);
+	return (n == 0 ? SIM_NONE : list[++s->spins % n]);
+}
+
+/* Does much happen, but no operation's end? */
+static bool
+goes_round(const struct run_state *s)
+{
+	const uint64_t max = s->options->points_max != 0 ?
+	    s->options->points_max :
+	    RUN_POINTS_MAX;
+
+	return (s->spins > SPINS_MAX ||
+	    sim_switches() - s->end_switches > SWITCHES_MAX ||
+	    sim_points() - s->end_points > max);
+}
+
+/*
+ * A thread is preempted for another: the loop would judge the one, find
+ * nothing, and give the other the word. Where it would do more than that it is
+ * left to it.
+ */
+bool
+run__passes(void *arg, uint32_t from, uint32_t to)
+{
+	struct run_state *s = arg;
+
+	if (from >= s->nthreads || to >= s->nthreads || !s->thread[from].busy ||
+	    !s->thread[to].busy || s->options->story != NULL ||
+	    s->thread[from].turns + 1 >= STARVES_TURNS ||
+	    (s->options->stop != NULL && *s->options->stop) ||
+	    model_finding(s->model) != NULL ||
+	    s->result->status == RUN_FAILED || sim_pruned() || goes_round(s) ||
+	    model_may_be_idle(s->model))
+		return (false);
+	s->thread[from].turns++;
+	s->last = from;
+	s->why = RUN_WHY_PREEMPTED;
+	s->spins = 0;
+	note_turn(s, to);
+	return (true);
 }
 
 static bool
-go_on(struct run_state *s, uint32_t spins, uint64_t since, uint64_t switches)
+go_on(struct run_state *s)
 {
 	if (model_finding(s->model) != NULL || s->result->status == RUN_FAILED)
 		return (false);
@@ -441,10 +529,7 @@ go_on(struct run_state *s, uint32_t spins, uint64_t since, uint64_t switches)
 		s->result->status = RUN_INTERRUPTED;
 		return (false);
 	}
-	if (spins > SPINS_MAX || sim_switches() - switches > SWITCHES_MAX ||
-	    sim_points() - since > (s->options->points_max != 0 ?
-					   s->options->points_max :
-					   RUN_POINTS_MAX)) {
+	if (goes_round(s)) {
 		model_report(s->model, "G-4", "livelock", "some operation ends",
 		    "threads only spin, or sleep and wake, and no operation "
 		    "ends");
@@ -487,16 +572,16 @@ step_alone(struct run_state *s)
 static void
 loop(struct run_state *s, bool recorded)
 {
-	uint64_t since = 0, switches = 0, ops = 0;
-	uint32_t spins = 0, thread;
+	uint64_t ops = 0;
+	uint32_t thread;
 
-	while (go_on(s, spins, since, switches)) {
+	while (go_on(s)) {
 		/* The ordinary case of recorded order, without a search. */
 		if (recorded && s->queued == 0 && !daemon_runs(s)) {
 			if (!step_alone(s))
 				break;
 		} else {
-			thread = pick(s, &spins);
+			thread = pick(s);
 			if (thread == SIM_NONE) {
 				if (sim_pruned())
 					s->result->status = RUN_PRUNED;
@@ -508,8 +593,8 @@ loop(struct run_state *s, bool recorded)
 		}
 		if (s->result->ops != ops) {
 			ops = s->result->ops;
-			since = sim_points();
-			switches = sim_switches();
+			s->end_points = sim_points();
+			s->end_switches = sim_switches();
 		}
 	}
 }
@@ -789,6 +874,8 @@ run(const struct run_source *source, const struct run_options *options,
 	s->total = s->nthreads + CALL_DAEMONS_MAX;
 	s->solo = s->last = SIM_NONE;
 	s->sources = false;
+	for (i = s->nthreads; i < s->total; i++)
+		set_put(s->library, i, true);
 	for (i = 0; i < s->nthreads; i++) {
 		s->thread[i].first = NULL;
 		s->thread[i].last = &s->thread[i].first;

@@ -171,12 +171,9 @@ help_call(struct run_state *s, uint32_t thread, struct call *c)
 static bool
 somebody_can(const struct run_state *s)
 {
-	uint32_t i;
+	uint64_t set[SIM_SET_WORDS];
 
-	for (i = 0; i < s->nthreads; i++)
-		if (run__can_step(s, i, false))
-			return (true);
-	return (false);
+	return (run__can_go_on(s, false, set));
 }
 
 bool

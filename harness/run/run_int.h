@@ -111,10 +111,15 @@ struct run_state {
 	uint64_t callbacks; /* mpipe_alloc_callback so far */
 	struct pending *pool;
 	uint32_t queued, busy; /* operations read; threads in the middle */
-	uint64_t work[TRACE_THREADS_MAX / 64]; /* bit: it has any of these */
-	uint32_t window;		       /* operations to read ahead */
+	/* Sets: who has any of these; who does not do the first of them yet;
+	 * those that the library may start. */
+	uint64_t work[SIM_SET_WORDS], waiting[SIM_SET_WORDS];
+	uint64_t library[SIM_SET_WORDS];
+	uint32_t window; /* operations to read ahead */
 	uint64_t ordinal;
-	bool ended;	 /* the source has no more */
+	uint32_t spins; /* turns in which everybody has only spun */
+	uint64_t end_points, end_switches; /* when an operation ended last */
+	bool ended;			   /* the source has no more */
 	bool barrier;	 /* a quiesce operation waits for all before it */
 	bool offers_all; /* the subject has every operation */
 	bool drain;	 /* past the end: faults are off */
@@ -178,6 +183,9 @@ bool run__again(struct run_state *, uint32_t thread);
  * tells those who sleep. False: there is no such reason. */
 bool run__help(struct run_state *);
 
+/* May the word be passed to the other at once? For struct sim_config. */
+bool run__passes(void *, uint32_t from, uint32_t to);
+
 /* run_schedule.c */
 /* Sets the simulation up. False: out of memory. */
 bool run__schedule(struct run_state *, bool *ret_recorded);
@@ -185,12 +193,9 @@ bool run__schedule(struct run_state *, bool *ret_recorded);
 bool run__nonblocking(void *, uint32_t thread);
 /* What deviated, for the result. */
 void run__schedule_end(struct run_state *);
-/* Could the thread go on? */
-bool run__can_step(const struct run_state *, uint32_t thread, bool spinning);
-/* The trace's threads that can, but for one; how many. It is asked at each
- * schedule point, and most threads of most traces have nothing to do. */
-uint32_t run__can_go_on(
-    const struct run_state *, uint32_t but, bool spinning, uint32_t *list);
+/* The threads that can go on, or begin an operation, or that spin; false: none.
+ * It is asked at each schedule point. */
+bool run__can_go_on(const struct run_state *, bool spinning, uint64_t *set);
 void run__tell(struct run_state *, uint32_t thread);
 /* run_callback.c */
 /* The frame that the running thread is in; of a thread. */

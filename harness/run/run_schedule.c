@@ -107,17 +107,10 @@ run__nonblocking(void *arg, uint32_t thread)
 	}
 }
 
-static uint32_t
-others(void *arg, uint32_t *list)
+static void
+others(void *arg, uint64_t *set)
 {
-	const struct run_state *s = arg;
-	uint32_t i, self = sim_current();
-	uint32_t n = run__can_go_on(s, self, false, list);
-
-	for (i = s->nthreads; i < sim_threads() && run__may_join(s, i); i++)
-		if (i != self && sim_state(i) == SIM_READY && sim_may_run(i))
-			list[n++] = i;
-	return (n);
+	run__can_go_on(arg, false, set);
 }
 
 /* ---- Deviations -------------------------------------------------------- */
@@ -297,6 +290,7 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 		.threads = h->threads,
 		.thread_cpu = h->thread_cpu,
 		.others = others,
+		.passes = run__passes,
 		.nonblocking = run__nonblocking,
 		.on_sleep = on_sleep,
 		.on_wake = on_wake,

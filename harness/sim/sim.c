@@ -32,7 +32,8 @@ struct sim sim;
 const char sim__world;
 
 static struct fiber *sim_main;
-static struct sim_thread *sim_resumed; /* who has the word */
+/* Who has the word, or had it last. */
+static struct sim_thread *sim_resumed = sim.thread;
 static bool sim_entered;
 static uint32_t sim_begun; /* threads that ever began something are below */
 #ifndef SIM_TSAN
@@ -42,11 +43,60 @@ static uint32_t sim_nfree;
 static char *sim_cpu_base;
 static size_t sim_cpu_stride;
 
+/* ---- Sets -------------------------------------------------------------- */
+
+static inline uint32_t
+bits_count(uint64_t x)
+{
+	/* Of four bits each number is a digit here. */
+	if (KA_LIKELY(x < 16))
+		return (UINT64_C(0x4332322132212110) >> x * 4 & 7);
+	/* Without the instruction for it the compiler makes it a call. */
+	x -= x >> 1 & UINT64_C(0x5555555555555555);
+	x = (x & UINT64_C(0x3333333333333333)) +
+	    (x >> 2 & UINT64_C(0x3333333333333333));
+	x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return ((uint32_t)(x * UINT64_C(0x0101010101010101) >> 56));
+}
+
+static inline uint32_t
+set_count(const uint64_t *set, uint32_t words)
+{
+	uint32_t w, n = bits_count(set[0]);
+
+	for (w = 1; w < words; w++)
+		n += bits_count(set[w]);
+	return (n);
+}
+
+/* Of a set of the first four, the k-th. */
+static const uint8_t nth_of_four[16][4] = { { 0 }, { 0 }, { 1 }, { 0, 1 },
+	{ 2 }, { 0, 2 }, { 1, 2 }, { 0, 1, 2 }, { 3 }, { 0, 3 }, { 1, 3 },
+	{ 0, 1, 3 }, { 2, 3 }, { 0, 2, 3 }, { 1, 2, 3 }, { 0, 1, 2, 3 } };
+
+/* The k-th of n, from 0. */
+static inline uint32_t
+set_nth(const uint64_t *set, uint32_t words, uint32_t n, uint32_t k)
+{
+	uint32_t i, w = 0, in;
+	uint64_t bits = set[0];
+
+	while (KA_UNLIKELY(words > 1) && (in = bits_count(set[w])) <= k) {
+		k -= in;
+		n -= in;
+		bits = set[++w];
+	}
+	if (KA_LIKELY(bits < 16))
+		return (w * 64 + nth_of_four[bits][k]);
+	for (i = 1; i < n && i < 64; i++)
+		bits &= bits - (i <= k); /* how often depends on n, not on k */
+	return (w * 64 + (uint32_t)__builtin_ctzll(bits));
+}
+
 /* ---- Choices ----------------------------------------------------------- */
 
-/* The deviation that is due at the thread's place, if any. */
-static const struct sim_deviation *
-due(struct sim_thread *t)
+static __attribute__((noinline)) const struct sim_deviation *
+due_slow(struct sim_thread *t)
 {
 	const struct sim_config *c = &sim.config;
 	uint32_t self = (uint32_t)(t - sim.thread);
@@ -63,20 +113,34 @@ due(struct sim_thread *t)
 	return (NULL);
 }
 
-static void
+/* The deviation that is due at the thread's place, if any. */
+static inline const struct sim_deviation *
+due(struct sim_thread *t)
+{
+	return (KA_LIKELY(t->deviation >= sim.config.ndeviations) ?
+		NULL :
+		due_slow(t));
+}
+
+static __attribute__((noinline)) void
+record_grow(void)
+{
+	uint32_t cap = sim.record_cap == 0 ? 64 : sim.record_cap * 2;
+	struct sim_deviation *d = realloc(sim.record, cap * sizeof(*d));
+
+	if (d == NULL)
+		abort(); /* a few bytes: nothing works any more */
+	sim.record = d;
+	sim.record_cap = cap;
+}
+
+static inline void
 record(const struct sim_thread *t, struct sim_alternative to)
 {
 	struct sim_deviation *d;
 
-	if (sim.nrecord == sim.record_cap) {
-		uint32_t cap = sim.record_cap == 0 ? 64 : sim.record_cap * 2;
-
-		d = realloc(sim.record, cap * sizeof(*d));
-		if (d == NULL)
-			abort(); /* a few bytes: nothing works any more */
-		sim.record = d;
-		sim.record_cap = cap;
-	}
+	if (sim.nrecord == sim.record_cap)
+		record_grow();
 	d = &sim.record[sim.nrecord++];
 	d->thread = (uint32_t)(t - sim.thread);
 	d->op = t->op;
@@ -84,13 +148,20 @@ record(const struct sim_thread *t, struct sim_alternative to)
 	d->to = to;
 }
 
+/* Begins to put a question together: to do the default. */
+void
+sim__question(void)
+{
+	sim.nalternatives = 1;
+	sim.nruns = 0;
+	sim.alternative[0] = (struct sim_alternative) { SIM_GO, 0 };
+}
+
 void
 sim__alternative(enum sim_do what, uint32_t n)
 {
-	struct sim_alternative *a = &sim.alternative[sim.nalternatives++];
-
-	a->what = (uint16_t)what;
-	a->n = (uint16_t)n;
+	sim.alternative[sim.nalternatives++] =
+	    (struct sim_alternative) { (uint16_t)what, (uint16_t)n };
 }
 
 static uint32_t
@@ -105,8 +176,21 @@ find(struct sim_alternative to)
 	return (0);
 }
 
-uint32_t
-sim__ask(struct sim_thread *t, uint32_t running, bool stopped)
+/* Another than the default was chosen. */
+static inline void
+deviates(const struct sim_thread *t, struct sim_alternative to)
+{
+	if (sim.config.record)
+		record(t, to);
+	if (KA_LIKELY(sim.config.on_deviation == NULL))
+		return;
+	sim_sync_look(false);
+	sim.config.on_deviation(sim.config.arg, (uint32_t)(t - sim.thread), to);
+	sim_sync_look(true);
+}
+
+static inline uint32_t
+ask(struct sim_thread *t, uint32_t running, bool stopped)
 {
 	const struct sim_deviation *d = due(t);
 	struct sim_strategy *s = sim.config.strategy;
@@ -114,30 +198,30 @@ sim__ask(struct sim_thread *t, uint32_t running, bool stopped)
 
 	if (sim.quiet)
 		return (0);
-	if (d != NULL) {
+	if (KA_UNLIKELY(d != NULL)) {
 		chosen = find(d->to);
 	} else if (s != NULL && sim.nalternatives > 1) {
 		struct sim_question q = { (uint32_t)(t - sim.thread), t->op,
 			t->point, running, stopped, sim.nalternatives,
-			sim.alternative };
+			sim.nruns, sim.alternative };
 
 		sim_sync_look(false);
 		chosen = s->choose(s, &q);
 		sim_sync_look(true);
+		if (KA_UNLIKELY(chosen == SIM_PRUNE)) {
+			sim.pruned = true;
+			return (chosen);
+		}
 	}
-	if (chosen == SIM_PRUNE) {
-		sim.pruned = true;
-		return (chosen);
-	}
-	if (chosen != 0 && sim.config.record)
-		record(t, sim.alternative[chosen]);
-	if (chosen != 0 && sim.config.on_deviation != NULL) {
-		sim_sync_look(false);
-		sim.config.on_deviation(sim.config.arg,
-		    (uint32_t)(t - sim.thread), sim.alternative[chosen]);
-		sim_sync_look(true);
-	}
+	if (chosen != 0)
+		deviates(t, sim.alternative[chosen]);
 	return (chosen);
+}
+
+uint32_t
+sim__ask(struct sim_thread *t, uint32_t running, bool stopped)
+{
+	return (ask(t, running, stopped));
 }
 
 bool
@@ -147,31 +231,47 @@ sim__ask_one(enum sim_do what, uint32_t n)
 	uint32_t chosen;
 
 	t->point++;
-	sim.nalternatives = 0;
-	sim__alternative(SIM_GO, 0);
+	sim__question();
 	sim__alternative(what, n);
-	chosen = sim__ask(t, ka_sim_self, false);
+	chosen = ask(t, ka_sim_self, false);
 	if (chosen == SIM_PRUNE)
 		sim__stop_with(SIM_PREEMPTED);
 	return (chosen == 1);
 }
 
-/* What may be done at any time, whoever runs. */
+/* One for each in the set; how many. */
+static uint32_t
+set_alternatives(enum sim_do what, const uint64_t *set, uint32_t words)
+{
+	uint32_t w, before = sim.nalternatives;
+	uint64_t bits;
+
+	for (w = 0; w < words; w++)
+		for (bits = set[w]; bits != 0; bits &= bits - 1)
+			sim__alternative(
+			    what, w * 64 + (uint32_t)__builtin_ctzll(bits));
+	return (sim.nalternatives - before);
+}
+
 static void
-common_alternatives(void)
+wake_alternatives(void)
 {
 	uint32_t i;
 
-	if (ka_sim_weak && sim.config.memory == SIM_TSO)
-		for (i = 0; i < sim.config.cpus; i++)
-			if (sim__buffered(i) != 0)
-				sim__alternative(SIM_FLUSH, i);
+	for (i = 0; i < sim.total; i++)
+		if (sim.thread[i].state == SIM_ASLEEP &&
+		    sim.thread[i].wakes < SIM_WAKES_MAX &&
+		    sim.thread[i].chan->sleepers != 0)
+			sim__alternative(SIM_WAKE, i);
+}
+
+/* What may be done at any time, whoever runs. */
+static inline void
+common_alternatives(void)
+{
+	(void)set_alternatives(SIM_FLUSH, sim.buffered, sim.cpu_words);
 	if ((sim.config.may & SIM_MAY_WAKE) != 0)
-		for (i = 0; i < sim.total; i++)
-			if (sim.thread[i].state == SIM_ASLEEP &&
-			    sim.thread[i].wakes < SIM_WAKES_MAX &&
-			    sim.thread[i].chan->sleepers != 0)
-				sim__alternative(SIM_WAKE, i);
+		wake_alternatives();
 }
 
 static void wake_one(uint32_t thread);
@@ -200,28 +300,23 @@ wake_one(uint32_t thread)
 	/* As a wake-up with nothing behind it: the channel no longer counts
 	 * it, and it will look for itself. */
 	((struct ka_chan *)(uintptr_t)t->chan)->sleepers--;
-	t->state = SIM_READY;
+	sim__state(thread, SIM_READY);
 	t->wakes++;
 	if (sim.config.hash)
 		sim__event(t, SIM_CHANGES, t->chan);
 	sim__tell(sim.config.on_wake, thread);
 }
 
-/* A thread that has been moved is at the same point: it is not again. */
+/*
+ * What the thread itself may do besides. One that has been moved is at the same
+ * point: it is not again.
+ */
 static void
-point_alternatives(struct sim_thread *t, enum ka_sim_point kind, bool moved)
+own_alternatives(const struct sim_thread *t, enum ka_sim_point kind, bool moved)
 {
 	const struct sim_config *c = &sim.config;
-	uint32_t i, n;
+	uint32_t i;
 
-	sim.nalternatives = 0;
-	sim__alternative(SIM_GO, 0);
-	sim_sync_look(false);
-	n = c->others(c->arg, sim.list);
-	sim_sync_look(true);
-	for (i = 0; i < n; i++)
-		sim__alternative(SIM_RUN, sim.list[i]);
-	common_alternatives();
 	if ((c->may & SIM_MAY_MIGRATE) != 0 && kind == KA_SIM_SECTION &&
 	    !ka_sim_in_section && !moved && t->moves < SIM_MOVES_MAX)
 		for (i = 0; i < c->cpus; i++)
@@ -235,18 +330,78 @@ point_alternatives(struct sim_thread *t, enum ka_sim_point kind, bool moved)
 	sim_sync_look(true);
 }
 
-/* False: ask again, something was done that changes who may run. */
+/* Who could run instead. */
+static inline void
+others(uint64_t *set)
+{
+	const struct sim_config *c = &sim.config;
+
+	sim_sync_look(false);
+	c->others(c->arg, set);
+	sim_sync_look(true);
+	sim__set(set, ka_sim_self, false);
+}
+
+static uint32_t
+ask_at_point(struct sim_thread *t, enum ka_sim_point kind, bool moved,
+    struct sim_alternative *ret_a)
+{
+	uint64_t set[SIM_SET_WORDS];
+	uint32_t chosen;
+
+	others(set);
+	sim__question();
+	sim.nruns = set_alternatives(SIM_RUN, set, sim.words);
+	common_alternatives();
+	if ((sim.config.may & (SIM_MAY_MIGRATE | SIM_MAY_SOLO)) != 0)
+		own_alternatives(t, kind, moved);
+	chosen = ask(t, ka_sim_self, false);
+	if (chosen != SIM_PRUNE)
+		*ret_a = sim.alternative[chosen];
+	return (chosen);
+}
+
+/*
+ * The same where numbers are enough. Nothing here depends on who can run but
+ * the numbers: which of three threads is no branch that could be predicted.
+ */
+static inline uint32_t
+draw_at_point(struct sim_thread *t, struct sim_alternative *ret_a)
+{
+	struct sim_strategy *s = sim.config.strategy;
+	uint64_t set[SIM_SET_WORDS];
+	uint32_t runs, more, chosen;
+
+	others(set);
+	runs = set_count(set, sim.words);
+	more = set_count(sim.buffered, sim.cpu_words);
+	if (runs + more == 0)
+		return (0);
+	sim_sync_look(false);
+	chosen = s->draw(s, runs, more);
+	sim_sync_look(true);
+	if (chosen == 0)
+		return (0);
+	if (chosen <= runs)
+		*ret_a = (struct sim_alternative) { SIM_RUN,
+			(uint16_t)set_nth(set, sim.words, runs, chosen - 1) };
+	else
+		*ret_a = (struct sim_alternative) { SIM_FLUSH,
+			(uint16_t)set_nth(sim.buffered, sim.cpu_words, more,
+			    chosen - 1 - runs) };
+	deviates(t, *ret_a);
+	return (chosen);
+}
+
+/* What is neither to go on nor to let another run. False: ask again, something
+ * was done that changes who may run. */
 static bool
-do_at_point(struct sim_alternative a)
+do_at_point(struct sim_thread *t, struct sim_alternative a, bool *moved)
 {
 	switch (a.what) {
-	case SIM_GO:
-		return (true);
-	case SIM_RUN:
-		sim.next = a.n;
-		sim__stop_with(SIM_PREEMPTED);
-		return (true);
 	case SIM_MIGRATE:
+		*moved = true;
+		t->moves++;
 		sim_migrate(ka_sim_self, a.n);
 		return (false);
 	case SIM_SOLO:
@@ -287,64 +442,68 @@ note(struct sim_thread *t, enum ka_sim_point kind, const volatile void *obj)
 	    kind == KA_SIM_SECTION ? ka_sim_cpu : obj);
 }
 
-static bool
+static inline bool
 stays(struct sim_strategy *s)
 {
-	bool yes = false;
+	bool yes;
 
-	if (s->stays != NULL) {
-		sim_sync_look(false);
-		yes = s->stays(s);
-		sim_sync_look(true);
-	}
+	if (s->stays == NULL)
+		return (false);
+	sim_sync_look(false);
+	yes = s->stays(s);
+	sim_sync_look(true);
 	return (yes);
 }
+
+/* Points are passed again and again, and no operation ends: the thread may
+ * never come back by itself. */
+static __attribute__((noreturn, noinline)) void
+livelock(void)
+{
+	sim__wrong("G-4", "livelock", "some operation ends",
+	    "points are passed again and again, and none does");
+	sim_abandon();
+}
+
+static void preempt(struct sim_thread *, uint32_t to);
 
 void
 ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
     const struct ka_site *site)
 {
 	struct sim_strategy *s = sim.config.strategy;
-	struct sim_thread *t;
+	struct sim_thread *t = sim_resumed;
 	bool moved = false;
 
 	if (ka_sim_self == SIM_NONE || sim.held)
 		return;
-	t = &sim.thread[ka_sim_self];
 	t->site = site;
-	if (++sim.points - sim.since > sim.config.points_max &&
-	    sim.config.points_max != 0) {
-		/* It may never come back by itself. */
-		sim__wrong("G-4", "livelock", "some operation ends",
-		    "points are passed again and again, and none does");
-		sim_abandon();
-	}
-	if (sim.quiet) {
-		if (sim.config.hash)
-			note(t, kind, obj);
-		return;
-	}
-	for (;;) {
+	if (KA_UNLIKELY(++sim.points > sim.points_end))
+		livelock();
+	while (!sim.quiet) {
+		struct sim_alternative a;
 		uint32_t chosen;
 
 		t->point++;
-		if (sim.solo == ka_sim_self) {
+		if (KA_UNLIKELY(sim.solo == ka_sim_self)) {
 			solo_point();
 			break;
 		}
 		if (due(t) == NULL && (s == NULL || stays(s)))
 			break;
-		point_alternatives(t, kind, moved);
-		chosen = sim__ask(t, ka_sim_self, false);
-		if (chosen == SIM_PRUNE) {
+		chosen = sim.draws ? draw_at_point(t, &a) :
+				     ask_at_point(t, kind, moved, &a);
+		if (chosen == 0)
+			break;
+		if (KA_UNLIKELY(chosen == SIM_PRUNE)) {
 			sim__stop_with(SIM_PREEMPTED);
 			continue;
 		}
-		if (sim.alternative[chosen].what == SIM_MIGRATE) {
-			moved = true;
-			t->moves++;
+		if (KA_LIKELY(a.what == SIM_RUN)) {
+			preempt(t, a.n);
+			break;
 		}
-		if (do_at_point(sim.alternative[chosen]))
+		if (do_at_point(t, a, &moved))
 			break;
 	}
 	if (sim.config.hash)
@@ -378,13 +537,13 @@ sim_pick(const uint32_t *list, uint32_t n, uint32_t usual)
 	t->point++;
 	if (due(t) == NULL && s == NULL)
 		return (usual);
-	sim.nalternatives = 0;
-	sim__alternative(SIM_GO, 0);
+	sim__question();
 	for (i = 0; i < n; i++)
 		if (list[i] != usual)
 			sim__alternative(SIM_RUN, list[i]);
+	sim.nruns = sim.nalternatives - 1;
 	common_alternatives();
-	chosen = sim__ask(t, usual, true);
+	chosen = ask(t, usual, true);
 	if (chosen == 0)
 		return (usual);
 	if (chosen == SIM_PRUNE)
@@ -400,6 +559,7 @@ sim_calm(void)
 	(void)sim_settle();
 	sim.config.strategy = NULL;
 	sim.config.ndeviations = 0;
+	sim.draws = false;
 	sim.solo = SIM_NONE;
 	ka_sim_armed = SIM_ALWAYS_ARMED;
 	ka_sim_weak = 0;
@@ -524,22 +684,132 @@ takes_up(const struct sim_thread *t)
 	sim__c11_acquire(ka_sim_self, &sim.holder[t->cpu]);
 }
 
-void
-sim__stop_with(enum sim_stop reason)
+/* The thread stops in the CPU's section: no other there goes on; or, by
+ * SIM_NONE, it goes on itself. */
+static void
+hold_cpu(uint32_t cpu, uint32_t thread)
 {
-	struct sim_thread *t = &sim.thread[ka_sim_self];
+	uint32_t w;
 
+	sim.holder[cpu] = thread;
+	w = 0;
+	do {
+		if (thread != SIM_NONE)
+			sim.blocked[w] |= sim.on[cpu][w];
+		else
+			sim.blocked[w] &= ~sim.on[cpu][w];
+	} while (++w < sim.words);
+	if (thread != SIM_NONE)
+		sim__set(sim.blocked, thread, false);
+}
+
+/* The running thread stops. */
+static inline void
+leave(struct sim_thread *t, enum sim_stop reason)
+{
 	t->in_section = ka_sim_in_section;
 	t->locks = ka_sim_locks;
 	t->shared = ka_sim_shared;
 	if (t->in_section)
-		sim.holder[t->cpu] = ka_sim_self;
+		hold_cpu(t->cpu, ka_sim_self);
 	sim.reason = reason;
 	gives_up(t, reason);
 	if (ka_sim_weak)
 		sim__memory_unapply();
+}
+
+void
+sim__stop_with(enum sim_stop reason)
+{
+	struct sim_thread *t = sim_resumed;
+
+	leave(t, reason);
 	fiber_switch(t->fiber, sim_main);
 	/* Another, if this was the operation's end. */
+	takes_up(sim_resumed);
+}
+
+static void sim_body(void *);
+
+/*
+ * An operation is done on the fiber that was given back last, whoever's it is:
+ * its stack is warm, and a run of many threads has as many fibers as
+ * operations that are under way. For ThreadSanitizer a fiber is a thread: each
+ * keeps its own.
+ */
+static void
+fiber_take(struct sim_thread *t)
+{
+#ifdef SIM_TSAN
+	if (t->own == NULL)
+		t->own = fiber_create(sim_body, NULL);
+	t->fiber = t->own;
+#else
+	t->fiber = sim_nfree != 0 ? sim_free[--sim_nfree] :
+				    fiber_create(sim_body, NULL);
+#endif
+	if (t->fiber == NULL)
+		abort(); /* not even a stack: nothing works any more */
+}
+
+static void
+set_cpu(const struct sim_thread *t)
+{
+	ka_sim_cpu =
+	    (struct ka_cpu *)(void *)(sim_cpu_base + t->cpu * sim_cpu_stride);
+}
+
+/* The thread goes on. */
+static inline void
+arrive(struct sim_thread *t, uint32_t thread)
+{
+	ka_sim_self = thread;
+	set_cpu(t);
+	ka_sim_in_section = t->in_section;
+	ka_sim_locks = t->locks;
+	ka_sim_shared = t->shared;
+	if (sim.holder[t->cpu] != SIM_NONE)
+		hold_cpu(t->cpu, SIM_NONE);
+	if (t->state != SIM_READY)
+		sim__state(thread, SIM_READY);
+	sim.switches++;
+	sim.next = SIM_NONE;
+	sim.last = thread;
+	if (ka_sim_weak)
+		sim__memory_apply(t->cpu);
+	if (t->fiber == NULL)
+		fiber_take(t);
+	sim_resumed = t;
+}
+
+static bool
+passes(uint32_t to)
+{
+	bool yes;
+
+	if (sim.config.passes == NULL || sim__raced)
+		return (false);
+	sim_sync_look(false);
+	yes = sim.config.passes(sim.config.arg, ka_sim_self, to);
+	sim_sync_look(true);
+	return (yes);
+}
+
+/* The running thread is preempted. Nearly always the other's fiber goes on
+ * without a detour: it is one switch, and no returns that nobody predicts. */
+static void
+preempt(struct sim_thread *t, uint32_t to)
+{
+	struct sim_thread *other = &sim.thread[to];
+
+	if (!passes(to)) {
+		sim.next = to;
+		sim__stop_with(SIM_PREEMPTED);
+		return;
+	}
+	leave(t, SIM_PREEMPTED);
+	arrive(other, to);
+	fiber_switch(t->fiber, other->fiber);
 	takes_up(sim_resumed);
 }
 
@@ -566,7 +836,7 @@ sim_body(void *arg)
 		 * may go on without having seen it. */
 		if (ka_sim_weak && sim__buffered(t->cpu) != 0)
 			ka_sim_point(KA_SIM_FENCE, NULL, &end);
-		t->state = SIM_IDLE;
+		sim__state(ka_sim_self, SIM_IDLE);
 		sim__stop_with(SIM_DONE);
 	}
 }
@@ -593,27 +863,6 @@ forget(void *arg)
 }
 #endif
 
-/*
- * An operation is done on the fiber that was given back last, whoever's it is:
- * its stack is warm, and a run of many threads has as many fibers as
- * operations that are under way. For ThreadSanitizer a fiber is a thread: each
- * keeps its own.
- */
-static void
-fiber_take(struct sim_thread *t)
-{
-#ifdef SIM_TSAN
-	if (t->own == NULL)
-		t->own = fiber_create(sim_body, NULL);
-	t->fiber = t->own;
-#else
-	t->fiber = sim_nfree != 0 ? sim_free[--sim_nfree] :
-				    fiber_create(sim_body, NULL);
-#endif
-	if (t->fiber == NULL)
-		abort(); /* not even a stack: nothing works any more */
-}
-
 static void
 fiber_give(struct sim_thread *t)
 {
@@ -631,7 +880,20 @@ thread_stop(struct sim_thread *t)
 		fiber_restart(t->fiber, sim_body, NULL);
 		fiber_give(t);
 	}
-	t->state = SIM_IDLE;
+	sim__state((uint32_t)(t - sim.thread), SIM_IDLE);
+}
+
+/* The thread is on the CPU, whatever it was on. */
+static void
+put_on(uint32_t thread, uint32_t cpu)
+{
+	struct sim_thread *t = &sim.thread[thread];
+
+	sim__set(sim.on[t->cpu], thread, false);
+	t->cpu = cpu;
+	sim__set(sim.on[cpu], thread, true);
+	sim__set(sim.blocked, thread,
+	    sim.holder[cpu] != SIM_NONE && sim.holder[cpu] != thread);
 }
 
 static void
@@ -650,13 +912,17 @@ threads_reset(const struct sim_config *config)
 		thread_stop(t);
 		t->nheld = 0;
 	}
+	memset(sim.blocked, 0, sizeof(sim.blocked));
+	for (i = 0; i < config->cpus; i++) {
+		sim.holder[i] = SIM_NONE;
+		memset(sim.on[i], 0, sizeof(sim.on[i]));
+	}
 	for (i = 0; i < config->threads; i++) {
 		struct sim_thread *t = &sim.thread[i];
 
-		t->state = SIM_IDLE;
 		t->in_section = 0;
 		t->locks = 0;
-		t->cpu = config->thread_cpu[i];
+		put_on(i, config->thread_cpu[i]);
 		t->op = t->point = 0;
 		t->deviation = config->ndeviations;
 		t->hash = 0;
@@ -673,9 +939,20 @@ sim_enter(void)
 	sim_entered = true;
 }
 
+/* As many points again may be passed until an operation ends. */
+static void
+bound_points(void)
+{
+	const uint64_t max = sim.config.points_max;
+
+	sim.points_end = max == 0 ? UINT64_MAX : sim.points + max;
+}
+
 int
 sim_reset(const struct sim_config *config)
 {
+	const uint32_t lists =
+	    SIM_MAY_WAKE | SIM_MAY_MIGRATE | SIM_MAY_SOLO; /* choose() only */
 	uint32_t i;
 
 	if (sim_main == NULL)
@@ -684,15 +961,20 @@ sim_reset(const struct sim_config *config)
 	if (sim_main == NULL)
 		return (ENOMEM);
 	threads_reset(config);
-	for (i = 0; i < config->cpus; i++)
-		sim.holder[i] = SIM_NONE;
 	for (i = config->ndeviations; i-- > 0;)
 		sim.thread[config->deviation[i].thread].deviation = i;
 	sim.held = sim.quiet = sim.pruned = sim.wrong = false;
 	sim.config = *config;
 	sim.total = config->threads;
+	sim.words = (config->threads + 63) / 64;
+	sim.cpu_words = (config->cpus + 63) / 64;
+	memset(sim.buffered, 0, sizeof(sim.buffered));
+	sim.draws = config->strategy != NULL &&
+	    config->strategy->draw != NULL && config->ndeviations == 0 &&
+	    (config->may & lists) == 0;
 	sim.next = sim.last = sim.solo = SIM_NONE;
-	sim.points = sim.switches = sim.since = 0;
+	sim.points = sim.switches = 0;
+	bound_points();
 	sim.nrecord = 0;
 	ka_sim_armed = SIM_ALWAYS_ARMED || config->strategy != NULL ||
 	    config->ndeviations != 0;
@@ -737,7 +1019,7 @@ sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg)
 		sim_begun = thread + 1;
 	t->fn = fn;
 	t->arg = arg;
-	t->state = SIM_READY;
+	sim__state(thread, SIM_READY);
 	t->op = op;
 	t->point = 0;
 	t->wakes = t->moves = 0;
@@ -746,13 +1028,6 @@ sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg)
 		sim__c11_acquire(thread, &sim__world);
 	if (sim.config.hash)
 		sim__event(t, SIM_CHANGES, &sim__world);
-}
-
-static void
-set_cpu(const struct sim_thread *t)
-{
-	ka_sim_cpu =
-	    (struct ka_cpu *)(void *)(sim_cpu_base + t->cpu * sim_cpu_stride);
 }
 
 /* A thread's operation has ended: whoever is told of it sees what it did. */
@@ -766,7 +1041,7 @@ done(struct sim_thread *t)
 		sim__event(t, SIM_CHANGES, &sim__world);
 	if (sim.solo == (uint32_t)(t - sim.thread))
 		sim.solo = SIM_NONE;
-	sim.since = sim.points;
+	bound_points();
 }
 
 enum sim_stop
@@ -774,22 +1049,10 @@ sim_resume(uint32_t thread)
 {
 	struct sim_thread *t = &sim.thread[thread];
 
-	ka_sim_self = thread;
-	set_cpu(t);
-	ka_sim_in_section = t->in_section;
-	ka_sim_locks = t->locks;
-	ka_sim_shared = t->shared;
-	sim.holder[t->cpu] = SIM_NONE;
-	t->state = SIM_READY;
-	sim.switches++;
-	sim.next = SIM_NONE;
-	sim.last = thread;
-	if (ka_sim_weak)
-		sim__memory_apply(t->cpu);
-	if (t->fiber == NULL)
-		fiber_take(t);
-	sim_resumed = t;
+	arrive(t, thread);
 	fiber_switch(sim_main, t->fiber);
+	t = sim_resumed;
+	thread = sim.last;
 	ka_sim_self = SIM_NONE;
 	ka_sim_in_section = 0;
 	if (sim__raced)
@@ -802,6 +1065,12 @@ sim_resume(uint32_t thread)
 	else if (sim.reason == SIM_BLOCKED && sim.solo == thread)
 		sim.solo = SIM_NONE; /* others must go on for it to */
 	return (sim.reason);
+}
+
+uint32_t
+sim_last(void)
+{
+	return (sim.last);
 }
 
 enum sim_state
@@ -825,6 +1094,20 @@ sim_may_run(uint32_t thread)
 	return (holder == SIM_NONE || holder == thread);
 }
 
+uint64_t
+sim_runnable(uint32_t word, bool spinning)
+{
+	uint64_t set = spinning ? sim.spin[word] : sim.ready[word];
+	uint64_t self =
+	    ka_sim_self / 64 == word ? UINT64_C(1) << ka_sim_self % 64 : 0;
+	uint64_t inside = ka_sim_in_section ? UINT64_MAX : 0;
+
+	/* Whoever runs is in its CPU's section by the port's word. */
+	set &= ~(sim.on[sim_resumed->cpu][word] & ~self & inside);
+	set &= ~sim.blocked[word];
+	return (set);
+}
+
 uint32_t
 sim_cpu(uint32_t thread)
 {
@@ -840,7 +1123,7 @@ sim_migrate(uint32_t thread, uint32_t cpu)
 		sim__flush_cpu(t->cpu); /* a CPU's switch is a fence */
 	if (ka_sim_self == thread)
 		gives_up(t, SIM_PREEMPTED);
-	t->cpu = cpu;
+	put_on(thread, cpu);
 	if (ka_sim_self == thread)
 		takes_up(t);
 	if (ka_sim_weak && ka_sim_self == thread)
@@ -916,7 +1199,7 @@ sim_abandon(void)
 	static const struct ka_chan nothing = { 0, "nothing any more" };
 
 	for (;;) {
-		sim.thread[ka_sim_self].state = SIM_ASLEEP;
+		sim__state(ka_sim_self, SIM_ASLEEP);
 		sim.thread[ka_sim_self].chan = &nothing;
 		sim__stop_with(SIM_BLOCKED);
 	}
@@ -970,7 +1253,7 @@ ka_sim_pause(const struct ka_site *site)
 			    "it waits in a loop, and no other thread has a "
 			    "lock or is in a section");
 	}
-	t->state = SIM_SPIN;
+	sim__state(ka_sim_self, SIM_SPIN);
 	sim__stop_with(SIM_SPINNING);
 	/* What it waits for it looks at again. */
 	if (sim.config.hash)
@@ -1011,9 +1294,9 @@ ka_thread_start(
 	t = &sim.thread[i];
 	t->in_section = 0;
 	t->locks = 0;
-	t->cpu = i % sim.config.cpus;
 	if (i == sim.total) {
 		sim.total++;
+		sim.words = (sim.total + 63) / 64;
 		t->op = 0;
 		t->deviation = 0;
 		while (t->deviation < sim.config.ndeviations &&
@@ -1022,6 +1305,7 @@ ka_thread_start(
 		t->hash = 0;
 		t->nheld = 0;
 	}
+	put_on(i, i % sim.config.cpus);
 	t->start++;
 	kt->id = i << 16 | t->start;
 	sim_start(i, t->op + 1, fn, arg);

@@ -36,6 +36,9 @@
 #define SIM_DAEMONS_MAX 8u /* threads that the library starts */
 #define SIM_NONE	UINT32_MAX
 
+/* A set of threads: thread i is bit i % 64 of word i / 64. */
+#define SIM_SET_WORDS ((SIM_THREADS_MAX + SIM_DAEMONS_MAX + 63) / 64)
+
 enum sim_do {
 	SIM_GO,	     /* the default */
 	SIM_RUN,     /* thread n runs */
@@ -81,6 +84,7 @@ struct sim_question {
 	uint32_t running;	    /* who runs by default */
 	bool stopped;		    /* nobody runs; the place is the last's */
 	uint32_t n;		    /* alternatives, at least 2 */
+	uint32_t runs;		    /* of them SIM_RUN; they come first */
 	const struct sim_alternative *alternative;
 };
 
@@ -92,6 +96,11 @@ struct sim_strategy {
 	/* Before the alternatives of a schedule point are put together: is the
 	 * default taken anyhow? NULL: ask always. */
 	bool (*stays)(struct sim_strategy *);
+	/* Of a schedule point, with nothing but numbers: so many threads could
+	 * run, and so many other things be done; not both are 0. For who does
+	 * not need to know which, and answers as choose() does. NULL: choose()
+	 * is asked. */
+	uint32_t (*draw)(struct sim_strategy *, uint32_t runs, uint32_t more);
 };
 
 /* Where a thread is in the library's source. */
@@ -128,8 +137,13 @@ struct sim_config {
 	uint64_t points_max; /* without an operation's end; 0: no bound */
 	uint64_t alone_max;  /* of a call that runs alone; 0: 10000 */
 	bool locks_stay;     /* the order of locks is that of all runs so far */
-	/* Who could run instead of the running thread; returns how many. */
-	uint32_t (*others)(void *arg, uint32_t *list);
+	/* Who could run, the running thread or not: a set, of as many words as
+	 * sim_threads() are. */
+	void (*others)(void *arg, uint64_t *set);
+	/* The running thread is preempted for another. True: that one goes on
+	 * at once, and whoever called sim_resume() is not asked, who would
+	 * have done just that. NULL: he always is. */
+	bool (*passes)(void *arg, uint32_t from, uint32_t to);
 	/* Is the thread in a call that may not block? For SIM_SOLO. */
 	bool (*nonblocking)(void *arg, uint32_t thread);
 	/* Told before a thread sleeps on a channel, and when it is woken. */
@@ -182,7 +196,9 @@ void sim_leave(void);
 
 /* The thread's op-th operation (for the places of deviations). */
 void sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg);
+/* Who stopped, and why, may be another: sim_last(), config.passes. */
 enum sim_stop sim_resume(uint32_t thread);
+uint32_t sim_last(void);
 
 /*
  * Who runs next, when nobody does: one of the n threads of the list, of which
@@ -206,6 +222,9 @@ enum sim_state sim_state(uint32_t thread);
 /* May it be resumed now? READY or SPIN, and no other is in its CPU's section;
  * for an idle thread: could it be started? */
 bool sim_may_run(uint32_t thread);
+/* All threads that may be resumed now, the running one too, and are READY, or
+ * those that are in SPIN: the given word of the set. */
+uint64_t sim_runnable(uint32_t word, bool spinning);
 uint32_t sim_cpu(uint32_t thread);
 void sim_migrate(uint32_t thread, uint32_t cpu);
 /* The running thread, or SIM_NONE. */

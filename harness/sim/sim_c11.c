@@ -221,8 +221,7 @@ choose(enum sim_do what, uint32_t n)
 	if (n < 2 || sim.held)
 		return (0);
 	t->point++;
-	sim.nalternatives = 0;
-	sim__alternative(SIM_GO, 0);
+	sim__question();
 	for (i = 1; i < n; i++)
 		sim__alternative(what, i);
 	chosen = sim__ask(t, ka_sim_self, false);

@@ -51,6 +51,14 @@ struct sim_thread {
 
 struct sim {
 	struct sim_config config;
+	bool draws;	/* the strategy's draw() will do */
+	uint32_t words; /* of sets of the run's threads, and of its CPUs */
+	uint32_t cpu_words;
+	/* Threads that are READY, and in SPIN; that are kept from running by
+	 * another that has stopped in their CPU's section; of each CPU. */
+	uint64_t ready[SIM_SET_WORDS], spin[SIM_SET_WORDS];
+	uint64_t blocked[SIM_SET_WORDS];
+	uint64_t on[SIM_THREADS_MAX + 1][SIM_SET_WORDS];
 	uint32_t total; /* threads of the run, started ones too */
 	enum sim_stop reason;
 	bool held, quiet, pruned, wrong;
@@ -59,21 +67,40 @@ struct sim {
 	uint32_t solo;
 	uint64_t solo_points;
 	uint64_t points, switches;
-	uint64_t since; /* points, when an operation ended last */
-	uint32_t nalternatives;
+	uint64_t points_end; /* so many, if no operation ends before */
+	uint32_t nalternatives, nruns; /* of the question being put */
 	struct sim_alternative alternative[SIM_ALL_MAX * 3];
-	uint32_t list[SIM_ALL_MAX];
 	struct sim_deviation *record;
 	uint32_t nrecord, record_cap;
 	struct sim_thread thread[SIM_ALL_MAX];
 	uint32_t
 	    holder[SIM_THREADS_MAX + 1]; /* by CPU: who is in its section */
+	/* Bit: the CPU has stores in its buffer. */
+	uint64_t buffered[SIM_THREADS_MAX / 64 + 1];
 };
 
 extern struct sim sim;
 
+static inline void
+sim__set(uint64_t *set, uint32_t i, bool in)
+{
+	uint64_t bit = UINT64_C(1) << i % 64;
+
+	set[i / 64] = (set[i / 64] & ~bit) | (in ? bit : 0);
+}
+
+static inline void
+sim__state(uint32_t thread, enum sim_state state)
+{
+	sim.thread[thread].state = state;
+	sim__set(sim.ready, thread, state == SIM_READY);
+	sim__set(sim.spin, thread, state == SIM_SPIN);
+}
+
 /* sim.c */
 void sim__stop_with(enum sim_stop);
+/* Begins a question: alternatives are added to the default. */
+void sim__question(void);
 /* Asks for one of the alternatives that were put together (sim.alternative);
  * its index, or SIM_PRUNE. */
 uint32_t sim__ask(struct sim_thread *, uint32_t running, bool stopped);

@@ -127,7 +127,7 @@ ka_sim_lock_slow(struct ka_mutex *m, const struct ka_site *site)
 	t->site = site;
 	m->waiters++;
 	while (m->owner != 0) {
-		t->state = SIM_LOCK;
+		sim__state(ka_sim_self, SIM_LOCK);
 		t->lock = m;
 		sim__stop_with(SIM_BLOCKED);
 	}
@@ -195,7 +195,8 @@ ka_sim_unlocking(struct ka_mutex *m)
 		sim__event(t, SIM_CHANGES, m);
 	for (i = t->nheld; i-- > 0;)
 		if (t->held[i] == m) {
-			t->nheld--;
+			if (i == --t->nheld)
+				break;
 			sim_sync_move(&t->held[i], &t->held[i + 1],
 			    (t->nheld - i) * sizeof(t->held[0]));
 			sim_sync_move(&t->held_at[i], &t->held_at[i + 1],
@@ -211,10 +212,10 @@ ka_sim_unlock_slow(struct ka_mutex *m)
 	uint32_t i;
 
 	for (i = 0; i < sim.total; i++) {
-		struct sim_thread *t = &sim.thread[i];
+		const struct sim_thread *t = &sim.thread[i];
 
 		if (t->state == SIM_LOCK && t->lock == m)
-			t->state = SIM_READY;
+			sim__state(i, SIM_READY);
 	}
 }
 
@@ -236,7 +237,7 @@ ka_sim_sleep(struct ka_chan *c, struct ka_mutex *m, const struct ka_site *site)
 			sim__event(t, SIM_CHANGES, c);
 		ka_sim_unlocking(m);
 	}
-	t->state = SIM_ASLEEP;
+	sim__state(ka_sim_self, SIM_ASLEEP);
 	t->chan = c;
 	m->owner = 0;
 	ka_sim_locks--;
@@ -250,7 +251,7 @@ static void
 wake(struct ka_chan *c, uint32_t thread)
 {
 	c->sleepers--;
-	sim.thread[thread].state = SIM_READY;
+	sim__state(thread, SIM_READY);
 	sim.thread[thread].wakes = 0;
 	sim__tell(sim.config.on_wake, thread);
 }
@@ -262,17 +263,15 @@ choose_sleeper(const struct ka_chan *c)
 	struct sim_thread *t = &sim.thread[ka_sim_self];
 	uint32_t i, first = SIM_NONE, chosen;
 
-	sim.nalternatives = 0;
+	sim__question();
 	for (i = 0; i < sim.total; i++) {
 		if (sim.thread[i].state != SIM_ASLEEP ||
 		    sim.thread[i].chan != c)
 			continue;
-		if (first == SIM_NONE) {
+		if (first == SIM_NONE)
 			first = i;
-			sim__alternative(SIM_GO, 0);
-		} else {
+		else
 			sim__alternative(SIM_WAKE, i);
-		}
 	}
 	if (sim.nalternatives < 2 || !ka_sim_armed || ka_sim_self == SIM_NONE)
 		return (first);

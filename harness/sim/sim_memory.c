@@ -92,6 +92,18 @@ sim__buffered(uint32_t cpu)
 	return (buffer[cpu].n);
 }
 
+static void
+has_some(uint32_t cpu)
+{
+	sim.buffered[cpu / 64] |= UINT64_C(1) << cpu % 64;
+}
+
+static void
+has_none(uint32_t cpu)
+{
+	sim.buffered[cpu / 64] &= ~(UINT64_C(1) << cpu % 64);
+}
+
 void
 sim__memory_apply(uint32_t cpu)
 {
@@ -120,15 +132,19 @@ is_newest(const struct buffer *b, uint32_t i)
 void
 sim__memory_unapply(void)
 {
-	struct buffer *b = &buffer[applied];
+	const uint32_t cpu = applied;
+	struct buffer *b = &buffer[cpu];
 	uint32_t i;
 
 	applied = SIM_NONE;
+	if (b->n == 0)
+		return;
 	for (i = 0; i < b->n; i++)
 		if (is_newest(b, i) && get(&b->store[i]) != b->store[i].value) {
 			/* A plain store has come after it: the place is the
 			 * CPU's own by now, whoever sees it. */
 			b->n = 0;
+			has_none(cpu);
 			return;
 		}
 	for (i = b->n; i-- > 0;)
@@ -162,7 +178,8 @@ sim__flush_one(uint32_t cpu)
 		arrive(&b->store[0]);
 	if (sim.config.hash)
 		sim__event_flush(cpu, b->store[0].addr);
-	b->n--;
+	if (--b->n == 0)
+		has_none(cpu);
 	sim_sync_move(&b->store[0], &b->store[1], b->n * sizeof(b->store[0]));
 }
 
@@ -190,6 +207,7 @@ delay(uint32_t cpu, volatile void *addr, size_t size, uint64_t value)
 	if (b->n == BUFFER_MAX)
 		sim__flush_one(cpu);
 	s = &b->store[b->n++];
+	has_some(cpu);
 	s->addr = addr;
 	s->size = size;
 	s->value = value;

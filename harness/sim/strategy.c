@@ -10,16 +10,17 @@
 
 /* Stores that may be delayed, loads that may see something older and pages
  * that may fail are asked one by one: their odds are drawn for each run. */
-static bool
+static inline bool
 is_single(const struct sim_question *q)
 {
 	uint16_t what = q->alternative[1].what;
 
-	return (what == SIM_DELAY || what == SIM_READ || what == SIM_INSERT ||
-	    what == SIM_FAIL);
+	return (q->runs == 0 &&
+	    (what == SIM_DELAY || what == SIM_READ || what == SIM_INSERT ||
+		what == SIM_FAIL));
 }
 
-static uint32_t
+static inline uint32_t
 choose_single(struct strategy *s, const struct sim_question *q)
 {
 	uint32_t odds = s->delay;
@@ -33,18 +34,28 @@ choose_single(struct strategy *s, const struct sim_question *q)
 
 /* Three times in four another thread, if there is one: what else may be done
  * is more, and leads nowhere when nobody else goes on. */
+static inline uint32_t
+draw_other(struct strategy *s, uint32_t threads, uint32_t more)
+{
+	if (threads != 0 && (more == 0 || random_below(&s->rng, 4) != 0))
+		return (1 + random_below(&s->rng, threads));
+	return (1 + threads + random_below(&s->rng, more));
+}
+
 static uint32_t
 choose_other(struct strategy *s, const struct sim_question *q)
 {
-	uint32_t i, threads = 0;
+	return (draw_other(s, q->runs, q->n - 1 - q->runs));
+}
 
-	/* They come first. */
-	for (i = 1; i < q->n && q->alternative[i].what == SIM_RUN; i++)
-		threads++;
-	if (threads != 0 &&
-	    (threads == q->n - 1 || random_below(&s->rng, 4) != 0))
-		return (1 + random_below(&s->rng, threads));
-	return (1 + threads + random_below(&s->rng, q->n - 1 - threads));
+static uint32_t
+random_draw(struct sim_strategy *base, uint32_t runs, uint32_t more)
+{
+	struct strategy *s = (struct strategy *)(void *)base;
+
+	if (random_below(&s->rng, 1 + runs + more) == 0)
+		return (0);
+	return (draw_other(s, runs, more));
 }
 
 static uint32_t
@@ -54,7 +65,7 @@ random_choose(struct sim_strategy *base, const struct sim_question *q)
 
 	if (is_single(q))
 		return (choose_single(s, q));
-	return (random_below(&s->rng, q->n) == 0 ? 0 : choose_other(s, q));
+	return (random_draw(base, q->runs, q->n - 1 - q->runs));
 }
 
 static bool
@@ -63,6 +74,12 @@ sticky_stays(struct sim_strategy *base)
 	struct strategy *s = (struct strategy *)(void *)base;
 
 	return (random_below(&s->rng, s->n) != 0);
+}
+
+static uint32_t
+sticky_draw(struct sim_strategy *base, uint32_t runs, uint32_t more)
+{
+	return (draw_other((struct strategy *)(void *)base, runs, more));
 }
 
 /* At a point the coin was thrown before (sticky_stays); who runs next when
@@ -143,16 +160,19 @@ strategy_begin(struct strategy *s, enum strategy_kind kind, uint64_t seed,
 	s->rng = seed;
 	s->n = n == 0 ? 1 : n;
 	s->base.stays = NULL;
+	s->base.draw = NULL;
 	s->delay = delays[random_below(&s->rng, 4)];
 	switch (kind) {
 	case STRATEGY_RECORDED:
 		return (NULL);
 	case STRATEGY_RANDOM:
 		s->base.choose = random_choose;
+		s->base.draw = random_draw;
 		break;
 	case STRATEGY_STICKY:
 		s->base.choose = sticky_choose;
 		s->base.stays = sticky_stays;
+		s->base.draw = sticky_draw;
 		break;
 	default:
 		s->base.choose = pct_choose;

@@ -115,16 +115,11 @@ thread_main(void *arg)
 
 static uint32_t nthreads;
 
-static uint32_t
-others(void *arg, uint32_t *list)
+static void
+others(void *arg, uint64_t *set)
 {
-	uint32_t i, n = 0;
-
 	(void)arg;
-	for (i = 0; i < nthreads; i++)
-		if (i != sim_current() && sim_state(i) == SIM_READY)
-			list[n++] = i;
-	return (n);
+	set[0] = sim_runnable(0, false);
 }
 
 /* One execution; false: it was ended early. */

@@ -5,6 +5,7 @@
  * the calls is in the hash of events.
  */
 #include "broken_test.h"
+#include "sim/strategy.h"
 
 #define MAKE HEAD "0 m0 = kmalloc_create \"t\"\n"
 #define RUNS                                                                   \
@@ -72,6 +73,100 @@ deviations_are_obeyed(void **state)
 	for (seed = 1; seed <= 10; seed++)
 		other += schedule_of(HEAD TWO, seed) != as_it_is;
 	assert_in_range(other, 8, 10);
+}
+
+static void
+hears(void *arg, const struct run_step *step)
+{
+	(void)arg;
+	(void)step;
+}
+
+/* How the word is passed from thread to thread. */
+enum way {
+	BY_NUMBERS, /* as is usual */
+	BY_LISTS,   /* the strategy is asked with a list of who could run */
+	BY_THE_LOOP /* no thread passes the word to another by itself */
+};
+
+static struct run_result
+drawn(
+    const struct trace *t, enum strategy_kind kind, uint64_t seed, enum way way)
+{
+	struct run_options o = { .subject = healthy,
+		.memory = TRACE_MEMORY_TSO };
+	struct run_source source;
+	struct strategy strategy;
+	struct run_result r;
+	struct run_mem mem;
+
+	o.strategy = strategy_begin(&strategy, kind, seed, 3, 0);
+	if (way == BY_LISTS)
+		strategy.base.draw = NULL;
+	if (way == BY_THE_LOOP)
+		o.story = hears;
+	source = run_source_mem(&mem, t);
+	run(&source, &o, &r);
+	sim_enter();
+	assert_int_equal(r.status, RUN_CLEAN);
+	return (r);
+}
+
+static void
+ways_agree(const struct trace *t)
+{
+	int kind;
+	uint64_t seed;
+
+	for (kind = STRATEGY_RANDOM; kind <= STRATEGY_STICKY; kind++)
+		for (seed = 1; seed <= 20; seed++) {
+			struct run_result r[3];
+			int way;
+
+			for (way = BY_NUMBERS; way <= BY_THE_LOOP; way++)
+				r[way] = drawn(t, (enum strategy_kind)kind,
+				    seed, (enum way)way);
+			for (way = BY_LISTS; way <= BY_THE_LOOP; way++) {
+				assert_true(
+				    r[way].schedule == r[BY_NUMBERS].schedule);
+				assert_true(r[way].hash == r[BY_NUMBERS].hash);
+				assert_int_equal(
+				    r[way].switches, r[BY_NUMBERS].switches);
+			}
+		}
+}
+
+/* With few threads, and with more than a word of a set has; on CPUs of their
+ * own and on shared ones. */
+static void
+shortcuts_change_nothing(void **state)
+{
+	static const unsigned threads[] = { 3, 7, 150 };
+	unsigned i, k, n;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		char text[16384];
+		struct trace_reader *reader;
+		struct trace_error e;
+		struct trace t;
+
+		n = (unsigned)snprintf(text, sizeof(text),
+		    "kalab-trace 1\ncpus %u\nthreads %u\npages 4096\n"
+		    "0 m0 = kmalloc_create \"t\"\n",
+		    i == 0 ? 3 : 5, threads[i]);
+		for (k = 0; k < 2 * threads[i]; k++)
+			n += (unsigned)snprintf(text + n, sizeof(text) - n,
+			    k < threads[i] ? "%u p%u = kmalloc 64 m0 WAITOK\n" :
+					     "%u kfree p%u m0\n",
+			    k % threads[i], (k + k / threads[i]) % threads[i]);
+		assert_int_equal(
+		    trace_reader_open_mem(&reader, "test", text, n, &e), 0);
+		assert_int_equal(trace_load(&t, reader, &e), 0);
+		ways_agree(&t);
+		trace_fini(&t);
+		trace_reader_close(reader);
+	}
 }
 
 /* The calls' results are the same, the pages below are not. */
@@ -205,6 +300,7 @@ main(void)
 		cmocka_unit_test(what_is_visible),
 		cmocka_unit_test(faults_are_injected),
 		cmocka_unit_test(deviations_are_obeyed),
+		cmocka_unit_test(shortcuts_change_nothing),
 		cmocka_unit_test(pages_are_in_the_hash),
 	};
 
