@@ -822,18 +822,12 @@ state_reset(struct run_state *s)
 	struct pending *pool = s->pool;
 	struct reg *reg[TRACE_CLASS_COUNT];
 	struct run_owner *owner[TRACE_CLASS_COUNT];
-	uint32_t i, nregs[TRACE_CLASS_COUNT];
+	uint32_t i, room[TRACE_CLASS_COUNT];
 
-	/* What was grown is kept from run to run. */
-	for (i = 0; i < TRACE_CLASS_COUNT; i++) {
-		reg[i] = s->reg[i];
-		owner[i] = s->owner[i];
-		nregs[i] = s->nregs[i];
-		if (reg[i] != NULL)
-			memset(reg[i], 0, nregs[i] * sizeof(*reg[i]));
-		if (owner[i] != NULL)
-			memset(owner[i], 0, nregs[i] * sizeof(*owner[i]));
-	}
+	/* What was grown is kept from run to run, and cleared when it is used. */
+	memcpy(reg, s->reg, sizeof(reg));
+	memcpy(owner, s->owner, sizeof(owner));
+	memcpy(room, s->room, sizeof(room));
 	for (i = 0; i < s->nthreads; i++)
 		while (s->thread[i].first != NULL) {
 			struct pending *p = s->thread[i].first;
@@ -851,7 +845,7 @@ state_reset(struct run_state *s)
 	s->pool = pool;
 	memcpy(s->reg, reg, sizeof(reg));
 	memcpy(s->owner, owner, sizeof(owner));
-	memcpy(s->nregs, nregs, sizeof(nregs));
+	memcpy(s->room, room, sizeof(room));
 }
 
 void

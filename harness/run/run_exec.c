@@ -140,37 +140,38 @@ run__plan(void)
 /* ---- Registers --------------------------------------------------------- */
 
 static bool
-owners_grow(struct run_state *s, int class, uint32_t cap)
+room_grow(struct run_state *s, int class, uint32_t room)
 {
-	struct run_owner *owner =
-	    realloc(s->owner[class], cap * sizeof(*owner));
+	struct reg *reg = realloc(s->reg[class], room * sizeof(*reg));
+	struct run_owner *owner;
 
-	if (owner == NULL)
+	if (reg == NULL)
 		return (false);
-	memset(owner + s->nregs[class], 0,
-	    (cap - s->nregs[class]) * sizeof(*owner));
-	s->owner[class] = owner;
+	s->reg[class] = reg;
+	if (class > TRACE_RUN) {
+		owner = realloc(s->owner[class], room * sizeof(*owner));
+		if (owner == NULL)
+			return (false);
+		s->owner[class] = owner;
+	}
+	s->room[class] = room;
 	return (true);
 }
 
 static bool
 regs_grow_slow(struct run_state *s, int class, uint32_t index)
 {
-	uint32_t cap = s->nregs[class];
-	struct reg *reg;
+	uint32_t had = s->nregs[class], n = had == 0 ? 16 : had;
 
-	cap = cap == 0 ? 16 : cap;
-	while (cap <= index)
-		cap *= 2;
-	reg = realloc(s->reg[class], cap * sizeof(*reg));
-	if (reg == NULL)
+	while (n <= index)
+		n *= 2;
+	if (n > s->room[class] && !room_grow(s, class, n))
 		return (false);
-	memset(
-	    reg + s->nregs[class], 0, (cap - s->nregs[class]) * sizeof(*reg));
-	s->reg[class] = reg;
-	if (class > TRACE_RUN && !owners_grow(s, class, cap))
-		return (false);
-	s->nregs[class] = cap;
+	memset(s->reg[class] + had, 0, (n - had) * sizeof(**s->reg));
+	if (class > TRACE_RUN)
+		memset(
+		    s->owner[class] + had, 0, (n - had) * sizeof(**s->owner));
+	s->nregs[class] = n;
 	return (true);
 }
 

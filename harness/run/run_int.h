@@ -101,7 +101,8 @@ struct run_state {
 	struct run_result *result;
 	struct model *model;
 	struct reg *reg[TRACE_CLASS_COUNT];
-	uint32_t nregs[TRACE_CLASS_COUNT];
+	uint32_t nregs[TRACE_CLASS_COUNT]; /* of the run */
+	uint32_t room[TRACE_CLASS_COUNT];  /* for so many, of all runs */
 	struct run_owner *owner[TRACE_CLASS_COUNT]; /* as many as reg */
 	struct run_thread thread[TRACE_THREADS_MAX];
 	uint32_t nthreads; /* of the trace */
