@@ -858,7 +858,7 @@ forget(void *arg)
 	const struct sim_thread *t = arg;
 
 	tell_world(NULL);
-	if (t->state != SIM_IDLE && !t->library)
+	if (t->fiber != NULL && !t->library)
 		sim_sync_look(true);
 }
 #endif
