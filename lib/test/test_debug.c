@@ -162,6 +162,34 @@ redzone_outlasts_a_failed_allocation(void **state)
 	halt();
 }
 
+/* What CPUs were granted before options are set does not pass them by,
+ * of whatever class. */
+static void
+redzone_holds_for_what_was_granted_before(void **state)
+{
+	static const size_t sizes[] = { 8, 64, 4096 };
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		size_t size = sizes[i];
+		void *keep;
+		char *p;
+
+		boot_debug(0);
+		keep = kmalloc(size, M_PLAIN, M_WAITOK); /* its slab stays */
+		kfree(kmalloc(size, M_CHECK, M_WAITOK), M_CHECK);
+		kmalloc_set_debug(M_CHECK, KA_DEBUG_REDZONE);
+		p = kmalloc(size, M_CHECK, M_WAITOK);
+		p[size] ^= 1;
+		assert_why(REDZONE, kfree(p, M_CHECK));
+		p[size] ^= 1;
+		kfree(p, M_CHECK);
+		kfree(keep, M_PLAIN);
+		halt();
+	}
+}
+
 /* ---- Poison ----------------------------------------------------------- */
 
 static void
@@ -916,6 +944,7 @@ main(void)
 		cmocka_unit_test(redzone_sees_every_byte_behind_an_object),
 		cmocka_unit_test(redzone_begins_behind_the_usable_size),
 		cmocka_unit_test(redzone_is_checked_by_remote_frees),
+		cmocka_unit_test(redzone_holds_for_what_was_granted_before),
 		cmocka_unit_test(krealloc_checks_the_redzone),
 		cmocka_unit_test(redzone_outlasts_a_failed_allocation),
 		cmocka_unit_test(poison_sees_every_byte_of_a_free_object),
