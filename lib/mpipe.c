@@ -112,9 +112,9 @@ struct mpipe {
 	uint64_t mp_requests;
 	/* Under mp_back_spin: frees of a pipe that is parted. */
 	struct ka_spin mp_back_spin __attribute__((aligned(MP_LINE)));
-	uint32_t mp_back_free; /* in the back */
-	uint32_t mp_back_seen; /* mp_free was that at the last look, or less */
-	uint32_t mp_back_at;   /* the back's place in mp_arrays */
+	uint32_t mp_back_free;	    /* in the back */
+	uint32_t mp_back_seen;	    /* mp_free is no more than that */
+	uint32_t mp_back_at;	    /* the back's place in mp_arrays */
 	struct ka_cpu *mp_back_cpu; /* the last that freed */
 	/*
 	 * Written under both locks, or under mp_spin alone while the pipe is
@@ -123,8 +123,7 @@ struct mpipe {
 	void **mp_arrays __attribute__((aligned(MP_LINE))); /* both */
 	struct ptr_map mp_map;
 	bool mp_parted;
-	bool
-	    mp_detour; /* parted, or zeroes: a hint for frees, without a lock */
+	bool mp_detour;	  /* parted, or zeroes: for frees, before a lock */
 	uint32_t mp_room; /* mp_simple_room() */
 	uint32_t mp_nnom;
 	uint32_t mp_watchers;

@@ -101,7 +101,7 @@ begin(struct model *m, struct mthread *th, enum model_commit_kind kind,
 
 static void
 fail_count(struct model *m, const struct mthread *th, const struct mcount *c,
-    const char *state, const char *expected, uint64_t n)
+    const char *state, const char *expected, uint64_t n, const char *done)
 {
 	if (th != NULL)
 		model__fail(m, th, clause_of[c->kind], state);
@@ -109,7 +109,8 @@ fail_count(struct model *m, const struct mthread *th, const struct mcount *c,
 		model__fail_outside(
 		    m, clause_of[c->kind], noun_of[c->kind], state);
 	model__expected(m, expected, noun_of[c->kind], c->limit);
-	model__found(m, "%" PRIu64 " are taken, and now %" PRIu64, c->count, n);
+	model__found(
+	    m, "%" PRIu64 " are taken, and %" PRIu64 " %s", c->count, n, done);
 }
 
 /* The limit counts when something is taken: one that was lowered leaves more. */
@@ -124,7 +125,8 @@ change(struct model *m, struct mthread *th, struct mcount *c,
 	case MODEL_COMMIT_TAKE:
 		if (n > c->limit || c->count > c->limit - n)
 			fail_count(m, th, c, "taken-beyond",
-			    "no more than the limit of the %s, %" PRIu64, n);
+			    "no more than the limit of the %s, %" PRIu64, n,
+			    "more are");
 		c->count += n;
 		break;
 	case MODEL_COMMIT_GIVE:
@@ -132,14 +134,14 @@ change(struct model *m, struct mthread *th, struct mcount *c,
 			fail_count(m, th, c, "given-twice",
 			    "what was taken of the %s, whose limit is %" PRIu64
 			    ", to be given back once",
-			    n);
+			    n, "are given back");
 		c->count -= n;
 		break;
 	case MODEL_COMMIT_FULL:
 		if (c->count < c->limit)
 			fail_count(m, th, c, "refused-below",
-			    "no refusal below the limit of the %s, %" PRIu64,
-			    n);
+			    "no refusal below the limit of the %s, %" PRIu64, n,
+			    "are had by the call that is refused");
 		else if (th != NULL)
 			th->full = (uint32_t)(c - m->commit->count) + 1;
 		break;
