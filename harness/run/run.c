@@ -99,7 +99,7 @@ enqueue(struct run_state *s, struct pending *p)
 
 	*t->last = p;
 	t->last = &p->next;
-	set_put(s->work, p->op.thread, true);
+	set_put(s->able.goes_on, p->op.thread, true);
 	if (!t->busy)
 		set_put(s->waiting, p->op.thread, true);
 	s->queued++;
@@ -134,7 +134,7 @@ dequeue(struct run_state *s, uint32_t thread)
 	t->first = p->next;
 	if (t->first == NULL) {
 		t->last = &t->first;
-		set_put(s->work, thread, false);
+		set_put(s->able.goes_on, thread, false);
 	}
 	set_put(s->waiting, thread, t->first != NULL);
 	run__regs_leave(s, p);
@@ -227,6 +227,7 @@ begin(struct run_state *s, uint32_t thread)
 	}
 	t->busy = true;
 	set_put(s->waiting, thread, false);
+	s->able.ask = true;
 	t->turns = 0;
 	t->since = s->result->ops;
 	s->busy++;
@@ -378,33 +379,63 @@ leave_alone(const struct run_state *s, uint32_t word, uint64_t set)
 	return (set);
 }
 
+/* Of those who wait, who could begin: whatever others are in the middle of, or
+ * by what they are. It is looked for whenever the loop looks who can go on, and
+ * holds until then: where an operation ends or is read, the loop is next. */
+static void
+find_beginners(struct run_state *s)
+{
+	uint64_t bits, any = 0;
+	uint32_t w;
+
+	for (w = 0; w * 64 < s->nthreads; w++) {
+		s->able.begins[w] = s->unsure[w] = 0;
+		for (bits = s->waiting[w]; bits != 0; bits &= bits - 1) {
+			const struct pending *p =
+			    s->thread[w * 64 + (uint32_t)__builtin_ctzll(bits)]
+				.first;
+
+			if (p->op.code == TRACE_OP_QUIESCE ||
+			    (run__regs_ready(s, p) && run__is_stray(s, &p->op)))
+				s->unsure[w] |= bits & -bits;
+			else if (run__regs_ready(s, p))
+				s->able.begins[w] |= bits & -bits;
+		}
+		any |= s->unsure[w];
+	}
+	s->able.ask = any != 0 || s->solo != SIM_NONE;
+}
+
 static uint64_t
-who_begins(const struct run_state *s, uint32_t word)
+who_begins(struct run_state *s, uint32_t word)
 {
 	uint64_t bits, set = 0;
 
-	for (bits = s->waiting[word]; bits != 0; bits &= bits - 1) {
+	for (bits = s->able.begins[word] | s->unsure[word]; bits != 0;
+	     bits &= bits - 1) {
 		uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
 
-		if (sim_may_run(i) && can_begin(s, s->thread[i].first))
+		if (sim_may_run(i) &&
+		    ((s->unsure[word] & bits & -bits) == 0 ||
+			can_begin(s, s->thread[i].first)))
 			set |= bits & -bits;
 	}
 	return (set);
 }
 
 bool
-run__can_go_on(const struct run_state *s, bool spinning, uint64_t *set)
+run__can_go_on(struct run_state *s, bool spinning, uint64_t *set)
 {
 	const uint32_t threads = sim_threads();
 	const bool alone = s->solo != SIM_NONE || sim_solo() != SIM_NONE;
 	uint64_t any = 0;
 	uint32_t w = 0;
 
+	find_beginners(s);
 	do {
-		uint64_t can =
-		    sim_runnable(w, spinning) & (s->work[w] | s->library[w]);
+		uint64_t can = sim_runnable(w, spinning) & s->able.goes_on[w];
 
-		if (s->waiting[w] != 0 && !spinning)
+		if (!spinning)
 			can |= who_begins(s, w);
 		if (alone)
 			can = leave_alone(s, w, can);
@@ -414,7 +445,7 @@ run__can_go_on(const struct run_state *s, bool spinning, uint64_t *set)
 }
 
 static uint32_t
-candidates(const struct run_state *s, uint32_t *list, bool spinning)
+candidates(struct run_state *s, uint32_t *list, bool spinning)
 {
 	uint64_t set[SIM_SET_WORDS], bits;
 	uint32_t w, n = 0;
@@ -869,7 +900,8 @@ run(const struct run_source *source, const struct run_options *options,
 	s->solo = s->last = SIM_NONE;
 	s->sources = false;
 	for (i = s->nthreads; i < s->total; i++)
-		set_put(s->library, i, true);
+		set_put(s->able.goes_on, i, true);
+	s->able.ask = true;
 	for (i = 0; i < s->nthreads; i++) {
 		s->thread[i].first = NULL;
 		s->thread[i].last = &s->thread[i].first;

@@ -169,7 +169,7 @@ help_call(struct run_state *s, uint32_t thread, struct call *c)
 
 /* Somebody may have woken for no reason while help was given in vain. */
 static bool
-somebody_can(const struct run_state *s)
+somebody_can(struct run_state *s)
 {
 	uint64_t set[SIM_SET_WORDS];
 

@@ -112,10 +112,11 @@ struct run_state {
 	uint64_t callbacks; /* mpipe_alloc_callback so far */
 	struct pending *pool;
 	uint32_t queued, busy; /* operations read; threads in the middle */
-	/* Sets: who has any of these; who does not do the first of them yet;
-	 * those that the library may start. */
-	uint64_t work[SIM_SET_WORDS], waiting[SIM_SET_WORDS];
-	uint64_t library[SIM_SET_WORDS];
+	/* Sets: who has some of these, and those that the library may start;
+	 * who does not do the first of them yet, and of them those of whom it
+	 * depends on what others do whether they could. */
+	struct sim_able able;
+	uint64_t waiting[SIM_SET_WORDS], unsure[SIM_SET_WORDS];
 	uint32_t window; /* operations to read ahead */
 	uint64_t ordinal;
 	uint32_t spins; /* turns in which everybody has only spun */
@@ -196,7 +197,7 @@ bool run__nonblocking(void *, uint32_t thread);
 void run__schedule_end(struct run_state *);
 /* The threads that can go on, or begin an operation, or that spin; false: none.
  * It is asked at each schedule point. */
-bool run__can_go_on(const struct run_state *, bool spinning, uint64_t *set);
+bool run__can_go_on(struct run_state *, bool spinning, uint64_t *set);
 void run__tell(struct run_state *, uint32_t thread);
 /* run_callback.c */
 /* The frame that the running thread is in; of a thread. */

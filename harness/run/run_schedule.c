@@ -290,6 +290,7 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 		.threads = h->threads,
 		.thread_cpu = h->thread_cpu,
 		.others = others,
+		.able = &s->able,
 		.passes = run__passes,
 		.nonblocking = run__nonblocking,
 		.on_sleep = on_sleep,

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "fiber.h"
+#include "sim_draw.h"
 #include "sim_int.h"
 #include "sim_sync.h"
 
@@ -139,7 +140,7 @@ record(const struct sim_thread *t, struct sim_alternative to)
 {
 	struct sim_deviation *d;
 
-	if (sim.nrecord == sim.record_cap)
+	if (KA_UNLIKELY(sim.nrecord == sim.record_cap))
 		record_grow();
 	d = &sim.record[sim.nrecord++];
 	d->thread = (uint32_t)(t - sim.thread);
@@ -224,6 +225,19 @@ sim__ask(struct sim_thread *t, uint32_t running, bool stopped)
 	return (ask(t, running, stopped));
 }
 
+/* The same where a number is enough. */
+static bool
+draw_one(struct sim_thread *t, enum sim_do what, uint32_t n)
+{
+	struct sim_strategy *s = sim.config.strategy;
+
+	if (sim.quiet ||
+	    sim__draw_single(s, what == SIM_FAIL ? 1 : s->delay, 1) == 0)
+		return (false);
+	deviates(t, (struct sim_alternative) { (uint16_t)what, (uint16_t)n });
+	return (true);
+}
+
 bool
 sim__ask_one(enum sim_do what, uint32_t n)
 {
@@ -231,6 +245,8 @@ sim__ask_one(enum sim_do what, uint32_t n)
 	uint32_t chosen;
 
 	t->point++;
+	if (sim.draws && (what == SIM_DELAY || what == SIM_FAIL))
+		return (draw_one(t, what, n));
 	sim__question();
 	sim__alternative(what, n);
 	chosen = ask(t, ka_sim_self, false);
@@ -330,15 +346,45 @@ own_alternatives(const struct sim_thread *t, enum ka_sim_point kind, bool moved)
 	sim_sync_look(true);
 }
 
+static inline uint64_t
+hindered(uint32_t word)
+{
+	uint64_t self =
+	    ka_sim_self / 64 == word ? UINT64_C(1) << ka_sim_self % 64 : 0;
+	uint64_t inside = ka_sim_in_section ? UINT64_MAX : 0;
+
+	/* Whoever runs is in its CPU's section by the port's word. */
+	return (sim.blocked[word] |
+	    (sim.on[sim_resumed->cpu][word] & ~self & inside));
+}
+
 /* Who could run instead. */
-static inline void
-others(uint64_t *set)
+static __attribute__((noinline)) void
+ask_others(uint64_t *set)
 {
 	const struct sim_config *c = &sim.config;
 
 	sim_sync_look(false);
 	c->others(c->arg, set);
 	sim_sync_look(true);
+	sim__set(set, ka_sim_self, false);
+}
+
+/* The same, without a question if it is known. */
+static inline void
+others(uint64_t *set)
+{
+	const struct sim_able *able = sim.config.able;
+	uint32_t w = 0;
+
+	if (able == NULL || able->ask) {
+		ask_others(set);
+		return;
+	}
+	do {
+		set[w] = ((sim.ready[w] & able->goes_on[w]) | able->begins[w]) &
+		    ~hindered(w);
+	} while (KA_UNLIKELY(++w < sim.words));
 	sim__set(set, ka_sim_self, false);
 }
 
@@ -349,7 +395,7 @@ ask_at_point(struct sim_thread *t, enum ka_sim_point kind, bool moved,
 	uint64_t set[SIM_SET_WORDS];
 	uint32_t chosen;
 
-	others(set);
+	ask_others(set);
 	sim__question();
 	sim.nruns = set_alternatives(SIM_RUN, set, sim.words);
 	common_alternatives();
@@ -358,38 +404,6 @@ ask_at_point(struct sim_thread *t, enum ka_sim_point kind, bool moved,
 	chosen = ask(t, ka_sim_self, false);
 	if (chosen != SIM_PRUNE)
 		*ret_a = sim.alternative[chosen];
-	return (chosen);
-}
-
-/*
- * The same where numbers are enough. Nothing here depends on who can run but
- * the numbers: which of three threads is no branch that could be predicted.
- */
-static inline uint32_t
-draw_at_point(struct sim_thread *t, struct sim_alternative *ret_a)
-{
-	struct sim_strategy *s = sim.config.strategy;
-	uint64_t set[SIM_SET_WORDS];
-	uint32_t runs, more, chosen;
-
-	others(set);
-	runs = set_count(set, sim.words);
-	more = set_count(sim.buffered, sim.cpu_words);
-	if (runs + more == 0)
-		return (0);
-	sim_sync_look(false);
-	chosen = s->draw(s, runs, more);
-	sim_sync_look(true);
-	if (chosen == 0)
-		return (0);
-	if (chosen <= runs)
-		*ret_a = (struct sim_alternative) { SIM_RUN,
-			(uint16_t)set_nth(set, sim.words, runs, chosen - 1) };
-	else
-		*ret_a = (struct sim_alternative) { SIM_FLUSH,
-			(uint16_t)set_nth(sim.buffered, sim.cpu_words, more,
-			    chosen - 1 - runs) };
-	deviates(t, *ret_a);
 	return (chosen);
 }
 
@@ -442,19 +456,6 @@ note(struct sim_thread *t, enum ka_sim_point kind, const volatile void *obj)
 	    kind == KA_SIM_SECTION ? ka_sim_cpu : obj);
 }
 
-static inline bool
-stays(struct sim_strategy *s)
-{
-	bool yes;
-
-	if (s->stays == NULL)
-		return (false);
-	sim_sync_look(false);
-	yes = s->stays(s);
-	sim_sync_look(true);
-	return (yes);
-}
-
 /* Points are passed again and again, and no operation ends: the thread may
  * never come back by itself. */
 static __attribute__((noreturn, noinline)) void
@@ -467,44 +468,97 @@ livelock(void)
 
 static void preempt(struct sim_thread *, uint32_t to);
 
+/*
+ * At a point where numbers are enough, and the default is not a matter of
+ * course. Nothing here depends on who can run but the numbers: which of three
+ * threads is no branch that could be predicted.
+ */
+static __attribute__((noinline)) void
+draw_at_point(struct sim_thread *t)
+{
+	struct sim_strategy *s = sim.config.strategy;
+	uint64_t set[SIM_SET_WORDS];
+	uint32_t runs, more, chosen;
+
+	do {
+		uint32_t cpu;
+
+		others(set);
+		runs = set_count(set, sim.words);
+		more = set_count(sim.buffered, sim.cpu_words);
+		if (runs + more == 0)
+			return;
+		chosen = sim__draw(s, runs, more);
+		if (chosen == 0)
+			return;
+		if (KA_LIKELY(chosen <= runs)) {
+			uint32_t to = set_nth(set, sim.words, runs, chosen - 1);
+
+			deviates(t,
+			    (struct sim_alternative) { SIM_RUN, (uint16_t)to });
+			preempt(t, to);
+			return;
+		}
+		cpu = set_nth(
+		    sim.buffered, sim.cpu_words, more, chosen - 1 - runs);
+		deviates(
+		    t, (struct sim_alternative) { SIM_FLUSH, (uint16_t)cpu });
+		sim__flush_one(cpu);
+		t->point++;
+	} while (!sim__stays(s));
+}
+
+/* The question is put in full. */
+static __attribute__((noinline)) void
+go_by_question(struct sim_thread *t, enum ka_sim_point kind)
+{
+	struct sim_strategy *s = sim.config.strategy;
+	bool moved = false;
+
+	for (;;) {
+		struct sim_alternative a;
+		uint32_t chosen;
+
+		if (KA_UNLIKELY(sim.solo == ka_sim_self)) {
+			solo_point();
+			return;
+		}
+		if (due(t) == NULL && (s == NULL || sim__stays(s)))
+			return;
+		chosen = ask_at_point(t, kind, moved, &a);
+		if (chosen == 0)
+			return;
+		if (KA_UNLIKELY(chosen == SIM_PRUNE)) {
+			sim__stop_with(SIM_PREEMPTED);
+		} else if (KA_LIKELY(a.what == SIM_RUN)) {
+			preempt(t, a.n);
+			return;
+		} else if (do_at_point(t, a, &moved)) {
+			return;
+		}
+		if (sim.quiet)
+			return;
+		t->point++;
+	}
+}
+
 void
 ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
     const struct ka_site *site)
 {
-	struct sim_strategy *s = sim.config.strategy;
 	struct sim_thread *t = sim_resumed;
-	bool moved = false;
 
 	if (ka_sim_self == SIM_NONE || sim.held)
 		return;
 	t->site = site;
 	if (KA_UNLIKELY(++sim.points > sim.points_end))
 		livelock();
-	while (!sim.quiet) {
-		struct sim_alternative a;
-		uint32_t chosen;
-
+	if (!sim.quiet) {
 		t->point++;
-		if (KA_UNLIKELY(sim.solo == ka_sim_self)) {
-			solo_point();
-			break;
-		}
-		if (due(t) == NULL && (s == NULL || stays(s)))
-			break;
-		chosen = sim.draws ? draw_at_point(t, &a) :
-				     ask_at_point(t, kind, moved, &a);
-		if (chosen == 0)
-			break;
-		if (KA_UNLIKELY(chosen == SIM_PRUNE)) {
-			sim__stop_with(SIM_PREEMPTED);
-			continue;
-		}
-		if (KA_LIKELY(a.what == SIM_RUN)) {
-			preempt(t, a.n);
-			break;
-		}
-		if (do_at_point(t, a, &moved))
-			break;
+		if (!sim.draws)
+			go_by_question(t, kind);
+		else if (!sim__stays(sim.config.strategy))
+			draw_at_point(t);
 	}
 	if (sim.config.hash)
 		note(t, kind, obj);
@@ -535,6 +589,8 @@ sim_pick(const uint32_t *list, uint32_t n, uint32_t usual)
 	if (!ka_sim_armed || sim.quiet)
 		return (usual);
 	t->point++;
+	if (n == 1 && sim.draws && set_count(sim.buffered, sim.cpu_words) == 0)
+		return (usual);
 	if (due(t) == NULL && s == NULL)
 		return (usual);
 	sim__question();
@@ -714,8 +770,11 @@ leave(struct sim_thread *t, enum sim_stop reason)
 		hold_cpu(t->cpu, ka_sim_self);
 	sim.reason = reason;
 	gives_up(t, reason);
-	if (ka_sim_weak)
-		sim__memory_unapply();
+	if (ka_sim_weak) {
+		if (sim__has_buffered(sim__applied))
+			sim__memory_unapply();
+		sim__applied = SIM_NONE;
+	}
 }
 
 void
@@ -775,8 +834,11 @@ arrive(struct sim_thread *t, uint32_t thread)
 	sim.switches++;
 	sim.next = SIM_NONE;
 	sim.last = thread;
-	if (ka_sim_weak)
-		sim__memory_apply(t->cpu);
+	if (ka_sim_weak) {
+		sim__applied = t->cpu;
+		if (sim__has_buffered(t->cpu))
+			sim__memory_apply();
+	}
 	if (t->fiber == NULL)
 		fiber_take(t);
 	sim_resumed = t;
@@ -969,9 +1031,8 @@ sim_reset(const struct sim_config *config)
 	sim.words = (config->threads + 63) / 64;
 	sim.cpu_words = (config->cpus + 63) / 64;
 	memset(sim.buffered, 0, sizeof(sim.buffered));
-	sim.draws = config->strategy != NULL &&
-	    config->strategy->draw != NULL && config->ndeviations == 0 &&
-	    (config->may & lists) == 0;
+	sim.draws = config->strategy != NULL && config->strategy->draws &&
+	    config->ndeviations == 0 && (config->may & lists) == 0;
 	sim.next = sim.last = sim.solo = SIM_NONE;
 	sim.points = sim.switches = 0;
 	bound_points();
@@ -1097,15 +1158,8 @@ sim_may_run(uint32_t thread)
 uint64_t
 sim_runnable(uint32_t word, bool spinning)
 {
-	uint64_t set = spinning ? sim.spin[word] : sim.ready[word];
-	uint64_t self =
-	    ka_sim_self / 64 == word ? UINT64_C(1) << ka_sim_self % 64 : 0;
-	uint64_t inside = ka_sim_in_section ? UINT64_MAX : 0;
-
-	/* Whoever runs is in its CPU's section by the port's word. */
-	set &= ~(sim.on[sim_resumed->cpu][word] & ~self & inside);
-	set &= ~sim.blocked[word];
-	return (set);
+	return (
+	    (spinning ? sim.spin[word] : sim.ready[word]) & ~hindered(word));
 }
 
 uint32_t
@@ -1126,8 +1180,10 @@ sim_migrate(uint32_t thread, uint32_t cpu)
 	put_on(thread, cpu);
 	if (ka_sim_self == thread)
 		takes_up(t);
-	if (ka_sim_weak && ka_sim_self == thread)
-		sim__memory_apply(cpu); /* the other's buffer is empty now */
+	if (ka_sim_weak && ka_sim_self == thread) {
+		sim__applied = cpu; /* the other's buffer is empty now */
+		sim__memory_apply();
+	}
 	if (ka_sim_self == thread)
 		set_cpu(t);
 	if (sim.config.on_migrate != NULL) {

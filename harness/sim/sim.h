@@ -90,17 +90,29 @@ struct sim_question {
 
 #define SIM_PRUNE UINT32_MAX /* an answer: this run is of no further use */
 
-/* Who answers. All state of a strategy is behind it. */
+/*
+ * Who answers. All state of a strategy is behind choose(), but of those that
+ * draw: what they answer at a schedule point is a matter of numbers, so many
+ * threads that could run and so many other things to do, and is drawn without
+ * a question being put together (sim_draw.h). They answer as choose() does.
+ */
 struct sim_strategy {
 	uint32_t (*choose)(struct sim_strategy *, const struct sim_question *);
-	/* Before the alternatives of a schedule point are put together: is the
-	 * default taken anyhow? NULL: ask always. */
-	bool (*stays)(struct sim_strategy *);
-	/* Of a schedule point, with nothing but numbers: so many threads could
-	 * run, and so many other things be done; not both are 0. For who does
-	 * not need to know which, and answers as choose() does. NULL: choose()
-	 * is asked. */
-	uint32_t (*draw)(struct sim_strategy *, uint32_t runs, uint32_t more);
+	bool draws;	 /* false: choose() is asked, at each point */
+	uint32_t sticks; /* but at one point in so many, at random, the default
+			    is taken without a question; 0: at none */
+	uint32_t delay;	 /* of 8 stores that may be delayed, so many are */
+	uint64_t rng;
+};
+
+/*
+ * Who could run, as far as the caller keeps it, so that he is not asked at each
+ * point: those that go on if they are READY, and those that are IDLE and could
+ * begin.
+ */
+struct sim_able {
+	bool ask; /* it is not known by now, or not that simple: others() */
+	uint64_t goes_on[SIM_SET_WORDS], begins[SIM_SET_WORDS];
 };
 
 /* Where a thread is in the library's source. */
@@ -140,6 +152,7 @@ struct sim_config {
 	/* Who could run, the running thread or not: a set, of as many words as
 	 * sim_threads() are. */
 	void (*others)(void *arg, uint64_t *set);
+	const struct sim_able *able; /* NULL: others() is always asked */
 	/* The running thread is preempted for another. True: that one goes on
 	 * at once, and whoever called sim_resume() is not asked, who would
 	 * have done just that. NULL: he always is. */

@@ -51,7 +51,7 @@ struct sim_thread {
 
 struct sim {
 	struct sim_config config;
-	bool draws;	/* the strategy's draw() will do */
+	bool draws;	/* numbers are all that the strategy needs */
 	uint32_t words; /* of sets of the run's threads, and of its CPUs */
 	uint32_t cpu_words;
 	/* Threads that are READY, and in SPIN; that are kept from running by
@@ -112,6 +112,12 @@ void sim__tell(void (*fn)(void *, uint32_t), uint32_t thread);
 void sim__wrong(const char *clause, const char *state, const char *expected,
     const char *found);
 
+static inline bool
+sim__has_buffered(uint32_t cpu)
+{
+	return ((sim.buffered[cpu / 64] >> cpu % 64 & 1) != 0);
+}
+
 /* sim_stack.c: somebody has called sim_watch_stacks(). */
 extern bool sim__watched;
 
@@ -123,8 +129,10 @@ void sim__locks_reset(void);
 
 /* sim_memory.c */
 void sim__memory_reset(void);
-/* The running CPU's stores are in memory for it, and only for it. */
-void sim__memory_apply(uint32_t cpu);
+/* Whose buffer is laid over what all see, or SIM_NONE. It is laid there, and
+ * taken off: by who sets this. */
+extern uint32_t sim__applied;
+void sim__memory_apply(void);
 void sim__memory_unapply(void);
 void sim__flush_one(uint32_t cpu);
 void sim__flush_cpu(uint32_t cpu);

@@ -34,7 +34,7 @@ static struct buffer {
 	struct store store[BUFFER_MAX];
 } buffer[SIM_THREADS_MAX + 1];
 
-static uint32_t applied = SIM_NONE; /* whose buffer is */
+uint32_t sim__applied = SIM_NONE;
 
 /* One thread of the system does all this: no order is needed. */
 static void
@@ -81,7 +81,7 @@ sim__memory_reset(void)
 
 	for (i = 0; i <= sim.config.cpus; i++)
 		buffer[i].n = 0;
-	applied = SIM_NONE;
+	sim__applied = SIM_NONE;
 	if (sim.config.memory == SIM_C11)
 		sim__c11_reset();
 }
@@ -105,12 +105,11 @@ has_none(uint32_t cpu)
 }
 
 void
-sim__memory_apply(uint32_t cpu)
+sim__memory_apply(void)
 {
-	struct buffer *b = &buffer[cpu];
+	struct buffer *b = &buffer[sim__applied];
 	uint32_t i;
 
-	applied = cpu;
 	for (i = 0; i < b->n; i++) {
 		b->store[i].under = get(&b->store[i]);
 		put(&b->store[i], b->store[i].value);
@@ -132,13 +131,10 @@ is_newest(const struct buffer *b, uint32_t i)
 void
 sim__memory_unapply(void)
 {
-	const uint32_t cpu = applied;
+	const uint32_t cpu = sim__applied;
 	struct buffer *b = &buffer[cpu];
 	uint32_t i;
 
-	applied = SIM_NONE;
-	if (b->n == 0)
-		return;
 	for (i = 0; i < b->n; i++)
 		if (is_newest(b, i) && get(&b->store[i]) != b->store[i].value) {
 			/* A plain store has come after it: the place is the
@@ -158,8 +154,8 @@ arrive(const struct store *s)
 	struct buffer *b;
 	uint32_t i;
 
-	if (applied != SIM_NONE) {
-		b = &buffer[applied];
+	if (sim__applied != SIM_NONE) {
+		b = &buffer[sim__applied];
 		for (i = 0; i < b->n; i++)
 			if (b->store[i].addr == s->addr) {
 				b->store[i].under = s->value;
@@ -174,7 +170,7 @@ sim__flush_one(uint32_t cpu)
 {
 	struct buffer *b = &buffer[cpu];
 
-	if (applied != cpu)
+	if (sim__applied != cpu)
 		arrive(&b->store[0]);
 	if (sim.config.hash)
 		sim__event_flush(cpu, b->store[0].addr);

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "strategy.h"
 
-#include <string.h>
-
-#include "util/random.h"
+#include "sim_draw.h"
 
 /* About as many questions as a run of a small world asks. */
 #define POINTS_USUAL 256u
 
-/* Stores that may be delayed, loads that may see something older and pages
- * that may fail are asked one by one: their odds are drawn for each run. */
 static inline bool
 is_single(const struct sim_question *q)
 {
@@ -21,79 +17,30 @@ is_single(const struct sim_question *q)
 }
 
 static inline uint32_t
-choose_single(struct strategy *s, const struct sim_question *q)
+choose_single(struct sim_strategy *s, const struct sim_question *q)
 {
-	uint32_t odds = s->delay;
-
-	if (q->alternative[1].what == SIM_FAIL)
-		odds = 1;
-	if (random_below(&s->rng, 8) >= odds)
-		return (0);
-	return (1 + random_below(&s->rng, q->n - 1));
-}
-
-/* Three times in four another thread, if there is one: what else may be done
- * is more, and leads nowhere when nobody else goes on. */
-static inline uint32_t
-draw_other(struct strategy *s, uint32_t threads, uint32_t more)
-{
-	if (threads != 0 && (more == 0 || random_below(&s->rng, 4) != 0))
-		return (1 + random_below(&s->rng, threads));
-	return (1 + threads + random_below(&s->rng, more));
+	return (sim__draw_single(
+	    s, q->alternative[1].what == SIM_FAIL ? 1 : s->delay, q->n - 1));
 }
 
 static uint32_t
-choose_other(struct strategy *s, const struct sim_question *q)
+random_choose(struct sim_strategy *s, const struct sim_question *q)
 {
-	return (draw_other(s, q->runs, q->n - 1 - q->runs));
-}
-
-static uint32_t
-random_draw(struct sim_strategy *base, uint32_t runs, uint32_t more)
-{
-	struct strategy *s = (struct strategy *)(void *)base;
-
-	if (random_below(&s->rng, 1 + runs + more) == 0)
-		return (0);
-	return (draw_other(s, runs, more));
-}
-
-static uint32_t
-random_choose(struct sim_strategy *base, const struct sim_question *q)
-{
-	struct strategy *s = (struct strategy *)(void *)base;
-
 	if (is_single(q))
 		return (choose_single(s, q));
-	return (random_draw(base, q->runs, q->n - 1 - q->runs));
+	return (sim__draw_any(s, q->runs, q->n - 1 - q->runs));
 }
 
-static bool
-sticky_stays(struct sim_strategy *base)
-{
-	struct strategy *s = (struct strategy *)(void *)base;
-
-	return (random_below(&s->rng, s->n) != 0);
-}
-
-static uint32_t
-sticky_draw(struct sim_strategy *base, uint32_t runs, uint32_t more)
-{
-	return (draw_other((struct strategy *)(void *)base, runs, more));
-}
-
-/* At a point the coin was thrown before (sticky_stays); who runs next when
+/* At a point the coin was thrown before (sim__stays); who runs next when
  * nobody does is anybody. */
 static uint32_t
-sticky_choose(struct sim_strategy *base, const struct sim_question *q)
+sticky_choose(struct sim_strategy *s, const struct sim_question *q)
 {
-	struct strategy *s = (struct strategy *)(void *)base;
-
 	if (is_single(q))
 		return (choose_single(s, q));
-	if (!q->stopped)
-		return (choose_other(s, q));
-	return (random_below(&s->rng, q->n) == 0 ? 0 : choose_other(s, q));
+	if (q->stopped && random_below(&s->rng, q->n) == 0)
+		return (0);
+	return (sim__draw_other(s, q->runs, q->n - 1 - q->runs));
 }
 
 /* The thread that an alternative lets run; SIM_NONE: it is about something
@@ -127,11 +74,11 @@ pct_choose(struct sim_strategy *base, const struct sim_question *q)
 	uint64_t at = s->asked++;
 
 	if (is_single(q))
-		return (choose_single(s, q));
+		return (choose_single(base, q));
 	for (i = 1; i < q->n; i++)
 		others += runs(q, i) == SIM_NONE;
 	if (others != 0 && is_at(s->other, s->n, at)) {
-		uint32_t k = random_below(&s->rng, others);
+		uint32_t k = random_below(&base->rng, others);
 
 		for (i = 1; i < q->n; i++)
 			if (runs(q, i) == SIM_NONE && k-- == 0)
@@ -157,22 +104,20 @@ strategy_begin(struct strategy *s, enum strategy_kind kind, uint64_t seed,
 	uint32_t i;
 
 	s->kind = kind;
-	s->rng = seed;
+	s->base.rng = seed;
 	s->n = n == 0 ? 1 : n;
-	s->base.stays = NULL;
-	s->base.draw = NULL;
-	s->delay = delays[random_below(&s->rng, 4)];
+	s->base.draws = kind != STRATEGY_PCT;
+	s->base.sticks = 0;
+	s->base.delay = delays[random_below(&s->base.rng, 4)];
 	switch (kind) {
 	case STRATEGY_RECORDED:
 		return (NULL);
 	case STRATEGY_RANDOM:
 		s->base.choose = random_choose;
-		s->base.draw = random_draw;
 		break;
 	case STRATEGY_STICKY:
 		s->base.choose = sticky_choose;
-		s->base.stays = sticky_stays;
-		s->base.draw = sticky_draw;
+		s->base.sticks = s->n;
 		break;
 	default:
 		s->base.choose = pct_choose;
@@ -183,10 +128,11 @@ strategy_begin(struct strategy *s, enum strategy_kind kind, uint64_t seed,
 		if (points == 0)
 			points = POINTS_USUAL;
 		for (i = 0; i < SIM_THREADS_MAX + SIM_DAEMONS_MAX; i++)
-			s->priority[i] = s->lowest + random_next(&s->rng) / 2;
+			s->priority[i] =
+			    s->lowest + random_next(&s->base.rng) / 2;
 		for (i = 0; i < s->n; i++) {
-			s->drop[i] = random_next(&s->rng) % points;
-			s->other[i] = random_next(&s->rng) % points;
+			s->drop[i] = random_next(&s->base.rng) % points;
+			s->other[i] = random_next(&s->base.rng) % points;
 		}
 		break;
 	}

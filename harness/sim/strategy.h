@@ -29,9 +29,7 @@ enum strategy_kind {
 struct strategy {
 	struct sim_strategy base;
 	enum strategy_kind kind;
-	uint64_t rng;
-	uint32_t n;	/* sticky: 1/n; pct: depth */
-	uint32_t delay; /* of 8 stores that may be delayed, so many are */
+	uint32_t n; /* sticky: 1/n; pct: depth */
 	/* pct */
 	uint64_t priority[SIM_THREADS_MAX + SIM_DAEMONS_MAX];
 	uint64_t asked, lowest;

@@ -102,7 +102,7 @@ drawn(
 
 	o.strategy = strategy_begin(&strategy, kind, seed, 3, 0);
 	if (way == BY_LISTS)
-		strategy.base.draw = NULL;
+		strategy.base.draws = false;
 	if (way == BY_THE_LOOP)
 		o.story = hears;
 	source = run_source_mem(&mem, t);
