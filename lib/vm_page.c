@@ -27,6 +27,7 @@
  *    I-VM-2  a bit of vm_slot is set exactly if its slot's pages are free
  *    I-VM-3  no page below vm_low is free
  *    I-VM-4  the pages of runs held by vm_page_alloc() are used
+ *    I-VM-5  no page from vm_top on is used
  *
  * 7. Failure: allocation only. Waiting is vm__wait(): an event count that
  *    every free moves while anybody waits (VM-5), so that no wake-up is lost
@@ -50,6 +51,7 @@ static struct vm_info *vm_info;
 static uint64_t *vm_used, *vm_slot, *vm_dirty;
 static uint8_t *vm_poison; /* one a page; NULL until any is poisoned */
 static size_t vm_pages, vm_free, vm_low, vm_reserve[8];
+static size_t vm_top; /* no page from here on was ever given out */
 static size_t vm_arena_bytes, vm_pages_bytes, vm_dirty_bytes, vm_bitmap_bytes;
 static struct vm_page_stats vm_counts;
 static struct vm_observer vm_observer;
@@ -104,7 +106,7 @@ vm__boot(size_t pages, size_t reserve_system, size_t reserve_interrupt)
 		return (ENOMEM);
 	}
 	vm_pages = vm_free = pages;
-	vm_low = 0;
+	vm_low = vm_top = 0;
 	vm_reserve[VM_ALLOC_NORMAL] = reserve_system;
 	vm_reserve[VM_ALLOC_SYSTEM] = reserve_interrupt;
 	vm_reserve[VM_ALLOC_INTERRUPT] = 0;
@@ -320,6 +322,8 @@ vm__alloc(
 			dirty = (flags & VM_ALLOC_ZERO) != 0 &&
 			    vm_is_dirty(at, npages);
 			vm_mark(at, npages, true);
+			if (vm_top < at + npages)
+				vm_top = at + npages;
 			vm_free -= npages;
 			vm_counts.allocs++;
 		}
@@ -617,15 +621,15 @@ all_used(size_t from, size_t to)
 size_t
 vm__info_next(size_t at)
 {
-	size_t n = vm_pages, i;
+	size_t i;
 
-	while (at < n) {
+	while (at < vm_top) {
 		const uint64_t *raw = (const void *)&vm_info[at];
 		uint64_t any = 0;
 
 		if (vm_info[at].owner != VM_OWNER_NONE)
-			break;
-		if (at % WORD_PAGES != 0 || n - at < WORD_PAGES) {
+			return (at);
+		if (at % WORD_PAGES != 0 || vm_pages - at < WORD_PAGES) {
 			at++;
 			continue;
 		}
@@ -634,7 +638,7 @@ vm__info_next(size_t at)
 			any |= raw[i];
 		at += any == 0 ? WORD_PAGES : 1;
 	}
-	return (at);
+	return (vm_pages);
 }
 
 const char *
@@ -652,6 +656,11 @@ vm_page_audit(const char **ret_found)
 		if ((unused & word_bits(at, 0, vm_low)) != 0) {
 			*ret_found = "a page below vm_low is free";
 			return ("I-VM-3");
+		}
+		if (at + WORD_PAGES > vm_top &&
+		    (~unused & word_bits(at, vm_top, vm_pages)) != 0) {
+			*ret_found = "a page from vm_top on is used";
+			return ("I-VM-5");
 		}
 	}
 	for (at = vm__info_next(0); at < vm_pages; at = vm__info_next(at + 1))

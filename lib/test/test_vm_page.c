@@ -713,6 +713,7 @@ auditor_names_what_is_broken(void **state)
 
 	(void)state;
 	boot(&config);
+	vm_page_free(vm_page_alloc(8, 0, VM_ALLOC_NORMAL), 8);
 	p = vm_page_alloc(2, 0, VM_ALLOC_NORMAL);
 	info = vm__info(p);
 	info->npages = 3;
@@ -749,11 +750,18 @@ auditor_names_bits_and_counts(void **state)
 	slot = used + 2048 / 64;
 	p = vm_page_alloc(1000, 0, VM_ALLOC_NORMAL);
 	q = vm_page_alloc(80, 0, VM_ALLOC_NORMAL);
+	vm_page_free(vm_page_alloc(8, 0, VM_ALLOC_NORMAL), 8);
 	assert_int_equal(used[15], ~UINT64_C(0));
 	assert_int_equal(used[16], (UINT64_C(1) << 56) - 1);
 	audit();
-	used[30] ^= 1;
+	used[16] ^= UINT64_C(1) << 63; /* the last that was ever given out */
 	assert_string_equal(vm_page_audit(&found), "I-VM-1");
+	used[16] ^= UINT64_C(1) << 63;
+	used[17] ^= 1;
+	assert_string_equal(vm_page_audit(&found), "I-VM-5");
+	used[17] ^= 1;
+	used[30] ^= 1;
+	assert_string_equal(vm_page_audit(&found), "I-VM-5");
 	used[30] ^= 1;
 	used[0] ^= 4; /* of a run, and of what is below vm_low */
 	assert_string_equal(vm_page_audit(&found), "I-VM-3");
