@@ -218,7 +218,7 @@ execute(struct explore *e)
 	how.strategy = begin(e);
 	e->count.executions++;
 	e->world->execute(e->world, &how, &e->result);
-	if (is_search(o->kind) && e->search.strayed &&
+	if (is_search(o->kind) && search_strayed(&e->search) &&
 	    e->result.status != RUN_INTERRUPTED)
 		strayed(&e->result);
 	count(e);

@@ -74,6 +74,21 @@ place(const struct sim_question *q)
 
 /* ---- The walk ---------------------------------------------------------- */
 
+/* What is known of the answers that follow. */
+static void
+foresee(struct search *s)
+{
+	uint32_t i = s->at;
+
+	if (s->exhaustive)
+		return;
+	while (i < s->repeat && s->node[i].chosen == 0)
+		i++;
+	s->base.skips = i - s->at;
+	s->at = i;
+	s->base.ends = i == s->repeat && s->deviations >= s->bound;
+}
+
 static uint32_t
 search_choose(struct sim_strategy *base, const struct sim_question *q)
 {
@@ -95,6 +110,7 @@ search_choose(struct sim_strategy *base, const struct sim_question *q)
 		if (node->chosen >= q->n)
 			return (0);
 		s->deviations += node->chosen != 0;
+		foresee(s);
 		return (node->chosen);
 	}
 	if (s->exhaustive && !same && seen_add(s, s->place))
@@ -110,9 +126,7 @@ search_choose(struct sim_strategy *base, const struct sim_question *q)
 	}
 	node = &s->node[s->n++];
 	s->at++;
-	node->chosen = 0;
-	node->n =
-	    s->exhaustive || s->deviations < s->bound ? (uint16_t)q->n : 1;
+	*node = (struct search_node) { (uint16_t)q->n, 0 };
 	return (0);
 }
 
@@ -147,6 +161,13 @@ search_begin(struct search *s)
 	s->at = 0;
 	s->deviations = 0;
 	s->n = s->repeat;
+	foresee(s);
+}
+
+bool
+search_strayed(const struct search *s)
+{
+	return (s->strayed || s->base.skips != 0);
 }
 
 bool
@@ -154,6 +175,8 @@ search_next(struct search *s)
 {
 	uint32_t i, before = 0; /* deviations before question i */
 
+	if (s->n > s->length)
+		s->length = s->n;
 	for (i = 0; i < s->n; i++)
 		before += s->node[i].chosen != 0;
 	for (i = s->n; i-- > 0;) {
@@ -194,7 +217,7 @@ search_done(const struct search *s)
 	}
 	for (i = 0; i < s->n && s->node[i].chosen == 0; i++)
 		continue;
-	return (pow((double)(s->n - i) / s->n, k));
+	return (pow((double)(s->length - i) / s->length, k));
 }
 
 /* ---- To go on later ---------------------------------------------------- */
@@ -203,7 +226,7 @@ bool
 search_save(const struct search *s, FILE *f)
 {
 	uint64_t head[4] = { s->repeat, s->exhaustive ? s->seen_cap : 0,
-		s->nseen, s->bound };
+		s->nseen, s->bound | (uint64_t)s->length << 32 };
 
 	return (fwrite(head, sizeof(head), 1, f) == 1 &&
 	    fwrite(s->node, sizeof(*s->node), s->repeat, f) == s->repeat &&
@@ -234,6 +257,7 @@ search_load(struct search *s, FILE *f)
 	s->cap = (uint32_t)head[0] + 256;
 	s->repeat = s->n = (uint32_t)head[0];
 	s->bound = (uint32_t)head[3];
+	s->length = (uint32_t)(head[3] >> 32);
 	if (head[1] != 0) {
 		free(s->seen);
 		s->seen = seen;

@@ -8,7 +8,9 @@
  * question that has another answer left, gives that, and the default from there
  * on. A *bounded* search leaves out paths of more than so many deviations; an
  * *exhaustive* one has no bound, and ends an execution where it comes to what
- * an earlier one went on from (sim_hash()).
+ * an earlier one went on from (sim_hash()). What is known beforehand need not
+ * be asked: in a bounded search the answers are the default up to the next
+ * deviation of the path, and after the last that the bound allows.
  *
  * Searches divide: of n, the i-th takes the paths whose first deviation is at a
  * question that is i modulo n. Each of them has the path without one.
@@ -34,8 +36,9 @@ struct search {
 	uint32_t n, cap, repeat;
 	uint32_t at;	     /* of this execution */
 	uint32_t deviations; /* of this execution so far */
-	bool strayed;	/* another question came than before: not repeatable */
-	uint64_t place; /* exhaustive: of the last question */
+	uint32_t length;     /* the most questions that were put */
+	bool strayed;	     /* see search_strayed() */
+	uint64_t place;	     /* exhaustive: of the last question */
 	/* Hashes of what was gone on from. */
 	uint64_t *seen;
 	uint64_t nseen, seen_cap;
@@ -47,6 +50,8 @@ int search_init(struct search *, bool exhaustive, uint32_t bound, uint32_t jobs,
 void search_fini(struct search *);
 /* Before each execution. */
 void search_begin(struct search *);
+/* After one that came to its end: did other questions come than before? */
+bool search_strayed(const struct search *);
 /* After each: is there another path? */
 bool search_next(struct search *);
 /* About which part of the paths is done, 0 to 1. */

@@ -70,6 +70,17 @@ set_count(const uint64_t *set, uint32_t words)
 	return (n);
 }
 
+static inline bool
+set_any(const uint64_t *set, uint32_t words)
+{
+	uint64_t any = set[0];
+	uint32_t w;
+
+	for (w = 1; w < words; w++)
+		any |= set[w];
+	return (any != 0);
+}
+
 /* Of a set of the first four, the k-th. */
 static const uint8_t nth_of_four[16][4] = { { 0 }, { 0 }, { 1 }, { 0, 1 },
 	{ 2 }, { 0, 2 }, { 1, 2 }, { 0, 1, 2 }, { 3 }, { 0, 3 }, { 1, 3 },
@@ -201,7 +212,9 @@ ask(struct sim_thread *t, uint32_t running, bool stopped)
 		return (0);
 	if (KA_UNLIKELY(d != NULL)) {
 		chosen = find(d->to);
-	} else if (s != NULL && sim.nalternatives > 1) {
+	} else if (s != NULL && sim.nalternatives > 1 && s->skips != 0) {
+		s->skips--;
+	} else if (s != NULL && sim.nalternatives > 1 && !s->ends) {
 		struct sim_question q = { (uint32_t)(t - sim.thread), t->op,
 			t->point, running, stopped, sim.nalternatives,
 			sim.nruns, sim.alternative };
@@ -241,12 +254,15 @@ draw_one(struct sim_thread *t, enum sim_do what, uint32_t n)
 bool
 sim__ask_one(enum sim_do what, uint32_t n)
 {
+	const struct sim_strategy *s = sim.config.strategy;
 	struct sim_thread *t = &sim.thread[ka_sim_self];
 	uint32_t chosen;
 
 	t->point++;
 	if (sim.draws && (what == SIM_DELAY || what == SIM_FAIL))
 		return (draw_one(t, what, n));
+	if (s != NULL && s->ends && due(t) == NULL)
+		return (false);
 	sim__question();
 	sim__alternative(what, n);
 	chosen = ask(t, ka_sim_self, false);
@@ -508,6 +524,23 @@ draw_at_point(struct sim_thread *t)
 	} while (!sim__stays(s));
 }
 
+/* Is this one of the points at which the default is known to be wanted? That
+ * there would be a question is all that matters. */
+static bool
+skips(struct sim_strategy *s)
+{
+	uint64_t set[SIM_SET_WORDS];
+
+	if (s->skips == 0 ||
+	    (sim.config.may &
+		(SIM_MAY_WAKE | SIM_MAY_MIGRATE | SIM_MAY_SOLO)) != 0)
+		return (false);
+	others(set);
+	if (set_any(set, sim.words) || set_any(sim.buffered, sim.cpu_words))
+		s->skips--;
+	return (true);
+}
+
 /* The question is put in full. */
 static __attribute__((noinline)) void
 go_by_question(struct sim_thread *t, enum ka_sim_point kind)
@@ -523,7 +556,8 @@ go_by_question(struct sim_thread *t, enum ka_sim_point kind)
 			solo_point();
 			return;
 		}
-		if (due(t) == NULL && (s == NULL || sim__stays(s)))
+		if (due(t) == NULL &&
+		    (s == NULL || s->ends || sim__stays(s) || skips(s)))
 			return;
 		chosen = ask_at_point(t, kind, moved, &a);
 		if (chosen == 0)
@@ -591,7 +625,7 @@ sim_pick(const uint32_t *list, uint32_t n, uint32_t usual)
 	t->point++;
 	if (n == 1 && sim.draws && set_count(sim.buffered, sim.cpu_words) == 0)
 		return (usual);
-	if (due(t) == NULL && s == NULL)
+	if (due(t) == NULL && (s == NULL || s->ends))
 		return (usual);
 	sim__question();
 	for (i = 0; i < n; i++)

@@ -103,6 +103,10 @@ struct sim_strategy {
 			    is taken without a question; 0: at none */
 	uint32_t delay;	 /* of 8 stores that may be delayed, so many are */
 	uint64_t rng;
+	/* Of those that are asked: so many questions that would be put now get
+	 * the default; from here on all do. */
+	uint32_t skips;
+	bool ends;
 };
 
 /*

@@ -107,7 +107,8 @@ strategy_begin(struct strategy *s, enum strategy_kind kind, uint64_t seed,
 	s->base.rng = seed;
 	s->n = n == 0 ? 1 : n;
 	s->base.draws = kind != STRATEGY_PCT;
-	s->base.sticks = 0;
+	s->base.sticks = s->base.skips = 0;
+	s->base.ends = false;
 	s->base.delay = delays[random_below(&s->base.rng, 4)];
 	switch (kind) {
 	case STRATEGY_RECORDED:

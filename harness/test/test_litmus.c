@@ -213,7 +213,7 @@ search(struct outcomes *o, enum sim_memory memory, bool prune)
 		}
 		o->executions++;
 	} while (search_next(&s));
-	assert_false(s.strayed);
+	assert_false(search_strayed(&s));
 	search_fini(&s);
 }
 
