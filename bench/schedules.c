@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the simulation costs: a switch of fibers, in nanoseconds, and
- * executions a second under the random strategy: of three threads that lock,
- * increment and unlock ten times each (sequentially consistent), and of three
- * that allocate and free twice each with the real kmalloc, in TSO, with the
- * model and full contents. Each execution is checked. Medians and ranges of
- * rounds.
+ * executions a second: of three threads that lock, increment and unlock ten
+ * times each (sequentially consistent, random), and of three that allocate and
+ * free twice each with the real kmalloc, in TSO, with the model and full
+ * contents, at random and in the order of the search of up to two deviations.
+ * Each execution is checked. Medians and ranges of rounds.
  *
  * usage: schedules [ROUNDS [SWITCHES [EXECUTIONS]]]
  */
@@ -96,6 +96,7 @@ measure_world(const char *what, struct explore_world *world,
 		struct explore_options o = { .kind = kind,
 			.seed = (uint64_t)i + 1,
 			.memory = memory,
+			.bound = 2,
 			.runs = n,
 			.jobs = 1,
 			.points_max = 100000 };
@@ -190,6 +191,9 @@ measure_kmalloc(unsigned long n)
 	if (status == 0)
 		status = measure_world("the same, sticky", &world.world,
 		    EXPLORE_STICKY, TRACE_MEMORY_TSO, n);
+	if (status == 0)
+		status = measure_world("the same, in order", &world.world,
+		    EXPLORE_BOUND, TRACE_MEMORY_TSO, n);
 	trace_fini(&t);
 	trace_reader_close(r);
 	return (status);
