@@ -66,16 +66,25 @@ audit_place(const struct ka_slab *slab)
 static const char *
 audit_entries(const struct ka_slab *slab, uint64_t *owned)
 {
+	static uint64_t seen[SLAB_CHUNKS_MAX / 64];
 	uint32_t i, free = 0;
 
 	AUDIT(slab->s_nfree <= slab->s_carved && slab->s_carved <= slab->s_max,
 	    "I-KM-2", "%u free of %u carved of %u chunks",
 	    (unsigned)slab->s_nfree, slab->s_carved, slab->s_max);
+	memset(seen, 0, (slab->s_carved + 63) / 64 * sizeof(*seen));
 	for (i = 0; i < slab->s_nfree; i++) {
-		uint32_t index = slab->s_entry[i].e_stack / slab->s_size;
+		uintptr_t off = slab->s_stack[i] - slab->s_base;
+		uint32_t index = (uint32_t)(off / slab->s_size);
+		uint64_t bit = UINT64_C(1) << index % 64;
 
-		AUDIT(index < slab->s_carved, "I-KM-2",
+		AUDIT(off / slab->s_size < slab->s_carved, "I-KM-2",
 		    "chunk %u on the stack was never carved", index);
+		AUDIT(off % slab->s_size == 0, "I-KM-2",
+		    "what is on the stack is within chunk %u", index);
+		AUDIT((seen[index / 64] & bit) == 0, "I-KM-2",
+		    "chunk %u is on the stack twice", index);
+		seen[index / 64] |= bit;
 		AUDIT(slab->s_entry[index].e_owner == OWNER_FREE, "I-KM-2",
 		    "chunk %u on the stack is not free", index);
 	}

@@ -218,7 +218,8 @@ static bool
 slab_carve(struct ka_slab *slab)
 {
 	uint32_t i, n = slab->s_max - slab->s_carved;
-	struct slab_entry *e, *stack = &slab->s_entry[slab->s_nfree];
+	uintptr_t *stack = &slab->s_stack[slab->s_nfree];
+	struct slab_entry *e;
 	uint32_t off, size = slab->s_size;
 
 	if (n == 0)
@@ -232,7 +233,7 @@ slab_carve(struct ka_slab *slab)
 		off -= size;
 		ka_init(&e->e_owner, OWNER_FREE);
 		e->e_debug = 0;
-		stack[i].e_stack = (uint16_t)off;
+		stack[i] = slab->s_base + off;
 	}
 	ka_store(&slab->s_carved, slab->s_carved + n, RELAXED);
 	slab->s_nfree += n;
@@ -260,7 +261,7 @@ km__push(struct ka_cpu *cpu, struct ka_slab *slab, uint32_t index,
     struct km_todo *todo)
 {
 	KA_ASSERT(slab->s_nfree < slab->s_carved);
-	slab->s_entry[slab->s_nfree].e_stack = (uint16_t)(index * slab->s_size);
+	slab->s_stack[slab->s_nfree] = slab->s_base + index * slab->s_size;
 	slab->s_nfree++;
 	if (slab->s_state == SLAB_FULL) {
 		slab_state(slab, SLAB_PARTIAL);

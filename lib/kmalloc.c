@@ -20,12 +20,12 @@
  * 2. Nouns. A *class* is a chunk size. A *slab* is 64 KiB of pages cut into
  *    chunks of one class, owned by one CPU. Chunks are *carved* in batches, so
  *    that a new slab costs nothing. Free carved chunks are on the slab's
- *    *stack* of offsets. The *remote list* of a CPU links chunks that others
+ *    *stack* of addresses. The *remote list* of a CPU links chunks that others
  *    freed, through their entries.
  *
  *      arena  | slab 0 | slab 1 | large run ... | free | slab 2 | ...
- *      header | entry 0 | entry 1 | ... | s_key s_nfree s_recip ...
- *      entry  | e_owner: cookie + offset, FREE or REMOTE + next | e_stack |
+ *      header | entry 0 | entry 1 | ... | s_key s_nfree s_recip ... | stack |
+ *      entry  | e_owner: cookie + offset, FREE or REMOTE + next | e_debug |
  *
  *    A type's *cookie* is its id << 16; cookie + offset is what e_owner of an
  *    allocated chunk holds. A *grant* is a number of allocations that a type
@@ -139,26 +139,36 @@ km_use_up(struct ka_slab *slab, uint32_t cookie)
 	return (false);
 }
 
+/*
+ * The value has a register of its own, as it is written: else gcc keeps s_nfree
+ * beside s_nfree - 1, and both for longer than registers last.
+ */
+#define KM_AS_IS(x) __asm__("" : "+r"(x))
+
 /* Pops a chunk of the current slab. False: take the slow path. */
 KA_INLINE bool
 km_alloc_fast(unsigned class, struct malloc_type *type, void **ret_p)
 {
 	struct ka_cpu *cpu = ka_section_enter();
 	struct ka_slab *slab = KM_PEEK(cpu->c_fast[class]);
-	uint64_t n = slab->s_nfree - 1, index, off;
+	uint64_t n = slab->s_nfree - 1, index, off, owner;
 	uint32_t cookie;
+	uintptr_t p;
 
 	if (KA_UNLIKELY((int64_t)n < 0))
 		goto slow;
 	cookie = type->ks_cookie;
 	if (KA_UNLIKELY(!km_use_up(slab, cookie)))
 		goto slow;
+	KM_AS_IS(n);
 	slab->s_nfree = n;
-	off = slab->s_entry[n].e_stack;
+	p = slab->s_stack[n];
+	off = p & (KA_SLAB_SIZE - 1);
 	index = off * slab->s_recip >> 32;
-	cookie += (uint32_t)off;
-	ka_store(&slab->s_entry[index].e_owner, cookie, RELAXED);
-	*ret_p = (void *)(slab->s_base + off);
+	owner = off + cookie;
+	KM_AS_IS(owner);
+	ka_store(&slab->s_entry[index].e_owner, (uint32_t)owner, RELAXED);
+	*ret_p = (void *)p;
 	ka_section_exit(cpu);
 	return (true);
 slow:
@@ -212,7 +222,7 @@ kfree(void *p, struct malloc_type *type)
 	ka_store(&slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
 	KM_ADD(*(uint64_t *)(void *)(slab->s_use + KM_USE_FREED + cookie), 1);
 	n = slab->s_nfree;
-	slab->s_entry[n].e_stack = (uint16_t)off;
+	slab->s_stack[n] = (uintptr_t)p;
 	slab->s_nfree = ++n;
 	if (KA_UNLIKELY(n == slab->s_full)) {
 		ka_section_exit(cpu);
@@ -315,8 +325,8 @@ km__panic(enum ka_why why, const void *p, const char *caller,
 static uint32_t
 km_take(struct ka_slab *slab, struct malloc_type *type)
 {
-	uint32_t off = slab->s_entry[--slab->s_nfree].e_stack;
-	uint32_t index = km_index(slab, off);
+	uintptr_t p = slab->s_stack[--slab->s_nfree];
+	uint32_t off = p & (KA_SLAB_SIZE - 1), index = km_index(slab, p);
 
 	KA_ASSERT(index < slab->s_carved);
 	KA_ASSERT(KM_READ(slab->s_entry[index].e_owner) == OWNER_FREE);

@@ -34,15 +34,11 @@ enum slab_state {
  * A chunk's entry. e_owner: while allocated, the type's cookie plus the
  * chunk's offset in the slab, so that one comparison tells double free, wrong
  * type and interior pointer; OWNER_FREE; or OWNER_REMOTE and the next of the
- * remote list. e_stack is no part of the chunk but of the stack of free
- * chunks' offsets: s_entry[0 .. s_nfree - 1]. Offsets, not indices: what comes
- * off the stack is a pointer after one addition, and what goes on it is the low
- * bits of one.
+ * remote list.
  */
 struct slab_entry {
-	uint16_t e_stack;
-	uint16_t e_debug; /* requested class + 1, ENTRY_POISONED */
 	uint32_t e_owner;
+	uint16_t e_debug; /* requested class + 1, ENTRY_POISONED */
 };
 
 #define OWNER_FREE     0x7fffffffu
@@ -54,8 +50,7 @@ struct slab_entry {
 
 /*
  * Out of the slab's pages, so that no overrun reaches it: one for each slot of
- * the arena, KM_SLAB_STRIDE apart. Entries come first: their address needs no
- * addition on the fast paths.
+ * the arena, KM_SLAB_STRIDE apart.
  */
 struct ka_slab {
 	struct slab_entry s_entry[SLAB_CHUNKS_MAX + 1];
@@ -78,9 +73,23 @@ struct ka_slab {
 	uint8_t s_state;
 	struct ka_slab *s_next, **s_prev; /* on a list */
 	struct ka_trail *s_trail;	  /* KA_DEBUG_AUDIT: one a chunk */
+	/*
+	 * The free chunks: s_stack[0 .. s_nfree - 1]. Whole addresses: what
+	 * comes off is what kmalloc returns, what goes on is what kfree was
+	 * given, and processors that hand a store's value to the next load
+	 * without waiting do so for words of 32 and 64 bits, not of 16.
+	 */
+	uintptr_t s_stack[SLAB_CHUNKS_MAX];
 };
 
-#define KM_SLAB_STRIDE ((sizeof(struct ka_slab) + 4095) / 4096 * 4096)
+/* A multiple of the page, and two lines: what is used of all slabs most would
+ * otherwise have its place in the same few sets of the cache. */
+#define KM_SLAB_STRIDE                                                         \
+	((sizeof(struct ka_slab) + KA_PAGE_SIZE - 1) / KA_PAGE_SIZE *          \
+		KA_PAGE_SIZE +                                                 \
+	    128)
+KA_STATIC_ASSERT(
+    KM_SLAB_STRIDE % _Alignof(struct ka_slab) == 0, "headers are aligned");
 
 /* The slab that is none: no chunk is free, no key matches. */
 extern struct ka_slab kmalloc_no_slab;

@@ -1091,6 +1091,7 @@ auditor_names_counts_and_owners(void **state)
 	struct malloc_type *ended = NULL;
 	struct ka_slab *slab;
 	uint32_t was, id;
+	uintptr_t top;
 	const char *found;
 	char *p;
 
@@ -1109,11 +1110,20 @@ auditor_names_counts_and_owners(void **state)
 	slab->s_carved = slab->s_max + 1;
 	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
 	slab->s_carved = was;
-	was = slab->s_entry[0].e_stack;
-	slab->s_entry[0].e_stack = (uint16_t)(slab->s_carved * slab->s_size);
+	top = slab->s_stack[0];
+	slab->s_stack[0] = slab->s_base + slab->s_carved * slab->s_size;
 	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
 	assert_non_null(strstr(found, "was never carved"));
-	slab->s_entry[0].e_stack = (uint16_t)was;
+	slab->s_stack[0] = slab->s_base - slab->s_size;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
+	assert_non_null(strstr(found, "was never carved"));
+	slab->s_stack[0] = top + 8;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
+	assert_non_null(strstr(found, "is within chunk"));
+	slab->s_stack[0] = slab->s_stack[1]; /* the count still agrees */
+	assert_string_equal(kmalloc_audit(&found), "I-KM-2");
+	assert_non_null(strstr(found, "is on the stack twice"));
+	slab->s_stack[0] = top;
 	was = slab->s_entry[0].e_owner;
 	slab->s_entry[0].e_owner = was & 0xffff;
 	assert_string_equal(kmalloc_audit(&found), "I-KM-3");

@@ -390,7 +390,7 @@ simultaneous_double_free_is_seen_at_the_drain(void **state)
 		slab = km_slab_at(p[i]);
 		thread_run(free_mine, p[i]);
 		slab->s_entry[i].e_owner = OWNER_FREE;
-		slab->s_entry[slab->s_nfree++].e_stack = (uint16_t)(i * 8192);
+		slab->s_stack[slab->s_nfree++] = (uintptr_t)p[i];
 		assert_why(DOUBLE_FREE, (void)kmalloc_trim());
 		assert_ptr_equal(caught.addr, p[i]);
 		kfree(p[1 - i], M_MINE);
@@ -428,7 +428,7 @@ simultaneous_remote_frees_are_seen_at_the_drain(void **state)
 		slab->s_cpu = 0;
 		/* One free too many was counted: r goes uncounted. */
 		slab->s_entry[2].e_owner = OWNER_FREE;
-		slab->s_entry[slab->s_nfree++].e_stack = (uint16_t)(uintptr_t)r;
+		slab->s_stack[slab->s_nfree++] = (uintptr_t)r;
 		kfree(q, M_MINE);
 		halt();
 	}
