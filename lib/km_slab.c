@@ -220,20 +220,21 @@ slab_carve(struct ka_slab *slab)
 	uint32_t i, n = slab->s_max - slab->s_carved;
 	uintptr_t *stack = &slab->s_stack[slab->s_nfree];
 	struct slab_entry *e;
-	uint32_t off, size = slab->s_size;
+	uint32_t size = slab->s_size;
+	uintptr_t addr;
 
 	if (n == 0)
 		return (false);
 	if (n > CARVE_BATCH)
 		n = CARVE_BATCH;
 	e = &slab->s_entry[slab->s_carved + n];
-	off = (slab->s_carved + n) * size;
+	addr = slab->s_base + (slab->s_carved + n) * size;
 	for (i = 0; i < n; i++) {
 		e--;
-		off -= size;
+		addr -= size;
 		ka_init(&e->e_owner, OWNER_FREE);
 		e->e_debug = 0;
-		stack[i] = slab->s_base + off;
+		stack[i] = addr;
 	}
 	ka_store(&slab->s_carved, slab->s_carved + n, RELAXED);
 	slab->s_nfree += n;
