@@ -84,12 +84,16 @@ pull_op(struct run_state *s)
 	return (p);
 }
 
-static void
-set_put(uint64_t *set, uint32_t thread, bool in)
+static inline void
+set_add(uint64_t *set, uint32_t thread)
 {
-	uint64_t bit = UINT64_C(1) << thread % 64;
+	set[thread / 64] |= UINT64_C(1) << thread % 64;
+}
 
-	set[thread / 64] = (set[thread / 64] & ~bit) | (in ? bit : 0);
+static inline void
+set_remove(uint64_t *set, uint32_t thread)
+{
+	set[thread / 64] &= ~(UINT64_C(1) << thread % 64);
 }
 
 static void
@@ -99,9 +103,9 @@ enqueue(struct run_state *s, struct pending *p)
 
 	*t->last = p;
 	t->last = &p->next;
-	set_put(s->able.goes_on, p->op.thread, true);
+	set_add(s->able.goes_on, p->op.thread);
 	if (!t->busy)
-		set_put(s->waiting, p->op.thread, true);
+		set_add(s->waiting, p->op.thread);
 	s->queued++;
 }
 
@@ -134,9 +138,11 @@ dequeue(struct run_state *s, uint32_t thread)
 	t->first = p->next;
 	if (t->first == NULL) {
 		t->last = &t->first;
-		set_put(s->able.goes_on, thread, false);
+		set_remove(s->able.goes_on, thread);
+		set_remove(s->waiting, thread);
+	} else {
+		set_add(s->waiting, thread);
 	}
-	set_put(s->waiting, thread, t->first != NULL);
 	run__regs_leave(s, p);
 	pending_put(s, p);
 	s->queued--;
@@ -226,7 +232,7 @@ begin(struct run_state *s, uint32_t thread)
 		s->solo_slept = false;
 	}
 	t->busy = true;
-	set_put(s->waiting, thread, false);
+	set_remove(s->waiting, thread);
 	s->able.ask = true;
 	t->turns = 0;
 	t->since = s->result->ops;
@@ -303,7 +309,7 @@ step(struct run_state *s, uint32_t thread)
 	}
 	t = &s->thread[thread];
 	if (stop == SIM_DONE) {
-		if (run__again(s, thread)) {
+		if ((t->failed || t->retries) && run__again(s, thread)) {
 			sim_start(thread, t->ops, run__call, t);
 			return;
 		}
@@ -900,7 +906,7 @@ run(const struct run_source *source, const struct run_options *options,
 	s->solo = s->last = SIM_NONE;
 	s->sources = false;
 	for (i = s->nthreads; i < s->total; i++)
-		set_put(s->able.goes_on, i, true);
+		set_add(s->able.goes_on, i);
 	s->able.ask = true;
 	for (i = 0; i < s->nthreads; i++) {
 		s->thread[i].first = NULL;

@@ -92,9 +92,12 @@ sim__set(uint64_t *set, uint32_t i, bool in)
 static inline void
 sim__state(uint32_t thread, enum sim_state state)
 {
+	enum sim_state before = sim.thread[thread].state;
+
 	sim.thread[thread].state = state;
 	sim__set(sim.ready, thread, state == SIM_READY);
-	sim__set(sim.spin, thread, state == SIM_SPIN);
+	if (KA_UNLIKELY(before == SIM_SPIN || state == SIM_SPIN))
+		sim__set(sim.spin, thread, state == SIM_SPIN);
 }
 
 /* sim.c */
