@@ -63,9 +63,8 @@ struct fuzz_trace {
 	struct trace_header header;
 	struct trace_op op[FUZZ_OPS_MAX];
 	uint32_t nops, at;
-	bool ready; /* the header is to be given back before the next one */
 };
-/* 0, or ENOMEM. */
+/* 0, or ENOMEM. The struct is zeroed before the first time. */
 int fuzz_trace_decode(
     struct fuzz_trace *, uint32_t groups, const uint8_t *, size_t);
 /* The operations from the first on; the struct must outlive the run. */

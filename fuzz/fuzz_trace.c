@@ -3,8 +3,8 @@
  * Bytes to a restricted trace; see fuzz_target.h.
  *
  * This is on the path of every execution: the decoder is used without a
- * reader around it, and all memory but that of strings and deviations is the
- * caller's. Restriction is done on the way, so that what is run, what is
+ * reader around it, all memory but that of strings and deviations is the
+ * caller's, and that of strings is used again. Restriction is done on the way, so that what is run, what is
  * shown and what is saved are the same operations.
  */
 #include <errno.h>
@@ -13,7 +13,8 @@
 #include "fuzz_target.h"
 #include "trace/trace_int.h"
 
-/* Registers are dense: an operation defines one at most. */
+/* Registers are dense: an operation defines one at most. All are false between
+ * two inputs. */
 struct defined {
 	bool is[TRACE_CLASS_COUNT][FUZZ_OPS_MAX];
 };
@@ -85,15 +86,11 @@ fuzz_trace_decode(
 	int got = 0;
 
 	d.end = d.p + size;
-	if (t->ready)
-		trace_header_fini(&t->header);
-	trace_header_init(&t->header);
-	t->ready = true;
+	trace__header_reset(&t->header);
 	t->nops = t->at = 0;
 	if (trace__decode_header(&d) != 0)
 		return (ENOMEM);
 	restrict_header(&t->header);
-	memset(&defined, 0, sizeof(defined));
 	for (uint32_t n = 0; n < FUZZ_OPS_MAX; n++) {
 		got = trace__decode_op(&d, &t->op[t->nops]);
 		if (got <= 0)
@@ -101,6 +98,8 @@ fuzz_trace_decode(
 		if (restrict_op(&t->header, groups, &defined, &t->op[t->nops]))
 			t->nops++;
 	}
+	for (unsigned class = 0; class < TRACE_CLASS_COUNT; class ++)
+		memset(defined.is[class], 0, d.count[class]);
 	return (got < 0 ? ENOMEM : 0);
 }
 

@@ -25,7 +25,8 @@
  * Traces stay short: what would be longer than both its origin and a length
  * that is drawn, a few dozen mostly, loses some operations.
  *
- * Cost: linear in the length of the trace, a few allocations a call.
+ * Cost: linear in the length of the trace; memory is used again from call to
+ * call.
  */
 #include "mutator.h"
 
@@ -792,20 +793,6 @@ shorten(struct sheet *s, size_t before)
 
 /* ---- Bytes in, bytes out ------------------------------------------------- */
 
-static int
-load(struct trace *ret_t, const uint8_t *data, size_t size)
-{
-	struct trace_reader *r;
-	struct trace_error e;
-	int error;
-
-	if (trace_reader_open_payload(&r, data, size, &e) != 0)
-		return (-1);
-	error = trace_load(ret_t, r, &e);
-	trace_reader_close(r);
-	return (error);
-}
-
 static void
 number_fresh(struct sheet *s)
 {
@@ -813,37 +800,36 @@ number_fresh(struct sheet *s)
 	s->fresh = (uint32_t)s->t.nops;
 }
 
-/* Encoded within max bytes: what is too long loses its end. */
+/* A canonical trace within max bytes: what is too long loses its end. */
 static size_t
 unload(struct trace *t, uint8_t *out, size_t max)
 {
+	static struct trace__bytes bytes;
 	bool bare = false;
-	uint8_t *bytes;
-	size_t size;
 
-	for (;;) {
-		if (trace_canonicalize(t) == SIZE_MAX ||
-		    trace_encode(t, &bytes, &size) != 0)
-			return (0);
-		if (size <= max)
-			break;
-		free(bytes);
+	while (trace__encode_canonical(t, &bytes) == 0) {
+		const size_t size = bytes.size;
+
+		if (size <= max) {
+			memcpy(out, bytes.at, size);
+			return (size);
+		}
 		if (t->nops > 0) {
 			/* As many as are too much, if all are as long. */
 			size_t over = t->nops * (size - max) / size;
 
 			t->nops -= over != 0 ? over : 1;
-			continue;
+		} else if (!bare) {
+			t->header.nfaults = t->header.ndeviations = 0;
+			trace__header_thread_cpus(&t->header);
+			bare = true;
+		} else {
+			break;
 		}
-		if (bare)
-			return (0);
-		t->header.nfaults = t->header.ndeviations = 0;
-		trace__header_thread_cpus(&t->header);
-		bare = true;
+		if (trace_canonicalize(t) == SIZE_MAX)
+			break;
 	}
-	memcpy(out, bytes, size);
-	free(bytes);
-	return (size);
+	return (0);
 }
 
 static bool
@@ -897,33 +883,34 @@ mutate_some(struct sheet *s)
 	return (true);
 }
 
-static bool
-sheet_open(struct sheet *s, const uint8_t *data, size_t size, uint64_t seed,
-    uint32_t groups, uint64_t *done)
+/* Its memory is used again. */
+static struct sheet the_sheet;
+
+static struct sheet *
+sheet_open(const uint8_t *data, size_t size, uint64_t seed, uint32_t groups,
+    uint64_t *done)
 {
-	if (load(&s->t, data, size) != 0)
-		return (false);
+	struct sheet *const s = &the_sheet;
+
+	if (trace__decode(&s->t, data, size) != 0)
+		return (NULL);
 	s->random = seed;
 	s->groups = groups;
 	s->done = done;
 	gen_mix_draw(&s->mix, random_next(&s->random), &s->t.header);
 	number_fresh(s);
-	return (true);
+	return (s);
 }
 
 size_t
 mutator_mutate(const uint8_t *data, size_t size, uint8_t *out, size_t max,
     uint64_t seed, uint32_t groups, uint64_t done[MUTATOR_COUNT])
 {
-	static struct sheet s;
-	size_t n = 0;
+	struct sheet *const s = sheet_open(data, size, seed, groups, done);
 
-	if (!sheet_open(&s, data, size, seed, groups, done))
+	if (s == NULL || !mutate_some(s))
 		return (0);
-	if (mutate_some(&s))
-		n = unload(&s.t, out, max);
-	trace_fini(&s.t);
-	return (n);
+	return (unload(&s->t, out, max));
 }
 
 size_t
@@ -931,24 +918,18 @@ mutator_cross(const uint8_t *data, size_t size, const uint8_t *other,
     size_t other_size, uint8_t *out, size_t max, uint64_t seed, uint32_t groups,
     uint64_t done[MUTATOR_COUNT])
 {
-	static struct sheet s;
-	struct trace o;
-	size_t n = 0;
+	struct sheet *const s = sheet_open(data, size, seed, groups, done);
+	static struct trace o;
+	size_t before;
 
-	if (!sheet_open(&s, data, size, seed, groups, done))
+	if (s == NULL || trace__decode(&o, other, other_size) != 0)
 		return (0);
-	if (load(&o, other, other_size) != 0) {
-		trace_fini(&s.t);
-		return (0);
-	}
-	const size_t before = s.t.nops > o.nops ? s.t.nops : o.nops;
-	if (splice(&s, &o) && done != NULL)
+	before = s->t.nops > o.nops ? s->t.nops : o.nops;
+	if (splice(s, &o) && done != NULL)
 		done[MUTATOR_SPLICE]++;
-	trace_fini(&o);
-	shorten(&s, before);
-	if (trace_canonicalize(&s.t) != SIZE_MAX &&
-	    (!one_in(&s, 4) || mutate_some(&s)))
-		n = unload(&s.t, out, max);
-	trace_fini(&s.t);
-	return (n);
+	shorten(s, before);
+	if (trace_canonicalize(&s->t) == SIZE_MAX ||
+	    (one_in(s, 4) && !mutate_some(s)))
+		return (0);
+	return (unload(&s->t, out, max));
 }

@@ -12,6 +12,8 @@
  *   P5  a container that is cut or has a bit flipped is never another trace
  *   P6  canonicalize makes a valid trace of anything and changes nothing that
  *       is canonical
+ *   P7  who decodes and encodes often, with memory that is used again, gets
+ *       what who does it once gets
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "trace/trace_int.h"
 #include "trace_test.h"
 
 #define BYTES_MAX 2048u
@@ -518,6 +521,45 @@ canonicalize_makes_anything_valid(void **state)
 	}
 }
 
+/* What is spoilt loses strings, and others change places. */
+static void
+memory_used_again_is_as_new(void **state)
+{
+	struct trace__bytes bytes = { 0 };
+	uint8_t any[BYTES_MAX], *payload;
+	struct trace t, once;
+	size_t size;
+
+	(void)state;
+	trace_init(&t);
+	for (unsigned i = 0; i < 2000 * rounds; i++) {
+		size = random_bytes(any, sizeof(any));
+		trace_test_decode(any, size, &once);
+		assert_int_equal(trace__decode(&t, any, size), 0);
+		for (size_t kept = 0; kept < once.nops; kept++)
+			assert_int_equal(t.op[kept].line, once.op[kept].line);
+		assert_true(trace_test_equal(&t, &once));
+		for (size_t j = 0; j < t.nops; j++) {
+			const size_t from = below(t.nops);
+
+			if (below(3) == 0)
+				t.op[j] = once.op[j] = once.op[from];
+		}
+		assert_int_equal(
+		    trace_canonicalize(&t), trace_canonicalize(&once));
+		assert_true(trace_test_equal(&t, &once));
+		trace_test_assert_valid(&t);
+		assert_int_equal(trace_encode(&once, &payload, &size), 0);
+		assert_int_equal(trace__encode_canonical(&t, &bytes), 0);
+		assert_int_equal(bytes.size, size);
+		assert_memory_equal(bytes.at, payload, size);
+		free(payload);
+		trace_fini(&once);
+	}
+	trace__bytes_fini(&bytes);
+	trace_fini(&t);
+}
+
 int
 main(void)
 {
@@ -532,6 +574,7 @@ main(void)
 		    damaged_containers_are_never_other_traces, seed_test),
 		cmocka_unit_test_setup(
 		    canonicalize_makes_anything_valid, seed_test),
+		cmocka_unit_test_setup(memory_used_again_is_as_new, seed_test),
 	};
 
 	return (

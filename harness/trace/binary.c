@@ -532,38 +532,60 @@ put(uint8_t *p, uint64_t value)
 	return (n);
 }
 
-/* Which places differ from thread % cpus. */
+/* Is every thread on the CPU thread % cpus? */
+static bool
+places_are_default(const struct trace_header *h)
+{
+	for (uint32_t t = 0; t < h->threads && t < h->cpus; t++)
+		if (h->thread_cpu[t] != t)
+			return (false);
+	return (h->threads <= h->cpus ||
+	    memcmp(&h->thread_cpu[h->cpus], h->thread_cpu,
+		(h->threads - h->cpus) * sizeof(*h->thread_cpu)) == 0);
+}
+
+/* How many are not. */
 static unsigned
 places_count(const struct trace_header *h)
 {
+	uint32_t cpu = 0;
 	unsigned n = 0;
 
-	for (uint32_t t = 0; t < h->threads; t++)
-		n += h->thread_cpu[t] != t % h->cpus;
+	for (uint32_t t = 0; t < h->threads; t++) {
+		n += h->thread_cpu[t] != cpu;
+		if (++cpu == h->cpus)
+			cpu = 0;
+	}
 	return (n);
+}
+
+static bool
+reserves_are_default(const struct trace_header *h)
+{
+	struct trace_header defaults;
+
+	defaults.pages = h->pages;
+	trace__header_reserves(&defaults);
+	return (h->reserve_system == defaults.reserve_system &&
+	    h->reserve_interrupt == defaults.reserve_interrupt);
 }
 
 static unsigned
 header_groups(const struct trace_header *h)
 {
-	struct trace_header defaults;
 	unsigned groups = 0;
 
-	trace_header_init(&defaults);
-	if (h->cpus != defaults.cpus)
+	if (h->cpus != 1)
 		groups |= H_CPUS;
-	if (h->threads != defaults.threads)
+	if (h->threads != 1)
 		groups |= H_THREADS;
-	if (h->pages != defaults.pages)
+	if (h->pages != TRACE__PAGES_DEFAULT)
 		groups |= H_PAGES;
-	defaults.pages = h->pages;
-	trace__header_reserves(&defaults);
-	if (h->reserve_system != defaults.reserve_system ||
-	    h->reserve_interrupt != defaults.reserve_interrupt)
+	if (!reserves_are_default(h))
 		groups |= H_RESERVES;
-	if (h->slabs_keep != defaults.slabs_keep || h->debug != defaults.debug)
+	if (h->slabs_keep != TRACE__KEEP_DEFAULT || h->debug != 0)
 		groups |= H_OPTIONS;
-	if (places_count(h) > 0)
+	if (!places_are_default(h))
 		groups |= H_PLACES;
 	if (h->sched != TRACE_SCHED_RECORDED || h->memory != TRACE_MEMORY_SC ||
 	    h->may != 0)
@@ -625,8 +647,12 @@ put_places(const struct trace_header *h, struct trace__bytes *b)
 	uint8_t buf[2 * VARINT_MAX];
 	int error = trace__bytes_append(b, buf, put(buf, places_count(h)));
 
-	for (uint32_t t = 0; t < h->threads && error == 0; t++) {
-		if (h->thread_cpu[t] == t % h->cpus)
+	for (uint32_t t = 0, cpu = 0; t < h->threads && error == 0; t++) {
+		const bool same = h->thread_cpu[t] == cpu;
+
+		if (++cpu == h->cpus)
+			cpu = 0;
+		if (same)
 			continue;
 		size_t n = put(buf, t);
 		n += put(buf + n, h->thread_cpu[t]);
@@ -708,15 +734,22 @@ strmap_grow(struct trace__encoder *e, uint64_t index)
 static size_t
 put_string(struct trace__encoder *e, uint64_t index, uint8_t *p)
 {
-	if (index >= e->strmap_cap && strmap_grow(e, index) != 0)
-		return (0);
-	if (e->strmap[index] != 0)
-		return (put(p, e->nstrs + 1 - e->strmap[index]));
+	if (e->ordered) {
+		if (index < e->nstrs)
+			return (put(p, e->nstrs - index));
+		TRACE__ASSERT(index == e->nstrs);
+		e->nstrs++;
+	} else {
+		if (index >= e->strmap_cap && strmap_grow(e, index) != 0)
+			return (0);
+		if (e->strmap[index] != 0)
+			return (put(p, e->nstrs + 1 - e->strmap[index]));
+		e->strmap[index] = ++e->nstrs;
+	}
 	const char *s = trace_str(e->header, index);
 	const size_t length = strlen(s);
 	TRACE__ASSERT(length >= 1);
 	TRACE__ASSERT(length <= TRACE_STR_MAX);
-	e->strmap[index] = ++e->nstrs;
 	size_t n = put(p, 0);
 	p[n++] = (uint8_t)(length - 1);
 	memcpy(p + n, s, length);

@@ -93,22 +93,30 @@ trace_error_format(const struct trace_error *err, char *buf, size_t size)
 }
 
 int
+trace__bytes_reserve(struct trace__bytes *b, size_t size)
+{
+	size_t cap = b->cap == 0 ? BYTES_CAP_MIN : b->cap;
+
+	if (b->cap - b->size >= size)
+		return (0);
+	while (cap - b->size < size) {
+		if (cap > SIZE_MAX / 2)
+			return (ENOMEM);
+		cap *= 2;
+	}
+	uint8_t *at = realloc(b->at, cap);
+	if (at == NULL)
+		return (ENOMEM);
+	b->at = at;
+	b->cap = cap;
+	return (0);
+}
+
+int
 trace__bytes_append(struct trace__bytes *b, const void *bytes, size_t size)
 {
-	if (b->cap - b->size < size) {
-		size_t cap = b->cap == 0 ? BYTES_CAP_MIN : b->cap;
-
-		while (cap - b->size < size) {
-			if (cap > SIZE_MAX / 2)
-				return (ENOMEM);
-			cap *= 2;
-		}
-		uint8_t *at = realloc(b->at, cap);
-		if (at == NULL)
-			return (ENOMEM);
-		b->at = at;
-		b->cap = cap;
-	}
+	if (trace__bytes_reserve(b, size) != 0)
+		return (ENOMEM);
 	if (size > 0)
 		memcpy(b->at + b->size, bytes, size);
 	b->size += size;

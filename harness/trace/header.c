@@ -9,7 +9,9 @@
  *	str ->  [ char * x strs_cap | uint32_t x 2 strs_cap ]
  *
  * A slot of the index is 0 (free) or a string's index + 1; probing is linear.
- * strs_cap is a power of two and the index is at most half full.
+ * strs_cap is a power of two and the index is at most half full. Pointers
+ * behind the last string are NULL, or memory of strings that are no more, for
+ * those to come.
  */
 #include <errno.h>
 #include <kalloc/flags.h>
@@ -18,20 +20,27 @@
 
 #include "trace_int.h"
 
-#define PAGES_DEFAULT 4096u
-#define KEEP_DEFAULT  2u
-#define STRS_CAP_MIN  16u
+#define STRS_CAP_MIN 16u
+
+/* The first n places are there: they are those of all others in turn. */
+static void
+thread_cpus_repeat(struct trace_header *h, uint32_t n)
+{
+	while (n < TRACE_THREADS_MAX) {
+		const uint32_t left = TRACE_THREADS_MAX - n;
+
+		memcpy(&h->thread_cpu[n], h->thread_cpu,
+		    (n < left ? n : left) * sizeof(*h->thread_cpu));
+		n *= 2;
+	}
+}
 
 void
 trace__header_thread_cpus(struct trace_header *h)
 {
-	uint32_t cpu = 0;
-
-	for (unsigned t = 0; t < TRACE_THREADS_MAX; t++) {
-		h->thread_cpu[t] = (uint16_t)cpu;
-		if (++cpu == h->cpus)
-			cpu = 0;
-	}
+	for (uint32_t t = 0; t < h->cpus; t++)
+		h->thread_cpu[t] = (uint16_t)t;
+	thread_cpus_repeat(h, h->cpus);
 }
 
 void
@@ -47,8 +56,8 @@ trace_header_init(struct trace_header *h)
 	*h = (struct trace_header) {
 		.cpus = 1,
 		.threads = 1,
-		.pages = PAGES_DEFAULT,
-		.slabs_keep = KEEP_DEFAULT,
+		.pages = TRACE__PAGES_DEFAULT,
+		.slabs_keep = TRACE__KEEP_DEFAULT,
 		.sched = TRACE_SCHED_RECORDED,
 		.sticky = 1,
 	};
@@ -56,19 +65,13 @@ trace_header_init(struct trace_header *h)
 }
 
 void
-trace__header_forget_strs(struct trace_header *h)
+trace_header_fini(struct trace_header *h)
 {
-	for (uint32_t i = 0; i < h->nstrs; i++)
+	for (uint32_t i = 0; i < h->strs_cap; i++)
 		free(h->str[i]);
 	free(h->str);
 	h->str = NULL;
 	h->nstrs = h->strs_cap = 0;
-}
-
-void
-trace_header_fini(struct trace_header *h)
-{
-	trace__header_forget_strs(h);
 	free(h->deviation);
 	h->deviation = NULL;
 	h->ndeviations = 0;
@@ -140,6 +143,36 @@ str_find(const struct trace_header *h, const char *s, size_t len)
 	return (&slots[i]);
 }
 
+/* Empties the index. */
+static void
+str_forget(struct trace_header *h)
+{
+	if (h->strs_cap != 0)
+		memset(str_slots(h), 0, 2 * h->strs_cap * sizeof(uint32_t));
+}
+
+void
+trace__header_reset(struct trace_header *h)
+{
+	char **const str = h->str;
+	const uint32_t cap = h->strs_cap;
+
+	free(h->deviation);
+	trace_header_init(h);
+	h->str = str;
+	h->strs_cap = cap;
+	str_forget(h);
+}
+
+void
+trace__header_strs_moved(struct trace_header *h, uint32_t n)
+{
+	h->nstrs = n;
+	str_forget(h);
+	for (uint32_t i = 0; i < n; i++)
+		*str_find(h, h->str[i], strlen(h->str[i])) = i + 1;
+}
+
 static int
 str_grow(struct trace_header *h)
 {
@@ -181,8 +214,8 @@ trace_str_intern(struct trace_header *h, const char *s, size_t len)
 	if (h->nstrs == TRACE__STRS_MAX)
 		return (UINT32_MAX);
 	/* Full size: known[len] and memcmp() above stay inside. */
-	char *copy = malloc(sizeof(clean));
-	if (copy == NULL)
+	char *copy = h->str[h->nstrs];
+	if (copy == NULL && (copy = malloc(sizeof(clean))) == NULL)
 		return (UINT32_MAX);
 	memcpy(copy, clean, sizeof(clean));
 	h->str[h->nstrs] = copy;
@@ -294,6 +327,8 @@ trace__sched_has_n(enum trace_sched_mode sched)
 const char *
 trace__header_check(const struct trace_header *h)
 {
+	uint16_t place = 0; /* the highest */
+
 	if (h->cpus < 1 || h->cpus > TRACE_CPUS_MAX)
 		return ("cpus is out of range");
 	if (h->threads < 1 || h->threads > TRACE_THREADS_MAX)
@@ -317,10 +352,10 @@ trace__header_check(const struct trace_header *h)
 		return ("memory model is unknown");
 	if ((h->may & ~TRACE_MAY_ALL) != 0)
 		return ("may has unknown bits");
-	for (uint32_t t = 0; t < h->threads; t++) {
-		if (h->thread_cpu[t] >= h->cpus)
-			return ("start CPU of a thread is out of range");
-	}
+	for (uint32_t t = 0; t < h->threads; t++)
+		place = h->thread_cpu[t] > place ? h->thread_cpu[t] : place;
+	if (place >= h->cpus)
+		return ("start CPU of a thread is out of range");
 	return (lists_check(h));
 }
 
@@ -355,6 +390,19 @@ faults_repair(struct trace_header *h)
 		h->fault[kept++] = f;
 	}
 	h->nfaults = kept;
+}
+
+/* Threads that are, on CPUs that are; threads that are not, as by default. */
+static void
+places_repair(struct trace_header *h)
+{
+	uint16_t place[TRACE_THREADS_MAX];
+
+	memcpy(place, h->thread_cpu, h->threads * sizeof(*place));
+	trace__header_thread_cpus(h);
+	for (uint32_t t = 0; t < h->threads; t++)
+		h->thread_cpu[t] =
+		    place[t] < h->cpus ? place[t] : h->thread_cpu[t];
 }
 
 static void
@@ -409,10 +457,7 @@ trace__header_repair(struct trace_header *h)
 	h->sticky = trace__sched_has_n(h->sched) ?
 	    clamp(h->sticky, 1, TRACE__STICKY_MAX) :
 	    1;
-	for (uint32_t t = 0; t < TRACE_THREADS_MAX; t++) {
-		if (t >= h->threads || h->thread_cpu[t] >= h->cpus)
-			h->thread_cpu[t] = (uint16_t)(t % h->cpus);
-	}
+	places_repair(h);
 	faults_repair(h);
 	deviations_repair(h);
 	TRACE__ASSERT(trace__header_check(h) == NULL);

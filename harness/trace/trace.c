@@ -28,23 +28,54 @@ trace_fini(struct trace *t)
 	t->nops = t->cap = 0;
 }
 
+static int
+grow(struct trace *t)
+{
+	const size_t cap = t->cap == 0 ? OPS_CAP_MIN : 2 * t->cap;
+	struct trace_op *grown;
+
+	if (cap > SIZE_MAX / sizeof(*grown))
+		return (ENOMEM);
+	grown = realloc(t->op, cap * sizeof(*grown));
+	if (grown == NULL)
+		return (ENOMEM);
+	t->op = grown;
+	t->cap = cap;
+	return (0);
+}
+
 int
 trace_append(struct trace *t, const struct trace_op *op)
 {
-	if (t->nops == t->cap) {
-		const size_t cap = t->cap == 0 ? OPS_CAP_MIN : 2 * t->cap;
-		struct trace_op *grown;
-
-		if (cap > SIZE_MAX / sizeof(*grown))
-			return (ENOMEM);
-		grown = realloc(t->op, cap * sizeof(*grown));
-		if (grown == NULL)
-			return (ENOMEM);
-		t->op = grown;
-		t->cap = cap;
-	}
+	if (t->nops == t->cap && grow(t) != 0)
+		return (ENOMEM);
 	t->op[t->nops++] = *op;
 	return (0);
+}
+
+int
+trace__decode(struct trace *t, const uint8_t *bytes, size_t size)
+{
+	struct trace__decoder d = {
+		.p = bytes != NULL ? bytes : (const uint8_t *)"",
+		.header = &t->header,
+		.eof = true,
+	};
+	int got;
+
+	d.end = d.p + size;
+	trace__header_reset(&t->header);
+	t->nops = 0;
+	if (trace__decode_header(&d) != 0)
+		return (ENOMEM);
+	for (;;) {
+		if (t->nops == t->cap && grow(t) != 0)
+			return (ENOMEM);
+		got = trace__decode_op(&d, &t->op[t->nops]);
+		if (got <= 0)
+			return (got < 0 ? ENOMEM : 0);
+		t->nops++;
+	}
 }
 
 int
@@ -124,6 +155,92 @@ trace_encode(const struct trace *t, uint8_t **ret_bytes, size_t *ret_size)
 	return (0);
 }
 
+int
+trace__encode_canonical(const struct trace *t, struct trace__bytes *b)
+{
+	struct trace__encoder encoder = { .header = &t->header,
+		.ordered = true };
+	int error;
+
+	b->size = 0;
+	error = trace__encode_header(&t->header, b);
+	for (size_t i = 0; i < t->nops && error == 0; i++) {
+		error = trace__bytes_reserve(b, TRACE__OP_BYTES_MAX);
+		if (error == 0)
+			b->size += trace__encode_op(
+			    &encoder, &t->op[i], b->at + b->size);
+	}
+	return (error);
+}
+
+/* ---- Canonical ----------------------------------------------------------- */
+
+#define NUMBERS_SMALL 1024u
+
+/*
+ * What becoming canonical needs besides the trace, all of it there before
+ * anything is changed. A string that is used changes places with the one that
+ * is where it belongs.
+ */
+struct canon {
+	struct trace__regmap map[TRACE_CLASS_COUNT];
+	uint32_t *where;   /* of strings by their old index: their place */
+	uint32_t *what;	   /* by place: the old index */
+	uint32_t nstrs;	   /* used so far */
+	bool moved;	   /* some are not where they were */
+	uint32_t *numbers; /* memory of all the above, zeroed */
+	uint32_t small[NUMBERS_SMALL];
+};
+
+static int
+canon_init(struct canon *c, const struct trace *t)
+{
+	const uint32_t nstrs = t->header.nstrs;
+	uint32_t *at;
+	size_t n = 2 * (size_t)nstrs;
+
+	for (unsigned i = 0; i < TRACE_CLASS_COUNT; i++)
+		c->map[i] = (struct trace__regmap) { 0 };
+	/* A register that is not defined may have any number. */
+	for (size_t i = 0; i < t->nops; i++) {
+		const struct trace_op *op = &t->op[i];
+		const int class =
+		    op->code < TRACE_OP_COUNT ? trace_ops[op->code].out : -1;
+
+		if (class >= 0 && op->out < TRACE_REGS_MAX &&
+		    op->out >= c->map[class].cap)
+			c->map[class].cap = op->out + 1;
+	}
+	for (unsigned i = 0; i < TRACE_CLASS_COUNT; i++)
+		n += c->map[i].cap;
+	c->numbers = c->small;
+	if (n > NUMBERS_SMALL)
+		c->numbers = calloc(n, sizeof(*c->numbers));
+	else
+		memset(c->small, 0, n * sizeof(*c->small));
+	if (c->numbers == NULL)
+		return (ENOMEM);
+	at = c->numbers;
+	for (unsigned i = 0; i < TRACE_CLASS_COUNT; i++) {
+		c->map[i].dense = at;
+		at += c->map[i].cap;
+	}
+	c->where = at;
+	c->what = at + nstrs;
+	for (uint32_t i = 0; i < nstrs; i++)
+		c->where[i] = c->what[i] = i;
+	c->nstrs = 0;
+	c->moved = false;
+	return (0);
+}
+
+static void
+canon_fini(struct canon *c)
+{
+	if (c->numbers != c->small)
+		free(c->numbers);
+}
+
 /* Whether there is such an operation and its strings exist. */
 static bool
 can_be_kept(const struct trace_header *h, const struct trace_op *op)
@@ -138,22 +255,40 @@ can_be_kept(const struct trace_header *h, const struct trace_op *op)
 	return (true);
 }
 
-/*
- * Brings arguments of small ranges into them, as the decoder does; strings
- * move to the new header. 0 or ENOMEM.
- */
-static int
-settle(const struct trace_header *old, struct trace_header *new,
-    struct trace_op *op)
+/* The string's new index, by order of use. */
+static uint32_t
+use_string(struct canon *c, struct trace_header *h, uint64_t old)
+{
+	const uint32_t at = c->where[old], to = c->nstrs;
+	char *const s = h->str[at];
+
+	if (at < to)
+		return (at);
+	c->nstrs++;
+	if (at == to)
+		return (to);
+	h->str[at] = h->str[to];
+	h->str[to] = s;
+	c->what[at] = c->what[to];
+	c->what[to] = (uint32_t)old;
+	c->where[c->what[at]] = at;
+	c->where[old] = to;
+	c->moved = true;
+	return (to);
+}
+
+/* Brings arguments of small ranges into them, as the decoder does. */
+static void
+settle(struct canon *c, struct trace_header *h, struct trace_op *op)
 {
 	const struct trace_opdef *const def = &trace_ops[op->code];
 
-	op->thread = (uint16_t)(op->thread % new->threads);
+	if (op->thread >= h->threads)
+		op->thread = (uint16_t)(op->thread % h->threads);
 	for (unsigned i = 0; i < def->nargs; i++) {
 		uint64_t *const arg = &op->arg[i];
 		const uint32_t words = trace__word_count(def->arg[i]);
 		enum trace__names set;
-		const char *s;
 
 		if (words != 0)
 			*arg %= words;
@@ -164,71 +299,44 @@ settle(const struct trace_header *old, struct trace_header *new,
 			*arg &= UINT32_MAX;
 			break;
 		case TRACE_K_CPU:
-			*arg %= new->cpus;
+			*arg %= h->cpus;
 			break;
 		case TRACE_K_STR:
-			s = trace_str(old, *arg);
-			*arg = trace_str_intern(new, s, strlen(s));
-			if (*arg == UINT32_MAX)
-				return (ENOMEM);
+			*arg = use_string(c, h, *arg);
 			break;
 		default:
 			break;
 		}
 	}
-	return (0);
-}
-
-/* The operations that can be kept, canonical, to op: 0 or ENOMEM. */
-static int
-canonical_ops(const struct trace *t, struct trace_header *new,
-    struct trace_op *op, size_t *ret_kept)
-{
-	struct trace__regmap map[TRACE_CLASS_COUNT] = { { 0 } };
-	size_t kept = 0;
-	int error = 0;
-
-	for (size_t i = 0; i < t->nops && error == 0; i++) {
-		op[kept] = t->op[i];
-		if (!can_be_kept(&t->header, &op[kept]))
-			continue;
-		error = trace__op_rename(map, &op[kept]);
-		if (error == EINVAL) {
-			error = 0;
-			continue;
-		}
-		if (error == 0)
-			error = settle(&t->header, new, &op[kept]);
-		kept++;
-	}
-	for (unsigned i = 0; i < TRACE_CLASS_COUNT; i++)
-		trace__regmap_fini(&map[i]);
-	*ret_kept = kept;
-	return (error);
 }
 
 /* Out of memory is SIZE_MAX, and the trace is as it was. */
 size_t
 trace_canonicalize(struct trace *t)
 {
-	struct trace_header header;
-	size_t kept;
+	struct trace_header *const h = &t->header;
+	struct canon c;
+	size_t kept = 0;
 
-	if (trace_header_copy(&header, &t->header) != 0)
+	if (canon_init(&c, t) != 0)
 		return (SIZE_MAX);
-	trace__header_repair(&header);
-	trace__header_forget_strs(&header); /* they return in order of use */
-	struct trace_op *op = malloc((t->nops + 1) * sizeof(*op));
-	if (op == NULL || canonical_ops(t, &header, op, &kept) != 0) {
-		trace_header_fini(&header);
-		free(op);
-		return (SIZE_MAX);
+	trace__header_repair(h);
+	for (size_t i = 0; i < t->nops; i++) {
+		struct trace_op *const op = &t->op[kept];
+
+		if (!can_be_kept(h, &t->op[i]))
+			continue;
+		if (kept != i)
+			*op = t->op[i];
+		if (trace__op_rename(c.map, op) != 0)
+			continue; /* what it names is not defined */
+		settle(&c, h, op);
+		kept++;
 	}
+	if (c.moved || c.nstrs != h->nstrs)
+		trace__header_strs_moved(h, c.nstrs);
+	canon_fini(&c);
 	const size_t dropped = t->nops - kept;
-	const size_t cap = t->nops + 1;
-	trace_fini(t);
-	*t = (struct trace) {
-		.header = header, .op = op, .nops = kept, .cap = cap
-	};
+	t->nops = kept;
 	return (dropped);
 }

@@ -28,6 +28,8 @@
 #define TRACE__PROB_MAX	      65536u  /* largest denominator */
 #define TRACE__STICKY_MAX     1024u
 #define TRACE__KEEP_MAX	      255u
+#define TRACE__PAGES_DEFAULT  4096u
+#define TRACE__KEEP_DEFAULT   2u
 #define TRACE__NOPOS	      UINT64_MAX /* a column: no place */
 #define TRACE__BLOCK_MAX      65536u	 /* payload bytes of a block */
 
@@ -63,6 +65,7 @@ struct trace__bytes {
 	size_t size, cap;
 };
 int trace__bytes_append(struct trace__bytes *, const void *, size_t);
+int trace__bytes_reserve(struct trace__bytes *, size_t);
 void trace__bytes_fini(struct trace__bytes *);
 
 /* A string being built in a fixed buffer: cut, but always terminated. */
@@ -133,7 +136,10 @@ int trace__header_deviation(
     struct trace_header *, const struct trace_deviation *);
 /* NULL, or what is wrong with the header. */
 const char *trace__header_check(const struct trace_header *);
-void trace__header_forget_strs(struct trace_header *);
+/* Defaults again, in a header that was used: strings' memory stays. */
+void trace__header_reset(struct trace_header *);
+/* Strings have other places now, and n are left. Pointers behind them stay. */
+void trace__header_strs_moved(struct trace_header *, uint32_t n);
 /* Moves every value into its range; drops what cannot be. */
 void trace__header_repair(struct trace_header *);
 
@@ -247,6 +253,7 @@ struct trace__encoder {
 	const struct trace_header *header;
 	uint32_t count[TRACE_CLASS_COUNT], last[TRACE_CLASS_COUNT];
 	uint16_t thread;
+	bool ordered;	  /* strings come in the order of the header's */
 	uint32_t *strmap; /* by the header's index: encoded index + 1, or 0 */
 	uint32_t strmap_cap, nstrs;
 };
@@ -255,6 +262,13 @@ int trace__encode_header(const struct trace_header *, struct trace__bytes *);
 size_t trace__encode_op(struct trace__encoder *, const struct trace_op *,
     uint8_t buf[TRACE__OP_BYTES_MAX]);
 void trace__encoder_fini(struct trace__encoder *);
+
+/* trace.c, for who does it often: with memory that is used again. */
+
+/* The payload instead of what the trace had. 0 or ENOMEM. */
+int trace__decode(struct trace *, const uint8_t *, size_t);
+/* A canonical trace instead of what the bytes were. 0 or ENOMEM. */
+int trace__encode_canonical(const struct trace *, struct trace__bytes *);
 
 /* text_parse.c, text_lex.c, text_header.c */
 
