@@ -38,15 +38,29 @@
 #include "fuzz_target.h"
 #include "sim/sim.h"
 
-#define COUNTERS 4096u
-#define STATES	 1024u /* of them for states, of which there are many */
+/*
+ * As few as tell inputs apart: with four times as many, nearly every input
+ * that was longer than others was new, and the corpus was of long ones.
+ */
+#define COUNTERS 1024u
+#define STATES	 256u /* of them for states, of which there are many */
 #define RECENT	 4096u
 #define NO_CALL	 0xffu
 
 #ifdef FUZZ_LIBFUZZER
-__attribute__((section("__libfuzzer_extra_counters")))
+/*
+ * Nobody here reads them: but for "used" the compiler would leave them out, and
+ * libFuzzer, which looks for their section, would do without. Its bounds are
+ * named so that a program that has none cannot be linked.
+ */
+__attribute__((section("__libfuzzer_extra_counters"),
+    used)) static uint8_t counters[COUNTERS];
+extern uint8_t __start___libfuzzer_extra_counters[];
+extern uint8_t __stop___libfuzzer_extra_counters[];
+__attribute__((used)) static const uint8_t *const bounds[] = {
+	__start___libfuzzer_extra_counters, __stop___libfuzzer_extra_counters
+};
 #endif
-static uint8_t counters[COUNTERS];
 
 #ifdef FUZZ_AFL
 /* AFL++'s runtime: numbers guards, and has the map that they index. */
@@ -136,19 +150,28 @@ count_species(uint64_t hash)
 	}
 }
 
+/* For the engine. */
+static inline void
+count(uint32_t at)
+{
+#ifdef FUZZ_LIBFUZZER
+	counters[at] = 1;
+#elif defined(FUZZ_AFL)
+	__afl_area_ptr[guards[at]] = 1;
+#else
+	(void)at;
+#endif
+}
+
 static void
 show(enum fuzz_species kind, uint64_t what)
 {
 	const uint64_t hash = mix(what + 1, (uint64_t)kind + 1);
-	const uint32_t at = kind == FUZZ_SPECIES_STATE ?
-	    (uint32_t)hash % STATES :
-	    STATES + (uint32_t)hash % (COUNTERS - STATES);
 	uint64_t *const known = &recent[hash >> 16 & (RECENT - 1)];
 
-#ifdef FUZZ_AFL
-	__afl_area_ptr[guards[at]] = 1;
-#endif
-	counters[at] = 1;
+	count(kind == FUZZ_SPECIES_STATE ?
+		(uint32_t)hash % STATES :
+		STATES + (uint32_t)hash % (COUNTERS - STATES));
 	if (listener != NULL)
 		listener(listener_arg, kind, hash);
 	if (*known == (hash ^ execution))
