@@ -244,7 +244,8 @@ set_environment(const struct campaign_target *t, enum campaign_engine engine)
 		return;
 	(void)setenv("AFL_NO_UI", "1", 1);
 	(void)setenv("AFL_AUTORESUME", "1", 1);
-	(void)setenv("AFL_NO_AFFINITY", "1", 1);
+	/* It and its target take turns: on one CPU nobody has to be woken. */
+	(void)setenv("AFL_TRY_AFFINITY", "1", 1);
 	(void)setenv("AFL_SKIP_CPUFREQ", "1", 1);
 	(void)setenv("AFL_SKIP_CRASHES", "1", 1);
 	(void)setenv("AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES", "1", 1);
