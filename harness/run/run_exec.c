@@ -161,7 +161,11 @@ room_grow(struct run_state *s, int class, uint32_t room)
 static bool
 regs_grow_slow(struct run_state *s, int class, uint32_t index)
 {
-	uint32_t had = s->nregs[class], n = had == 0 ? 16 : had;
+	uint32_t had = s->nregs[class], n = had;
+
+	/* Few have many caches; what there is room for is cleared. */
+	if (n == 0)
+		n = class > TRACE_RUN ? 2 : 16;
 
 	while (n <= index)
 		n *= 2;

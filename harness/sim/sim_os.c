@@ -18,12 +18,15 @@ static struct {
 static void *
 sim_map(size_t bytes, size_t align)
 {
-	char *p = mmap(NULL, bytes + align, PROT_READ | PROT_WRITE,
+	const size_t more = align <= 4096 ? 0 : align;
+	char *p = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	size_t head;
 
 	if (p == MAP_FAILED)
 		return (NULL);
+	if (more == 0)
+		return (p);
 	head = (align - ((uintptr_t)p & (align - 1))) & (align - 1);
 	if (head != 0)
 		(void)munmap(p, head);
