@@ -66,9 +66,49 @@ ka_os_release(enum ka_os_use use, void *p, size_t bytes)
  * the system for each would be most of a short run. A block's first word links
  * it; what is given out is zero. As with the system's, what was done with it
  * before comes before what is done with it now.
+ *
+ * Some large ones, of which few pages are ever touched, are kept as well: the
+ * system is told that these pages are not needed.
  */
 #define SIM_BLOCK_PAGES 64u
+#define SIM_LARGE_MAX	16u
 static void *sim_block[SIM_BLOCK_PAGES + 1];
+static struct {
+	void *p;
+	size_t pages;
+} sim_large[SIM_LARGE_MAX];
+
+static void *
+sim_large_get(size_t pages)
+{
+	for (unsigned i = 0; i < SIM_LARGE_MAX; i++) {
+		void *const p = sim_large[i].p;
+
+		if (p == NULL || sim_large[i].pages != pages)
+			continue;
+		sim_large[i].p = NULL;
+		sim_sync_acquire(p);
+		return (p);
+	}
+	return (NULL);
+}
+
+static void
+sim_large_put(void *p, size_t pages)
+{
+	static unsigned turn;
+	const unsigned i = turn++ % SIM_LARGE_MAX;
+
+	if (madvise(p, pages * 4096, MADV_DONTNEED) != 0) {
+		(void)munmap(p, pages * 4096);
+		return;
+	}
+	if (sim_large[i].p != NULL)
+		(void)munmap(sim_large[i].p, sim_large[i].pages * 4096);
+	sim_sync_release(p);
+	sim_large[i].p = p;
+	sim_large[i].pages = pages;
+}
 
 void *
 ka_os_map(size_t bytes)
@@ -76,9 +116,11 @@ ka_os_map(size_t bytes)
 	size_t pages = (bytes + 4095) / 4096;
 	void *p;
 
-	if (pages > SIM_BLOCK_PAGES || sim_block[pages] == NULL)
+	p = pages > SIM_BLOCK_PAGES ? sim_large_get(pages) : sim_block[pages];
+	if (p == NULL)
 		return (sim_map(pages * 4096, 4096));
-	p = sim_block[pages];
+	if (pages > SIM_BLOCK_PAGES)
+		return (p);
 	sim_sync_acquire(p);
 	sim_block[pages] = *(void **)p;
 	memset(p, 0, pages * 4096);
@@ -91,7 +133,7 @@ ka_os_unmap(void *p, size_t bytes)
 	size_t pages = (bytes + 4095) / 4096;
 
 	if (pages > SIM_BLOCK_PAGES) {
-		(void)munmap(p, pages * 4096);
+		sim_large_put(p, pages);
 		return;
 	}
 	*(void **)p = sim_block[pages];
