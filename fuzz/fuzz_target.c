@@ -23,6 +23,17 @@ static struct fuzz_trace input;
 static const struct subject *watched;
 bool fuzz_always_twice;
 
+/*
+ * AddressSanitizer keeps freed memory from use, 256 MB of it by default: no
+ * execution had a page twice. The laboratory's own memory is little.
+ */
+const char *__asan_default_options(void);
+__attribute__((used, visibility("default"))) const char *
+__asan_default_options(void)
+{
+	return ("quarantine_size_mb=8");
+}
+
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
