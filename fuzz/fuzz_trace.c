@@ -99,7 +99,8 @@ fuzz_trace_decode(
 			t->nops++;
 	}
 	for (unsigned class = 0; class < TRACE_CLASS_COUNT; class ++)
-		memset(defined.is[class], 0, d.count[class]);
+		if (d.count[class] != 0)
+			memset(defined.is[class], 0, d.count[class]);
 	return (got < 0 ? ENOMEM : 0);
 }
 
