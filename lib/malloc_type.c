@@ -301,12 +301,13 @@ type_is_full(
 /*
  * May bytes be added? Tested before they are (KM-6). The compare-and-swap
  * makes test and addition one, so that of callers that race only one exceeds
- * the limit.
+ * the limit. Nobody is refused by a limit that was raised meanwhile: what made
+ * the type full may have come after that, and within the new one.
  */
 static bool
 type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 {
-	uint64_t limit = ka_load(&type->ks_limit, RELAXED), usage;
+	uint64_t limit = ka_load(&type->ks_limit, RELAXED), usage, before;
 	uint64_t loose = ka_load(&type->ks_loose, RELAXED);
 
 	for (;;) {
@@ -315,8 +316,13 @@ type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 				return (true);
 			continue;
 		}
-		if (type_is_full(type, limit, own, &usage))
-			return (false);
+		if (type_is_full(type, limit, own, &usage)) {
+			before = limit;
+			limit = ka_load(&type->ks_limit, RELAXED);
+			if (limit == before)
+				return (false);
+			continue;
+		}
 		if (ka_cas(&type->ks_loose, &loose,
 			usage + type_left(type) + bytes))
 			return (true);
