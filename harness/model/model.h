@@ -51,6 +51,10 @@ struct model_config {
 	uint32_t debug; /* KA_DEBUG_ bits of all types */
 	uint64_t
 	    arena; /* address of the first page of the budget; 0: unknown */
+	/* Threads have views (C11): a call that another call makes may see what
+	 * was so when that one had begun. Only calls of the trace are ordered
+	 * by their ends and beginnings. */
+	bool views;
 };
 
 /* A broken clause. Strings are owned by the finding. */

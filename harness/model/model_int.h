@@ -172,7 +172,8 @@ struct mtype {
 	uint64_t limit_lo, limit_hi; /* apart while a raise is in flight */
 	uint64_t charge_max;	     /* largest charge that was asked for */
 	uint64_t events;	     /* moves when a call begins on it */
-	uint32_t flying;	     /* calls in flight that will be counted */
+	uint64_t full_at; /* with views: when it was last at its limit */
+	uint32_t flying;  /* calls in flight that will be counted */
 	uint32_t reg;
 	uint32_t first;	 /* thread + 1: allocations in flight */
 	uint32_t ending; /* destroys in flight */
@@ -724,6 +725,27 @@ model__usage_upper(const struct mtype *t)
 	return (t->memuse + t->alloc_bytes + t->free_bytes);
 }
 
+/* Usage is about to fall, or the limit to rise. */
+static inline void
+model__type_falls(const struct model *m, struct mtype *t)
+{
+	if (MODEL_UNLIKELY(m->config.views) &&
+	    model__usage_upper(t) >= t->limit_lo)
+		t->full_at = m->activity;
+}
+
+/* Was it at its limit since the call began that the thread's call is part of?
+ */
+static inline bool
+model__type_was_full(
+    const struct model *m, const struct mtype *t, const struct mthread *th)
+{
+	const struct mthread *outer = &m->thread[th->id % m->config.threads];
+
+	return (m->config.views && outer != th && outer->busy &&
+	    t->full_at >= outer->activity);
+}
+
 /* The call of a thread begins to allocate th->charge bytes. */
 static inline void
 model__type_joins(struct model *m, struct mthread *th)
@@ -739,7 +761,8 @@ model__type_joins(struct model *m, struct mthread *th)
 	t->alloc_bytes += th->charge;
 	if (MODEL_UNLIKELY(t->first != 0))
 		model__type_observe(m, t);
-	th->limit_seen = model__usage_upper(t) - th->charge >= t->limit_lo;
+	th->limit_seen = model__usage_upper(t) - th->charge >= t->limit_lo ||
+	    model__type_was_full(m, t, th);
 	m->counts.limits += th->limit_seen;
 	th->lower_min = m->nstale > 0 ? 0 : t->memuse;
 	th->listed = true;
@@ -762,6 +785,7 @@ model__type_parts(struct model *m, struct mthread *th)
 		return;
 	th->listed = false;
 	MODEL_ASSERT(t->alloc_bytes >= th->charge);
+	model__type_falls(m, t);
 	t->alloc_bytes -= th->charge;
 	if (th->prev != 0)
 		m->thread[th->prev - 1].next = th->next;
@@ -806,6 +830,7 @@ model__type_free_end(struct model *m, uint32_t type, uint64_t bytes)
 	MODEL_ASSERT(t->free_count > 0);
 	MODEL_ASSERT(t->free_bytes >= bytes);
 	t->free_count--;
+	model__type_falls(m, t);
 	t->free_bytes -= bytes;
 }
 

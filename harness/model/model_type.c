@@ -189,6 +189,7 @@ model__limit_end(struct model *m, struct mthread *th, const struct call *c)
 	if (is_raise(th)) {
 		uint64_t bytes = raised_to(m, th);
 
+		model__type_falls(m, t);
 		if (bytes > t->limit_lo)
 			t->limit_lo = bytes;
 	} else if (c->ret < th->limit_lo || c->ret > t->limit_hi) {

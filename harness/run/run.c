@@ -833,7 +833,10 @@ begin_subject(struct run_state *s)
 		.pages = h->pages,
 		.reserve_system = h->reserve_system,
 		.reserve_interrupt = h->reserve_interrupt,
-		.debug = h->debug };
+		.debug = h->debug,
+		.views = (s->options->strategy != NULL ?
+				 s->options->memory :
+				 h->memory) == TRACE_MEMORY_C11 };
 	int error = s->subject->boot(&sc);
 
 	if (error != 0) {
