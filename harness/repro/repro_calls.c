@@ -21,7 +21,7 @@ static const char *const forms[TRACE_OP_COUNT] = {
 	[TRACE_OP_MALLOC_INIT] = "make_type($o, $0, false)",
 	[TRACE_OP_MALLOC_UNINIT] = "end_type(#0)",
 	[TRACE_OP_KREALLOC] = "resize(&p[#0], $1, #2, $3)",
-	[TRACE_OP_KFREE_INTERIOR] = "kfree((void *)((uintptr_t)$0 + $1), $2)",
+	[TRACE_OP_KFREE_INTERIOR] = "kfree(inside($0, $1), $2)",
 	[TRACE_OP_KFREE_WILD] = "kfree(wild($0), $1)",
 	[TRACE_OP_VM_PAGE_FREE] = "vm_page_free($0, g[#0].size / KA_PAGE_SIZE)",
 	[TRACE_OP_MIGRATE] = "/* another thread goes on */",
@@ -44,8 +44,7 @@ static const char *const forms[TRACE_OP_COUNT] = {
 	    "uma_zalloc_arg($0, (void *)(uintptr_t)$2, $1)",
 	[TRACE_OP_UMA_ZFREE_ARG] =
 	    "uma_zfree_arg($0, $1, (void *)(uintptr_t)$2)",
-	[TRACE_OP_UMA_ZFREE_INTERIOR] =
-	    "uma_zfree($0, (void *)((uintptr_t)$1 + $2))",
+	[TRACE_OP_UMA_ZFREE_INTERIOR] = "uma_zfree($0, inside($1, $2))",
 	[TRACE_OP_UMA_ZFREE_WILD] = "uma_zfree($0, wild($1))",
 	[TRACE_OP_UMA_ZONE_SET_MAX] = "set_max(#0, $1)",
 	[TRACE_OP_UMA_ZONE_GET_CUR] = "check_current(#0)",

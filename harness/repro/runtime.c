@@ -521,6 +521,28 @@ gives(struct object *o)
 		past[pasts++] = (struct past) { o->addr, o->fill, o->size };
 }
 
+/*
+ * So far behind the object's beginning: misuse on purpose. What is behind its
+ * end depends on where things are; if it is another object it is that one that
+ * is given back.
+ */
+static void *
+inside(void *object, uintptr_t offset)
+{
+	unsigned char *addr = (unsigned char *)((uintptr_t)object + offset);
+
+	for (unsigned i = 0; i < objects; i++)
+		if (p[i].held && p[i].addr == object && offset < p[i].size)
+			return (addr);
+	for (unsigned i = 0; i < objects; i++)
+		if (p[i].held && p[i].addr == addr) {
+			gives(&p[i]);
+			break;
+		}
+	stale |= object != NULL;
+	return (addr);
+}
+
 /* The call ended in a panic: nothing was changed. */
 static void
 gives_not(void)
