@@ -141,6 +141,7 @@ act_kmalloc(struct run_state *s, const struct run_owner *o, bool may_wait)
 			c.type = i;
 	if (c.type == TRACE_NOREG)
 		return;
+	sim_catch_up(); /* the type may have been made since the call began */
 	run__nested(s, &c);
 	if (c.ret == 0 || c.why != 0)
 		return;

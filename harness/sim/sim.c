@@ -1284,6 +1284,14 @@ sim_quiet(bool quiet)
 }
 
 void
+sim_catch_up(void)
+{
+	sim_sync_acquire(&sim__world);
+	if (ka_sim_weak && sim.config.memory == SIM_C11)
+		sim__c11_acquire(ka_sim_self, &sim__world);
+}
+
+void
 sim_abandon(void)
 {
 	static const struct ka_chan nothing = { 0, "nothing any more" };

@@ -256,6 +256,10 @@ void sim_hold(bool);
 /* While quiet, nothing is asked: the default is done. */
 void sim_quiet(bool);
 
+/* The running thread sees what has ended so far, as one that begins an
+ * operation does: the caller lets it use what another has made. */
+void sim_catch_up(void);
+
 /* The running thread never goes on: its run is over. Does not return. */
 void sim_abandon(void) __attribute__((noreturn));
 
