@@ -386,20 +386,18 @@ pages_sleeper(struct model *m, struct mthread *th)
 	const struct mzone *z = zn_zone(m, f->zone);
 	const struct mzone *keg = zn_keg(m, z);
 
-	if (!th->page_failed) {
-		if (has_room(m, keg))
-			fail_sleeper(m, th, "no-cause");
+	/* Whatever failed before, pages would be of no use to it now. */
+	if (!has_room(m, keg))
 		return;
-	}
-	if (th->page_hard)
+	if (!th->page_failed)
+		fail_sleeper(m, th, "no-cause");
+	else if (th->page_hard)
 		return;
-	if (model__pages_can(
-		m, th->fail_pages, th->fail_align, th->fail_flags)) {
-		if (has_room(m, keg))
-			fail_sleeper(m, th, "lost-wakeup");
-		return;
-	}
-	model__hoarded(m, th, th->fail_pages);
+	else if (model__pages_can(
+		     m, th->fail_pages, th->fail_align, th->fail_flags))
+		fail_sleeper(m, th, "lost-wakeup");
+	else
+		model__hoarded(m, th, th->fail_pages);
 }
 
 void
