@@ -1239,6 +1239,12 @@ sim_solo(void)
 	return (sim.solo);
 }
 
+void
+sim_solo_anew(void)
+{
+	sim.solo_points = 0;
+}
+
 uint32_t
 sim_shared(void)
 {

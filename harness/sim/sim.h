@@ -248,6 +248,8 @@ void sim_migrate(uint32_t thread, uint32_t cpu);
 uint32_t sim_current(void);
 /* The thread that runs alone (SIM_SOLO), or SIM_NONE. */
 uint32_t sim_solo(void);
+/* What it does now is not its call's: the call's points are counted anew. */
+void sim_solo_anew(void);
 
 /* While held, the running thread is not preempted at points: for questions of
  * the laboratory, whose answer is to be of one moment. It may still block. */
