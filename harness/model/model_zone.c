@@ -448,6 +448,28 @@ zone_made(struct model *m, struct mthread *th, const struct call *c)
 		(void)zn__static_make(m, th, z, c->addr, stride * z->statics);
 }
 
+/* Slabs may be taken for a secondary from now on. */
+static void
+keg_is_shared(struct model *m, const struct mzone *z)
+{
+	struct mzone *keg = zn_keg(m, z);
+
+	zn__moves(keg);
+	keg->shared = true;
+	keg->unbound = true;
+	keg->credit = 0;
+}
+
+/* Its creation begins: from when on it counts for its primary is not known. */
+static void
+second_begins(struct model *m, const struct call *c)
+{
+	uint32_t z = zn__zone_of(m, TRACE_ZONE, c->handle2);
+
+	if (z != 0 && zn_zone(m, z)->alive && zn_zone(m, z)->keg != 0)
+		keg_is_shared(m, zn_zone(m, z));
+}
+
 /* It was made: now it counts for its primary. */
 static void
 zone_described(struct model *m, struct mzone *z)
@@ -459,11 +481,8 @@ zone_described(struct model *m, struct mzone *z)
 	z->described = true;
 	if (z->kind != MZONE_SECOND)
 		return;
-	zn__moves(keg);
 	keg->zones++;
-	keg->shared = true;
-	keg->unbound = true;
-	keg->credit = 0;
+	keg_is_shared(m, z);
 }
 
 static bool
@@ -678,6 +697,8 @@ model__zn_begin(struct model *m, struct mthread *th, const struct call *c)
 		f->zone = 0;
 		th->may_sleep = true;
 		th->expect = create_expect(m, c);
+		if (c->code == TRACE_OP_UMA_ZSECOND_CREATE)
+			second_begins(m, c);
 		break;
 	case TRACE_OP_ZINITNA:
 		complete_begin(m, th, c);
