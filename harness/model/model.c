@@ -519,9 +519,11 @@ model_return(struct model *m, const struct call *c)
 	if (MODEL_LIKELY(!th->skip))
 		call_ends(m, th, c);
 	model__hit_end(m, th, c);
-	/* A pipe's waiter collects chunks whatever kmalloc refused for. */
+	/* A pipe's waiter collects chunks whatever kmalloc refused for; another
+	 * what others' CPUs have, from when its pages failed until its end. */
 	m->moves += c->code == TRACE_OP_MPIPE_ALLOC_WAITOK ||
-	    c->code == TRACE_OP_MPIPE_WAIT;
+	    c->code == TRACE_OP_MPIPE_WAIT ||
+	    (th->page_failed && (th->flags & M_WAITOK) != 0);
 	if (th->asleep) {
 		th->asleep = false;
 		m->sleeping--;
