@@ -35,17 +35,18 @@ run__current_frame(void)
 	return (run__frame(&run_state, sim_current()));
 }
 
-void
-run__describe(struct run_state *s, enum trace_class class, uint32_t handle)
+static bool
+look(struct run_state *s, enum trace_class class, uint32_t handle,
+    struct owner_stats *ret_st)
 {
-	struct owner_stats st;
+	bool seen;
 
 	if (s->subject->owner_stats == NULL)
-		return;
+		return (false);
 	sim_hold(true);
-	if (s->subject->owner_stats(class, handle, &st))
-		model_describe(s->model, class, handle, &st);
+	seen = s->subject->owner_stats(class, handle, ret_st);
 	sim_hold(false);
+	return (seen);
 }
 
 /* One call of the running thread, announced and judged. */
@@ -54,6 +55,8 @@ run__do(struct run_state *s, struct call *c)
 {
 	const struct run_plan *plan = &run_plan[c->code];
 	uint32_t shared, thread = sim_current();
+	struct owner_stats st;
+	bool described;
 
 	c->thread = thread + s->depth[thread] * s->total;
 	if (plan->ends_owner)
@@ -68,13 +71,18 @@ run__do(struct run_state *s, struct call *c)
 	s->subject->exec(c);
 	sim_library(false);
 	c->shared = sim_shared() - shared;
+	/* Looked at before the call's end is told: the look may wait for a lock,
+	 * and others would be judged by what was before. */
+	described = plan->describes && c->why == 0 &&
+	    (plan->out <= TRACE_RUN || c->ret != 0) &&
+	    (c->code != TRACE_OP_OBJCACHE_RECLAIMLIST || s->busy == 1) &&
+	    look(s, (enum trace_class)plan->class, c->handle, &st);
 	model_return(s->model, c);
 	if (s->options->orders)
 		run__history_end(s, c);
-	if (plan->describes && c->why == 0 &&
-	    (plan->out <= TRACE_RUN || c->ret != 0) &&
-	    (c->code != TRACE_OP_OBJCACHE_RECLAIMLIST || s->busy == 1))
-		run__describe(s, (enum trace_class)plan->class, c->handle);
+	if (described)
+		model_describe(
+		    s->model, (enum trace_class)plan->class, c->handle, &st);
 	if (plan->ends_owner && c->why != 0)
 		s->owner[plan->class][c->handle].ending = false;
 	s->depth[thread]--;

@@ -209,7 +209,6 @@ void run__do(struct run_state *, struct call *); /* a call on this thread */
 void run__hook_arm(struct run_state *, const struct trace_op *);
 /* A cache, pipe or zone was made by the call. */
 void run__owner_made(struct run_state *, const struct call *);
-void run__describe(struct run_state *, enum trace_class, uint32_t handle);
 uint32_t run__current_frame(void);
 /* run_history.c: is there an order of the calls? Between a call's invocation
  * and its return; an allocation that failed for another reason than the limit
