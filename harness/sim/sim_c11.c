@@ -86,6 +86,13 @@ join(struct view *to, const struct view *from)
 			to->rank[i] = from->rank[i];
 }
 
+/* Of locations that there are not yet a view has nothing. */
+static void
+copy(struct view *to, const struct view *from)
+{
+	sim_sync_move(to->rank, from->rank, nlocations * sizeof(*to->rank));
+}
+
 void
 sim__c11_reset(void)
 {
@@ -323,7 +330,7 @@ sim__c11_store(volatile void *addr, size_t size, uint64_t value, int order)
 		n++;
 	k = choose(SIM_INSERT, n);
 	s = k == 0 ? append(l, value, false) : insert(l, k, value);
-	s->view = is_release(order) ? v->now : v->fenced;
+	copy(&s->view, is_release(order) ? &v->now : &v->fenced);
 	s->view.rank[at] = s->rank;
 	v->now.rank[at] = s->rank;
 	if (order == __ATOMIC_SEQ_CST && seq_cst.rank[at] < s->rank)
@@ -362,10 +369,10 @@ sim__c11_rmw_done(volatile void *addr, size_t size)
 	 * the same for everybody either way. */
 	if (l->store[l->n - 1].value == value)
 		return;
-	before = l->store[l->n - 1].view;
+	copy(&before, &l->store[l->n - 1].view);
 	s = append(l, value, true);
 	v->now.rank[i] = s->rank;
-	s->view = v->now;
+	copy(&s->view, &v->now);
 	join(&s->view, &before);
 }
 
@@ -383,10 +390,10 @@ sim__c11_fence(bool all)
 	}
 	for (i = 0; all && i < sim.total; i++) {
 		join(&views[i].now, &v->now);
-		views[i].fenced = views[i].now;
+		copy(&views[i].fenced, &views[i].now);
 	}
-	seq_cst = v->now;
-	v->fenced = v->now;
+	copy(&seq_cst, &v->now);
+	copy(&v->fenced, &v->now);
 }
 
 static struct view *
