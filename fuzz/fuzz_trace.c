@@ -4,8 +4,8 @@
  *
  * This is on the path of every execution: the decoder is used without a
  * reader around it, all memory but that of strings and deviations is the
- * caller's, and that of strings is used again. Restriction is done on the way, so that what is run, what is
- * shown and what is saved are the same operations.
+ * caller's, and that of strings is used again. Restriction is done on the way,
+ * so that what is run, what is shown and what is saved are the same operations.
  */
 #include <errno.h>
 #include <string.h>

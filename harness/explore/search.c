@@ -258,6 +258,8 @@ search_load(struct search *s, FILE *f)
 	s->repeat = s->n = (uint32_t)head[0];
 	s->bound = (uint32_t)head[3];
 	s->length = (uint32_t)(head[3] >> 32);
+	if (s->length < s->n)
+		s->length = s->n; /* a file that does not say */
 	if (head[1] != 0) {
 		free(s->seen);
 		s->seen = seen;

@@ -401,10 +401,12 @@ find_beginners(struct run_state *s)
 			    s->thread[w * 64 + (uint32_t)__builtin_ctzll(bits)]
 				.first;
 
+			if (!run__regs_ready(s, p))
+				continue;
 			if (p->op.code == TRACE_OP_QUIESCE ||
-			    (run__regs_ready(s, p) && run__is_stray(s, &p->op)))
+			    run__is_stray(s, &p->op))
 				s->unsure[w] |= bits & -bits;
-			else if (run__regs_ready(s, p))
+			else
 				s->able.begins[w] |= bits & -bits;
 		}
 		any |= s->unsure[w];
@@ -413,7 +415,7 @@ find_beginners(struct run_state *s)
 }
 
 static uint64_t
-who_begins(struct run_state *s, uint32_t word)
+who_begins(const struct run_state *s, uint32_t word)
 {
 	uint64_t bits, set = 0;
 

@@ -254,8 +254,10 @@ run__callback(void *arg, struct callback *cb)
 	if (cb->hook == TRACE_HOOK_CALLBACK && action == TRACE_ACTION_NONE)
 		action = TRACE_ACTION_SELF; /* what it was asked for */
 	if (s->depth[thread] <= ACTION_DEPTH_MAX) {
-		/* How often that is done is not the library's fault (G-4). */
-		if (action != TRACE_ACTION_NONE)
+		/* How often that is done is not the library's fault (G-4); how
+		 * often it is refused is. */
+		if (action == TRACE_ACTION_KMALLOC ||
+		    action == TRACE_ACTION_SELF)
 			sim_solo_anew();
 		if (action == TRACE_ACTION_KMALLOC)
 			act_kmalloc(s, o, may_wait(cb));

@@ -99,8 +99,8 @@ struct sim_question {
 struct sim_strategy {
 	uint32_t (*choose)(struct sim_strategy *, const struct sim_question *);
 	bool draws;	 /* false: choose() is asked, at each point */
-	uint32_t sticks; /* but at one point in so many, at random, the default
-			    is taken without a question; 0: at none */
+	uint32_t sticks; /* at all points but one in so many, at random, the
+			    default is taken without a question; 0: at none */
 	uint32_t delay;	 /* of 8 stores that may be delayed, so many are */
 	uint64_t rng;
 	/* Of those that are asked: so many questions that would be put now get
