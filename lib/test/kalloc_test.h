@@ -20,6 +20,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -283,26 +284,29 @@ sleep_ms(unsigned ms)
  * library maps. The so-manieth call from when `maps` was 0 is refused. A hook
  * is called once, when something is mapped next: what another thread does then.
  * The first from when `nmapped` was 0 are in `mapped`. With --wrap=munmap, and
- * KALLOC_TEST_UNMAPS, `mapped_bytes` is what has not been given back.
+ * KALLOC_TEST_UNMAPS, `mapped_bytes` is what has not been given back. Several
+ * threads may map at a time.
  */
 void *__real_mmap64(void *, size_t, int, int, int, off_t);
 void *__wrap_mmap64(void *, size_t, int, int, int, off_t);
 void *__wrap_mmap(void *, size_t, int, int, int, off_t);
 
-static unsigned maps, refuse_map;
-static void (*map_hook)(void);
+static atomic_uint maps, refuse_map;
+static void (*_Atomic map_hook)(void);
 static void *mapped[16];
-static unsigned nmapped;
+static atomic_uint nmapped;
 #ifdef KALLOC_TEST_UNMAPS
-static int64_t mapped_bytes;
+static _Atomic(int64_t) mapped_bytes;
 #endif
 
 void *
 __wrap_mmap64(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
 {
-	void (*hook)(void) = map_hook;
+	void (*hook)(void) = NULL;
+	unsigned n;
 
-	map_hook = NULL;
+	if (atomic_load(&map_hook) != NULL)
+		hook = atomic_exchange(&map_hook, NULL);
 	if (hook != NULL)
 		hook();
 	if (refuse_map != 0 && ++maps == refuse_map) {
@@ -313,8 +317,11 @@ __wrap_mmap64(void *addr, size_t bytes, int prot, int flags, int fd, off_t off)
 #ifdef KALLOC_TEST_UNMAPS
 	mapped_bytes += (int64_t)bytes;
 #endif
-	if (nmapped < COUNT_OF(mapped))
-		mapped[nmapped++] = addr;
+	if (nmapped < COUNT_OF(mapped)) {
+		n = atomic_fetch_add(&nmapped, 1);
+		if (n < COUNT_OF(mapped))
+			mapped[n] = addr;
+	}
 	return (addr);
 }
 

@@ -22,9 +22,9 @@ static const struct kalloc_config one_cpu = { .ncpus = 1, .pages = 4096 };
 
 /* ---- What the library maps -------------------------------------------- */
 
-static int64_t mapped;
-static unsigned unmaps_failed;
-static unsigned maps, refuse_at, refuse_to; /* calls, from 1 */
+static _Atomic(int64_t) mapped;
+static atomic_uint unmaps_failed;
+static atomic_uint maps, refuse_at, refuse_to; /* calls, from 1 */
 static bool nothing_held;
 
 static void
