@@ -237,6 +237,8 @@ void km__type_revoke(struct ka_cpu *, struct malloc_type *, unsigned class);
 bool km__type_admit(struct malloc_type *, uint64_t bytes);
 /* kmalloc goes on refusing until the page layer's event count moves. */
 bool km__type_is_full(struct malloc_type *);
+/* It refuses now, if only for what others have in hand. */
+bool km__type_refuses(struct malloc_type *);
 /* In between every request that is forgotten moves that count. */
 void km__type_watch(struct malloc_type *);
 void km__type_unwatch(struct malloc_type *);

@@ -265,6 +265,14 @@ type_left(const struct malloc_type *type)
 	return (left);
 }
 
+/* A read-modify-write sees what is newest; of a load only time can tell. Nobody
+ * is refused by what was, whenever that was. */
+static uint64_t
+type_newest(uint64_t *at)
+{
+	return (ka_add(at, 0));
+}
+
 /*
  * Is the type's usage at its limit? Counters are summed while others run: a
  * free may be missed and its successor's allocation be seen. All counters only
@@ -286,7 +294,7 @@ type_is_full(
 	/* seldom: eight times in a row others allocate. */
 	for (i = 0; i < COLLECTS_MAX; i++) {
 		type_sum(&s, type);
-		usage = (int64_t)(ka_load(&type->ks_large, ACQUIRE) - own) +
+		usage = (int64_t)(type_newest(&type->ks_large) - own) +
 		    s.bytes - s.large;
 		*ret_usage = usage > 0 ? (uint64_t)usage : 0;
 		if (*ret_usage < limit)
@@ -318,7 +326,7 @@ type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 		}
 		if (type_is_full(type, limit, own, &usage)) {
 			before = limit;
-			limit = ka_load(&type->ks_limit, RELAXED);
+			limit = type_newest(&type->ks_limit);
 			if (limit == before)
 				return (false);
 			continue;
@@ -327,6 +335,20 @@ type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 			usage + type_left(type) + bytes))
 			return (true);
 	}
+}
+
+/*
+ * Would a request be refused now? Unlike one that is, asking moves nothing. What
+ * others are granted, and have in hand, counts.
+ */
+bool
+km__type_refuses(struct malloc_type *type)
+{
+	uint64_t limit = ka_load(&type->ks_limit, RELAXED), usage;
+
+	return (ka_load(&type->ks_loose, RELAXED) >= limit &&
+	    type_is_full(type, limit, 0, &usage) &&
+	    type_newest(&type->ks_limit) == limit);
 }
 
 /* A large object; km__type_forget() if it is not to be had after all. */
@@ -374,7 +396,7 @@ km__type_is_full(struct malloc_type *type)
 	struct kmalloc_stats s;
 
 	kmalloc_type_stats(type, &s);
-	return (s.memuse + ka_load(&type->ks_waiting, ACQUIRE) >= s.limit);
+	return (s.memuse + type_newest(&type->ks_waiting) >= s.limit);
 }
 
 /*

@@ -92,12 +92,11 @@
 #include "system_int.h"
 #include "zone_int.h"
 
-#define MP_UNLIMITED   UINT32_MAX
-#define MP_BUSY	       UINT64_MAX /* in the map: being given back */
-#define MP_HELD	       (UINT64_MAX - 1)
-#define MP_LINE	       64 /* bytes that processors hand to each other */
-#define MP_QUEUE_ROOM  16u
-#define MP_IN_VAIN_MAX 8u
+#define MP_UNLIMITED  UINT32_MAX
+#define MP_BUSY	      UINT64_MAX /* in the map: being given back */
+#define MP_HELD	      (UINT64_MAX - 1)
+#define MP_LINE	      64 /* bytes that processors hand to each other */
+#define MP_QUEUE_ROOM 16u
 
 struct mp_callback {
 	mpipe_callback_fn *fn;
@@ -678,28 +677,19 @@ mp_free_slow(struct mpipe *p, void *buf)
 
 /* ---- Waiting ---------------------------------------------------------- */
 
-/* No longer in vain: ends the watch that began when it was so too often. */
-static void
-mp_unwatch_type(struct mpipe *p, unsigned *in_vain)
-{
-	if (*in_vain == MP_IN_VAIN_MAX)
-		km__type_unwatch(p->mp_type);
-	*in_vain = 0;
-}
-
 /*
  * kmalloc has refused. Pages, or a chunk, for one more buffer might be had by
  * now, or by a little work: then there is no reason to sleep. Otherwise sleeps
  * until the event count moves. Pages are asked for as kmalloc would, so that an
- * injected failure that lasts, or does not, is known as such. If kmalloc goes
- * on refusing although there are pages, somebody has the rest of the type's
- * limit in hand, and tells when he gives it up. Nor is there reason to spin at
- * the limit, also if who waits for pages has claimed what is left of it:
- * of two waiters that move chunks to their CPUs each would wake the other for
- * ever.
+ * injected failure that lasts, or does not, is known as such. If it refuses
+ * since somebody has the rest of the type's limit in hand, he tells when he
+ * gives it up, from when he is watched on: the first time it is tried once
+ * more. Nor is there reason to spin at the limit, also if who waits for pages
+ * has claimed what is left of it: of two waiters that move chunks to their CPUs
+ * each would wake the other for ever.
  */
 static void
-mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
+mp_wait_pages(struct mpipe *p, uint64_t event, bool *watches)
 {
 	size_t npages = VM_SLAB_PAGES, align = KA_SLAB_SIZE;
 	unsigned depth =
@@ -711,9 +701,15 @@ mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
 		npages = (p->mp_bytes + KA_PAGE_SIZE - 1) / KA_PAGE_SIZE;
 		align = KA_PAGE_SIZE;
 	}
-	if (*in_vain < MP_IN_VAIN_MAX && !km__type_is_full(p->mp_type)) {
-		if (++*in_vain == MP_IN_VAIN_MAX)
+	if (km__type_is_full(p->mp_type)) {
+		/* Who makes room moves the event count. */
+	} else if (km__type_refuses(p->mp_type)) {
+		if (!*watches) {
 			km__type_watch(p->mp_type);
+			*watches = true;
+			return;
+		}
+	} else {
 		if (kmalloc_trim() != 0 || km__collect(p->mp_bytes, p->mp_type))
 			return;
 		zone__reclaim_all();
@@ -725,7 +721,6 @@ mp_wait_pages(struct mpipe *p, uint64_t event, unsigned *in_vain)
 		}
 	}
 	vm__wait(event, npages, align, depth, verdict);
-	mp_unwatch_type(p, in_vain);
 }
 
 /* Once for each call that sleeps. */
@@ -751,14 +746,16 @@ mp_watch_pages(struct mpipe *p, uint32_t more)
 /*
  * Room is claimed, and kmalloc has refused. From here on every free looks for
  * waiters; the event count is read before anything is tried. A buffer, a new
- * one to a peek; or NULL to a peek, which has seen one in the array.
+ * one to a peek; or NULL to a peek, which has seen one in the array. A request
+ * for whole pages that is refused is one that is given up, and tells those who
+ * watch, itself among them: they ask first.
  */
 static void *
 mp_starve(struct mpipe *p, bool peek, bool *slept)
 {
-	unsigned in_vain = 0;
+	const bool tells = p->mp_bytes > KA_KMALLOC_MAX;
+	bool got, watches = false;
 	uint64_t event;
-	bool got;
 	void *buf;
 
 	cpu__shortage_begin();
@@ -770,13 +767,16 @@ mp_starve(struct mpipe *p, bool peek, bool *slept)
 		mp_leave(p);
 		if (got)
 			break;
-		buf = mp_fill_room(p);
-		if (buf != NULL)
-			break;
+		if (!(watches && tells && km__type_refuses(p->mp_type))) {
+			buf = mp_fill_room(p);
+			if (buf != NULL)
+				break;
+		}
 		mp_count_sleep(p, slept);
-		mp_wait_pages(p, event, &in_vain);
+		mp_wait_pages(p, event, &watches);
 	}
-	mp_unwatch_type(p, &in_vain);
+	if (watches)
+		km__type_unwatch(p->mp_type);
 	mp_watch_pages(p, (uint32_t)-1);
 	cpu__shortage_end();
 	if (got)

@@ -1463,14 +1463,14 @@ hoarded_slabs_are_taken_before_sleeping(void **state)
 /*
  * Pages are there, and the type is not at its limit, but somebody has the rest
  * of it in hand: a request that is on its way, here by hand. Who waits for a
- * chunk does not spin (whoever asks for whole pages moves the event count when
- * he is refused, also his own); he is told when the request is given up.
+ * chunk or for whole pages does not spin; he is told when the request is given
+ * up.
  */
 static void
 a_request_on_its_way_is_waited_for(void **state)
 {
 	static const size_t sizes[] = { 20000, 256 };
-	uint64_t limit, allocs;
+	uint64_t limit;
 	unsigned i;
 	pthread_t t;
 	void *p;
@@ -1488,17 +1488,11 @@ a_request_on_its_way_is_waited_for(void **state)
 		p = mpipe_alloc_nowait(&pipe_a);
 		assert_true(km__type_admit(M_TEMP, limit));
 		assert_null(mpipe_alloc_nowait(&pipe_a));
-		allocs = vm_stats().allocs;
 		t = thread_start(sleeper_main, &s);
-		if (i == 0) {
-			assert_true(
-			    wait_until(vm_stats().allocs >= allocs + 20));
-		} else {
-			assert_true(wait_until(vm_stats().waits == 1));
-			sleep_ms(2);
-			assert_int_equal(vm_stats().waits, 1);
-			assert_int_equal(M_TEMP->ks_watched, 1);
-		}
+		assert_true(wait_until(vm_stats().waits == 1));
+		sleep_ms(2);
+		assert_int_equal(vm_stats().waits, 1);
+		assert_int_equal(M_TEMP->ks_watched, 1);
 		km__type_forget(M_TEMP, limit);
 		thread_join(t);
 		assert_non_null(s.p);
@@ -1511,31 +1505,13 @@ a_request_on_its_way_is_waited_for(void **state)
 	}
 }
 
-static atomic_uint given_up;
-
+/* When the sleeper watches, and may not have looked for the last time. */
 static void *
 give_up_main(void *bytes)
 {
-	must(wait_until(atomic_load(&given_up) == 1));
+	must(wait_until(KM_READ(M_TEMP->ks_watched) != 0));
 	km__type_forget(M_TEMP, *(uint64_t *)bytes);
 	return (NULL);
-}
-
-/* Somebody has just said that he watches: the first request is given up. */
-static enum vm_observe
-try_watched(void *arg, size_t npages, size_t align, unsigned flags)
-{
-	unsigned ms, expected = 0;
-
-	(void)arg;
-	(void)npages;
-	(void)align;
-	(void)flags;
-	if (KM_READ(M_TEMP->ks_watched) != 0 &&
-	    atomic_compare_exchange_strong(&given_up, &expected, 1))
-		for (ms = 0; ms < 5 && KM_READ(M_TEMP->ks_watched) != 0; ms++)
-			sleep_ms(1);
-	return (VM_OBSERVE_PASS);
 }
 
 /*
@@ -1552,7 +1528,6 @@ given_up_one_by_one(void)
 
 	assert_true(km__type_admit(M_TEMP, half));
 	assert_true(km__type_admit(M_TEMP, limit));
-	atomic_store(&given_up, 0);
 	u = thread_start(give_up_main, &half);
 	t = thread_start(sleeper_main, &s);
 	thread_join(u);
@@ -1573,7 +1548,6 @@ given_up_one_by_one(void)
 static void
 every_request_that_is_given_up_is_told(void **state)
 {
-	const struct vm_observer observer = { .try = try_watched };
 	unsigned round, i;
 	void *p, *rest[7];
 
@@ -1588,7 +1562,6 @@ every_request_that_is_given_up_is_told(void **state)
 		for (i = 0; i < 7; i++)
 			rest[i] = kmalloc(8192, M_REST, M_WAITOK);
 		assert_int_equal(vm_free_pages(), 1024 - 16);
-		vm_page_observe(&observer);
 		given_up_one_by_one();
 		mpipe_free(&pipe_a, p);
 		mpipe_done(&pipe_a);
