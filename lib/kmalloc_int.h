@@ -232,7 +232,8 @@ void km__type_check(const struct malloc_type *, const char *caller);
 bool km__type_grant(struct ka_cpu *, struct malloc_type *, unsigned class);
 /* A counter of the class, of a type's cookie, is no longer zero. */
 void km__type_touch(uint32_t cookie, unsigned class);
-/* No chunk was taken after all: of a debug type, no grant may stay. */
+/* No chunk was taken after all: no grant may stay that is more than the CPU's
+ * part; of a debug type none at all. */
 void km__type_revoke(struct ka_cpu *, struct malloc_type *, unsigned class);
 bool km__type_admit(struct malloc_type *, uint64_t bytes);
 /* kmalloc goes on refusing until the page layer's event count moves. */

@@ -399,16 +399,23 @@ km__type_is_full(struct malloc_type *type)
 	return (s.memuse + type_newest(&type->ks_waiting) >= s.limit);
 }
 
+/* A CPU's part of the sixteenth that grants may exceed the limit by. */
+static uint64_t
+type_part(uint64_t limit)
+{
+	return (limit / 16 / (cpu_count + 1));
+}
+
 /*
  * Allocations of a class that may pass before the next test: half of what is
- * left of the CPU's part of a sixteenth of the limit, one when the limit comes
- * near, and for debug types, which must not find the fast path.
+ * left of the CPU's part, one when the limit comes near, and for debug types,
+ * which must not find the fast path.
  */
 static uint64_t
 type_grant_size(const struct km_use *use, const struct malloc_type *type,
     uint64_t limit, unsigned class)
 {
-	uint64_t n, bytes = limit / 16 / (cpu_count + 1), out;
+	uint64_t n, bytes = type_part(limit), out;
 
 	if (type->ks_debug != 0)
 		return (1);
@@ -448,8 +455,9 @@ km__type_grant(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 }
 
 /*
- * ks_loose keeps what was granted until it is based anew. In this order nobody
- * who sums between the two steps sees too much.
+ * What was granted to the one request may be more than the CPU's part. ks_loose
+ * keeps it until it is based anew. In this order nobody who sums between the
+ * two steps sees too much.
  */
 void
 km__type_revoke(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
@@ -457,7 +465,10 @@ km__type_revoke(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 	struct km_use *use = cpu_use(cpu, type->ks_cookie);
 	int64_t left = KM_READ(use->u_left[class]);
 
-	if (type->ks_debug == 0 || left <= 0)
+	if (left <= 0 ||
+	    (type->ks_debug == 0 &&
+		type_left_cpu(use, KM_READ(type->ks_classes)) <=
+		    type_part(KM_READ(type->ks_limit))))
 		return;
 	KM_ADD(use->u_granted[class], -left);
 	KM_ADD(use->u_left[class], -left);

@@ -189,15 +189,21 @@ mp_simple_room(const struct mpipe *p)
 }
 
 static void
+mp_leave_as_it_is(struct mpipe *p)
+{
+	if (p->mp_parted)
+		ka_spin_unlock(&p->mp_back_spin);
+	ka_spin_unlock(&p->mp_spin);
+}
+
+static void
 mp_leave(struct mpipe *p)
 {
 	uint32_t room = mp_simple_room(p);
 
 	if (p->mp_room != room) /* others read that line */
 		p->mp_room = room;
-	if (p->mp_parted)
-		ka_spin_unlock(&p->mp_back_spin);
-	ka_spin_unlock(&p->mp_spin);
+	mp_leave_as_it_is(p);
 }
 
 /* From here on the functions of this section are under mp_enter(). */
@@ -677,6 +683,16 @@ mp_free_slow(struct mpipe *p, void *buf)
 
 /* ---- Waiting ---------------------------------------------------------- */
 
+/* After each sleep: of two that go on watching each would wake the other for
+ * ever by what it is refused. */
+static void
+mp_unwatch_type(struct mpipe *p, bool *watches)
+{
+	if (*watches)
+		km__type_unwatch(p->mp_type);
+	*watches = false;
+}
+
 /*
  * kmalloc has refused. Pages, or a chunk, for one more buffer might be had by
  * now, or by a little work: then there is no reason to sleep. Otherwise sleeps
@@ -686,9 +702,9 @@ mp_free_slow(struct mpipe *p, void *buf)
  * gives it up, from when he is watched on: the first time it is tried once
  * more. Nor is there reason to spin at the limit, also if who waits for pages
  * has claimed what is left of it: of two waiters that move chunks to their CPUs
- * each would wake the other for ever.
+ * each would wake the other for ever. True: there is what kmalloc needs.
  */
-static void
+static bool
 mp_wait_pages(struct mpipe *p, uint64_t event, bool *watches)
 {
 	size_t npages = VM_SLAB_PAGES, align = KA_SLAB_SIZE;
@@ -707,20 +723,22 @@ mp_wait_pages(struct mpipe *p, uint64_t event, bool *watches)
 		if (!*watches) {
 			km__type_watch(p->mp_type);
 			*watches = true;
-			return;
+			return (false);
 		}
 	} else {
 		if (kmalloc_trim() != 0 || km__collect(p->mp_bytes, p->mp_type))
-			return;
+			return (true);
 		zone__reclaim_all();
 		pages = vm__alloc(npages, align, depth, &verdict);
 		if (pages != NULL) {
 			vm__free(pages, npages);
 			ka_pause();
-			return;
+			return (true);
 		}
 	}
 	vm__wait(event, npages, align, depth, verdict);
+	mp_unwatch_type(p, watches);
+	return (false);
 }
 
 /* Once for each call that sleeps. */
@@ -747,14 +765,14 @@ mp_watch_pages(struct mpipe *p, uint32_t more)
  * Room is claimed, and kmalloc has refused. From here on every free looks for
  * waiters; the event count is read before anything is tried. A buffer, a new
  * one to a peek; or NULL to a peek, which has seen one in the array. A request
- * for whole pages that is refused is one that is given up, and tells those who
- * watch, itself among them: they ask first.
+ * for whole pages that is in vain is one that is given up, and tells those who
+ * watch: it is made when it is likely not to be.
  */
 static void *
 mp_starve(struct mpipe *p, bool peek, bool *slept)
 {
 	const bool tells = p->mp_bytes > KA_KMALLOC_MAX;
-	bool got, watches = false;
+	bool got, watches = false, likely = !tells;
 	uint64_t event;
 	void *buf;
 
@@ -767,16 +785,13 @@ mp_starve(struct mpipe *p, bool peek, bool *slept)
 		mp_leave(p);
 		if (got)
 			break;
-		if (!(watches && tells && km__type_refuses(p->mp_type))) {
-			buf = mp_fill_room(p);
-			if (buf != NULL)
-				break;
-		}
+		buf = likely ? mp_fill_room(p) : NULL;
+		if (buf != NULL)
+			break;
 		mp_count_sleep(p, slept);
-		mp_wait_pages(p, event, &watches);
+		likely = mp_wait_pages(p, event, &watches) || !tells;
 	}
-	if (watches)
-		km__type_unwatch(p->mp_type);
+	mp_unwatch_type(p, &watches);
 	mp_watch_pages(p, (uint32_t)-1);
 	cpu__shortage_end();
 	if (got)
@@ -1331,8 +1346,11 @@ mpipe_audit(const char **ret_found)
 	struct mpipe *p;
 
 	ka_mutex_lock(&mp_registry);
-	for (p = mp_list; p != NULL && id == NULL; p = p->mp_next)
+	for (p = mp_list; p != NULL && id == NULL; p = p->mp_next) {
+		mp_enter_to_look(p); /* not from the support thread's side */
 		id = mp_audit(p, ret_found);
+		mp_leave_as_it_is(p);
+	}
 	ka_mutex_unlock(&mp_registry);
 	return (id);
 }

@@ -1113,17 +1113,25 @@ model__mp_end(struct model *m, struct mthread *th, const struct call *c)
 
 /* --- sleepers --- */
 
+/* Is the type below its limit for certain? */
+static bool
+type_allows(struct model *m, const struct mmpframe *f)
+{
+	const struct mtype *t = model__type(m, f->type);
+
+	return (
+	    t->alive && t->ending == 0 && model__usage_upper(t) < t->limit_lo);
+}
+
 /* The type's limit refused the sleeper. Is there room, and a slab or pages? */
 static bool
 limit_allows(struct model *m, const struct mthread *th,
     const struct mmpframe *f, const struct mpipe *p)
 {
-	const struct mtype *t = model__type(m, f->type);
 	bool large = p->size > KA_KMALLOC_MAX;
 	uint64_t bytes = large ? p->size : KA_SLAB_SIZE;
 
-	if (!t->alive || t->ending > 0 || th->page_failed ||
-	    model__usage_upper(t) >= t->limit_lo)
+	if (th->page_failed || !type_allows(m, f))
 		return (false);
 	return (model__pages_can(m, (bytes + PAGE - 1) / PAGE,
 	    large ? 0 : KA_SLAB_SIZE, VM_ALLOC_NORMAL));
@@ -1156,7 +1164,9 @@ could_grow(struct model *m, const struct mthread *th, const struct mmpframe *f,
 		return (true);
 	if (f->growth == MGROWTH_LIMIT)
 		return (f->at_limit && limit_allows(m, th, f, p));
-	if (f->fail_hard || (th->page_failed && th->page_hard))
+	/* It may have seen since that the type is at its limit. */
+	if (f->fail_hard || (th->page_failed && th->page_hard) ||
+	    !type_allows(m, f))
 		return (false);
 	return (
 	    model__pages_can(m, f->fail_pages, f->fail_align, f->fail_flags));
