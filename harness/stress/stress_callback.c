@@ -134,6 +134,8 @@ stress__callback_done(void *arg, struct callback *cb)
 	}
 	if (o == NULL)
 		return;
+	if (cb->hook == TRACE_HOOK_CALLBACK)
+		(void)atomic_fetch_add(&o->answered, 1);
 	if (cb->ret != 0 && !o->tokens &&
 	    (cb->hook == TRACE_HOOK_INIT ||
 		(cb->hook == TRACE_HOOK_CTOR && o->class != TRACE_ZONE)))

@@ -103,19 +103,43 @@ check_owner(struct owner *o)
 		    (uint64_t)o->constructed);
 }
 
-/* All buffers are back: whoever asked to be called back is. */
+/* No callback of the pipe is under way, nor is one that a buffer is there for. */
+static bool
+is_calm(const struct owner *o)
+{
+	struct owner_stats st;
+
+	return (o->answered == o->called &&
+	    (o->called == o->asked ||
+		!stress.subject->owner_stats(o->class, o->reg, &st) ||
+		st.total == st.used));
+}
+
+/* Support threads are at rest: they are not among those who have ended. */
 static void
-wait_callbacks(void)
+wait_calm(void)
 {
 	uint32_t i, ms;
 
 	for (i = 0; i < stress.nowners && !stress.failed; i++) {
 		struct owner *o = &stress.owner[i];
 
-		for (ms = 0; o->asked != o->called && ms < CALLBACKS_MS; ms++)
+		if (o->class != TRACE_PIPE || !o->alive)
+			continue;
+		for (ms = 0; !is_calm(o) && ms < CALLBACKS_MS; ms++)
 			(void)usleep(1000);
-		is("MP-4", o, "callbacks", o->asked, o->called);
 	}
+}
+
+/* All buffers are back: whoever asked to be called back is. */
+static void
+check_callbacks(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < stress.nowners && !stress.failed; i++)
+		is("MP-4", &stress.owner[i], "callbacks", stress.owner[i].asked,
+		    stress.owner[i].called);
 }
 
 static void
@@ -244,11 +268,13 @@ stress__end(void)
 	bool none;
 
 	me()->op = NULL;
+	wait_calm();
 	judge_history();
 	check_owners();
 	audit();
 	give_all();
-	wait_callbacks();
+	wait_calm();
+	check_callbacks();
 	check_owners();
 	none = end_owners();
 	if (stress.failed)

@@ -61,7 +61,8 @@ struct owner {
 	bool tokens, boot;
 	struct hook hook[TRACE_HOOK_COUNT];
 	_Atomic int64_t constructed, initialised;
-	_Atomic uint64_t asked, called; /* mpipe callbacks */
+	/* mpipe callbacks: asked for, begun, done */
+	_Atomic uint64_t asked, called, answered;
 };
 
 /* A register, and the tickets that keep the order of the trace. */
