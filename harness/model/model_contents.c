@@ -8,7 +8,8 @@
  * be can be computed again when the memory is gone.
  *
  * The loops are plain: no exits inside, one induction, so that a compiler
- * turns them into vectors. Which byte is wrong is found in a second pass.
+ * turns them into vectors: of 32 bytes where the processor has them, and there
+ * are enough words. Which byte is wrong is found in a second pass.
  *
  * Sampled contents are the first 16 bytes, one line of 64 at a place drawn
  * from the seed, and the last 16. What fill() wrote is what verify() reads.
@@ -22,6 +23,7 @@
 #define END_BYTES 16u
 #define SMALL	  (2 * END_BYTES + LINE) /* up to here sampled is full */
 #define BLOCK	  4096u			 /* words between early exits */
+#define WIDE_MIN  32u			 /* words that are worth a call */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
     "the first byte of a word is its lowest");
@@ -53,17 +55,66 @@ ranges(enum model_contents how, uint64_t bytes, uint64_t seed,
 	return (3);
 }
 
-static void
-fill_range(char *p, struct range r, uint64_t seed)
+static inline __attribute__((always_inline)) void
+fill_words(word *w, uint64_t n, uint64_t x)
 {
-	word *w = (word *)(void *)(p + r.from);
-	uint64_t n = (r.to - r.from) / 8, i;
-	uint64_t x = seed + r.from / 8 * STEP;
+	uint64_t i;
 
 	for (i = 0; i < n; i++) {
 		w[i] = x;
 		x += STEP;
 	}
+}
+
+/* Not zero if a word differs from x + i * step. */
+static inline __attribute__((always_inline)) uint64_t
+words_differ(const word *w, uint64_t n, uint64_t x, uint64_t step)
+{
+	uint64_t bad = 0, i;
+
+	for (i = 0; i < n; i++) {
+		bad |= w[i] ^ x;
+		x += step;
+	}
+	return (bad);
+}
+
+#ifdef __x86_64__
+static __attribute__((target("avx2"), noinline)) void
+fill_words_wide(word *w, uint64_t n, uint64_t x)
+{
+	fill_words(w, n, x);
+}
+
+static __attribute__((target("avx2"), noinline)) uint64_t
+words_differ_wide(const word *w, uint64_t n, uint64_t x, uint64_t step)
+{
+	return (words_differ(w, n, x, step));
+}
+
+static inline bool
+is_wide(uint64_t words)
+{
+	return (words >= WIDE_MIN && __builtin_cpu_supports("avx2"));
+}
+#else
+#define fill_words_wide	  fill_words
+#define words_differ_wide words_differ
+#define is_wide(words)	  false
+#endif
+
+static void
+fill_range(char *p, struct range r, uint64_t seed)
+{
+	word *w = (word *)(void *)(p + r.from);
+	uint64_t n = (r.to - r.from) / 8;
+	uint64_t x = seed + r.from / 8 * STEP;
+
+	if (is_wide(n))
+		fill_words_wide(w, n, x);
+	else
+		fill_words(w, n, x);
+	x += n * STEP;
 	if ((r.to - r.from) % 8 != 0)
 		memcpy(p + r.from + n * 8, &x, (r.to - r.from) % 8);
 }
@@ -73,13 +124,12 @@ static uint64_t
 differs(const char *p, struct range r, uint64_t seed, uint64_t step)
 {
 	const word *w = (const word *)(const void *)(p + r.from);
-	uint64_t n = (r.to - r.from) / 8, i;
-	uint64_t x = seed + r.from / 8 * step, bad = 0, last = 0;
+	uint64_t n = (r.to - r.from) / 8;
+	uint64_t x = seed + r.from / 8 * step, bad, last = 0;
 
-	for (i = 0; i < n; i++) {
-		bad |= w[i] ^ x;
-		x += step;
-	}
+	bad = is_wide(n) ? words_differ_wide(w, n, x, step) :
+			   words_differ(w, n, x, step);
+	x += n * step;
 	if ((r.to - r.from) % 8 != 0) {
 		memcpy(&last, p + r.from + n * 8, (r.to - r.from) % 8);
 		bad |=

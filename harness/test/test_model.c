@@ -533,6 +533,37 @@ sampled_contents(void **state)
 	CLEAN();
 }
 
+/* Words are compared one by one, or by many: each byte is seen, and what one
+ * has written the other reads. */
+static void
+full_contents(void **state)
+{
+	static const unsigned sizes[] = { 64, 128, 248, 256, 264, 1000, 8192 };
+	unsigned i, k;
+	uint64_t s;
+
+	(void)state;
+	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		for (k = 0; k < sizes[i]; k++) {
+			fresh(MODEL_KALLOC, MODEL_CONTENTS_FULL);
+			s = slab(0);
+			kmalloc_at(s, sizes[i], M_WAITOK);
+			bytes(s)[k] ^= 1;
+			kfree_at(s);
+			BROKEN("G-2", "kmalloc/G-2/kfree/contents");
+		}
+		fresh(MODEL_KALLOC, MODEL_CONTENTS_FULL);
+		s = slab(0);
+		kmalloc_at(s, sizes[i], M_WAITOK);
+		memcpy(bytes(s + 16384), bytes(s), 56);
+		krealloc_to(s, 56, s + 16384);
+		memcpy(bytes(s), bytes(s + 16384), 56);
+		krealloc_to(s + 16384, 1000, s);
+		kfree_at(s);
+		CLEAN();
+	}
+}
+
 static bool
 collect(void *arg, const struct model_object *o)
 {
@@ -668,6 +699,7 @@ main(void)
 		T(vm7_no_slab_is_hoarded_while_one_sleeps),
 		T(malloc_kind),
 		T(sampled_contents),
+		T(full_contents),
 		T(live_objects_come_in_order),
 		T(reports_and_the_first_finding_stay),
 		T(addresses_are_found_again),
