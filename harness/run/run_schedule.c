@@ -303,8 +303,9 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 		.points_max = s->options->points_max != 0 ?
 		    s->options->points_max :
 		    RUN_POINTS_MAX,
-		/* A large object's owner is noted for each of its pages. */
-		.alone_max = 10000 + 8 * (uint64_t)s->header->pages,
+		/* Each item of each page that a zone's reserve asks for is
+		 * marked: two bytes for one. */
+		.alone_max = 10000 + 2048 * (uint64_t)s->header->pages,
 		.arg = s };
 
 	if (s->options->story != NULL)
