@@ -1139,14 +1139,14 @@ limit_allows(struct model *m, const struct mthread *th,
 
 /* Is there room, and has the sleeper been told that there are no pages? */
 static bool
-wants_pages(
-    const struct mthread *th, const struct mmpframe *f, const struct mpipe *p)
+wants_pages(struct model *m, const struct mthread *th, const struct mmpframe *f,
+    const struct mpipe *p)
 {
 	uint64_t others = p->claimed - f->claimed;
 
 	return (p->total + p->growing + p->lost + others < p->nmax &&
 	    !f->growing && f->growth == MGROWTH_PAGES && !f->fail_hard &&
-	    (!th->page_failed || !th->page_hard));
+	    (!th->page_failed || !th->page_hard) && type_allows(m, f));
 }
 
 /* kmalloc refused the sleeper. Could it have what it asked for now? */
@@ -1189,7 +1189,7 @@ model__mp_sleeper(struct model *m, struct mthread *th)
 		return;
 	ready = p->ready > p->taken;
 	if (!ready && !could_grow(m, th, f, p)) {
-		if (wants_pages(th, f, p))
+		if (wants_pages(m, th, f, p))
 			model__hoarded(m, th, f->fail_pages);
 		return;
 	}
