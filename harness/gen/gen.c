@@ -22,6 +22,7 @@ struct gen {
 	uint8_t class_of[LIVE_MAX];    /* TRACE_OBJ, or of who made it */
 	uint32_t owner_of[LIVE_MAX];   /* and its register */
 	bool group[TRACE_GROUP_COUNT]; /* the run has the allocator */
+	bool layered;	 /* its caches are over a zone */
 	uint32_t maker;	 /* the operation that makes the zone; 0: any */
 	bool ends;	 /* what there is ends in the end */
 	uint32_t by;	 /* the thread that does it, and 1; 0: any */
@@ -373,13 +374,15 @@ draw_groups(struct gen *g, bool kmalloc_only)
 	/* Of kmalloc it is pages that are too few. */
 	g->mix.starved =
 	    (g->mix.tight && which == 1) || one_in(g, g->mix.tight ? 4 : 12);
+	/* Caches over a zone, which is what there is too little of. */
+	g->layered = g->mix.tight && which == 2 && one_in(g, 2);
 	g->group[TRACE_G_TH] = true;
 	g->group[TRACE_G_VM] =
 	    g->mix.starved || (!g->mix.tight && one_in(g, 2));
 	g->group[TRACE_G_KM] = (which & 1) != 0;
 	g->group[TRACE_G_OC] = (which & 2) != 0;
 	g->group[TRACE_G_MP] = (which & 4) != 0;
-	g->group[TRACE_G_ZN] = (which & 8) != 0;
+	g->group[TRACE_G_ZN] = (which & 8) != 0 || g->layered;
 }
 
 /* Limits and callbacks change often, and what is there stays. */
@@ -428,6 +431,9 @@ draw_world(struct gen *g, const struct gen_options *o)
 		h->thread_cpu[i] = (uint16_t)(i % h->cpus);
 	if (g->mix.tight && g->group[TRACE_G_ZN] && !one_in(g, 3))
 		g->maker = makers[below(g, sizeof(makers) / sizeof(*makers))];
+	if (g->layered && g->maker != 0)
+		g->maker = one_in(g, 4) ? TRACE_OP_UMA_ZCREATE_STATIC :
+					  TRACE_OP_UMA_ZCREATE;
 	g->mix.wide = one_in(g, 2);
 	g->mix.large = g->mix.tight &&
 	    (g->mix.starved || one_in(g, g->group[TRACE_G_MP] ? 2 : 3));
@@ -494,6 +500,17 @@ end_owners(struct gen *g)
 	return (0);
 }
 
+/* Does the run begin with some of these? */
+static bool
+is_made(const struct gen *g, enum trace_opcode code)
+{
+	if (code == TRACE_OP_OBJCACHE_CREATE)
+		return (!g->layered);
+	if (trace_ops[code].group == TRACE_G_OC)
+		return (true);
+	return (g->maker == 0 || code == g->maker);
+}
+
 /* The types, caches, pipes and zones that there are from the beginning. */
 static int
 begin_owners(struct gen *g)
@@ -510,7 +527,7 @@ begin_owners(struct gen *g)
 	for (i = 0; i < TRACE_OP_COUNT; i++) {
 		if (trace_ops[i].out <= TRACE_RUN ||
 		    !g->group[trace_ops[i].group] ||
-		    (g->maker != 0 && i != g->maker))
+		    !is_made(g, (enum trace_opcode)i))
 			continue;
 		for (n = 0; n < (g->mix.tight ? 1 : 2); n++)
 			if (emit(g, (enum trace_opcode)i) != 0)
@@ -548,6 +565,10 @@ room_of(struct gen *g, const struct trace_op *op)
 		return (g->group[TRACE_G_KM] ? some : 0);
 	case TRACE_OP_OBJCACHE_CREATE: /* and the least that caches keep */
 		limit = (int32_t)op->arg[3];
+		return (limit <= 0 ? some :
+				     (uint32_t)limit + 8 * g->t->header.cpus);
+	case TRACE_OP_OBJCACHE_CREATE_ZONE:
+		limit = (int32_t)op->arg[2];
 		return (limit <= 0 ? some :
 				     (uint32_t)limit + 8 * g->t->header.cpus);
 	case TRACE_OP_MPIPE_INIT:
@@ -597,7 +618,7 @@ begin_refusing(struct gen *g)
 	static const uint8_t cache[] = { TRACE_HOOK_CTOR, TRACE_HOOK_ALLOC };
 	static const uint8_t zone[] = { TRACE_HOOK_CTOR, TRACE_HOOK_INIT,
 		TRACE_HOOK_IMPORT };
-	bool oc = g->group[TRACE_G_OC];
+	bool oc = g->group[TRACE_G_OC] && !(g->layered && one_in(g, 2));
 	struct trace_op op = { .code = oc ? TRACE_OP_OBJCACHE_HOOK :
 					    TRACE_OP_UMA_HOOK,
 		.out = TRACE_NOREG };

@@ -30,6 +30,7 @@ const uint8_t gen_weight[TRACE_OP_COUNT] = {
 	[TRACE_OP_VM_PAGE_ALLOC] = 6,
 	[TRACE_OP_VM_PAGE_FREE] = 6,
 	[TRACE_OP_OBJCACHE_CREATE] = 1,
+	[TRACE_OP_OBJCACHE_CREATE_ZONE] = 1,
 	[TRACE_OP_OBJCACHE_GET] = 40,
 	[TRACE_OP_OBJCACHE_PUT] = 40,
 	[TRACE_OP_OBJCACHE_DTOR] = 3,
@@ -240,7 +241,7 @@ draw_hooks(struct gen_mix *g, enum trace_opcode code)
 	uint32_t both = 1u << TRACE_HOOK_CTOR | 1u << TRACE_HOOK_DTOR;
 	uint64_t hooks = one_in(g, 2) ? both : below(g, 4);
 
-	if (code >= TRACE_OP_UMA_ZCREATE) {
+	if (trace_ops[code].group == TRACE_G_ZN) {
 		if (one_in(g, g->tight ? 2 : 3))
 			hooks |= 1u << TRACE_HOOK_INIT | 1u << TRACE_HOOK_FINI;
 		if (one_in(g, 8))
@@ -249,9 +250,9 @@ draw_hooks(struct gen_mix *g, enum trace_opcode code)
 	}
 	if (code == TRACE_OP_MPIPE_INIT && one_in(g, 3))
 		return (0);
-	if (code == TRACE_OP_OBJCACHE_CREATE && one_in(g, 6))
+	if (code != TRACE_OP_MPIPE_INIT && one_in(g, 6))
 		hooks |= 1u << TRACE_HOOK_ZERO;
-	if (code == TRACE_OP_OBJCACHE_CREATE && one_in(g, 16))
+	if (code != TRACE_OP_MPIPE_INIT && one_in(g, 16))
 		hooks |= 1u << TRACE_HOOK_EMPTY;
 	return (hooks);
 }

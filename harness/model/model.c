@@ -432,12 +432,32 @@ call_below(const struct model *m, struct mthread *th)
 	return (below->busy ? below : NULL);
 }
 
+/* Calls of caches below one of a zone; 0 if there are others besides. */
+static uint8_t
+caches_below(const struct model *m, struct mthread *th)
+{
+	const struct mthread *u = th;
+	uint8_t n = 0;
+
+	if (trace_ops[th->code].group != TRACE_G_ZN)
+		return (0);
+	while (u >= m->thread + m->config.threads) {
+		u -= m->config.threads;
+		if (!u->busy || trace_ops[u->code].group != TRACE_G_OC)
+			return (0);
+		n++;
+	}
+	return (n);
+}
+
 /* A call in a frame above that of another call, or of a support thread. */
 static void
 nested_begins(struct model *m, struct mthread *th, const struct call *c)
 {
 	struct mthread *below = call_below(m, th);
 
+	th->caches_below = caches_below(m, th);
+	th->quiet = m->inflight - m->sleeping == 1u + th->caches_below;
 	th[-(ptrdiff_t)m->config.threads].suspended = true;
 	if (below != NULL && trace_ops[below->code].group == TRACE_G_MP)
 		model__mp_nested_begin(m, below, c);
@@ -475,6 +495,7 @@ model_invoke(struct model *m, const struct call *c)
 	th->suspended = th->slept = false;
 	th->nested_why = th->counted = th->full = 0;
 	th->no_room = false;
+	th->caches_below = 0;
 	th->class = plan[c->code].class;
 	th->handle = c->handle;
 	th->code = (uint16_t)c->code;
@@ -962,6 +983,16 @@ model_is_owned(const struct model *m, uint64_t addr)
 	return (i != 0 &&
 	    (model__object(m, i)->owner == TRACE_CACHE ||
 		model__object(m, i)->owner == TRACE_PIPE));
+}
+
+bool
+model_is_cached(const struct model *m, uint64_t addr, uint32_t zone)
+{
+	uint32_t i = model__object_find(m, addr);
+
+	return (i != 0 && model__object(m, i)->owner == TRACE_CACHE &&
+	    zone != TRACE_NOREG &&
+	    model__oc_zone(m, model__object(m, i)->handle) == zone);
 }
 
 /* --- clauses --- */

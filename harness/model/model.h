@@ -172,6 +172,8 @@ uint64_t model_free_page(struct model *);
 /* Is it the address of memory of kmalloc that a cache or a pipe has? A free of
  * it by the trace is misuse that nobody can tell. */
 bool model_is_owned(const struct model *, uint64_t addr);
+/* Is it an item of the zone that a cache has? The same of the zone. */
+bool model_is_cached(const struct model *, uint64_t addr, uint32_t zone);
 /* Were the pages all given to the trace itself, and are they held? */
 bool model_pages_are_traces(
     const struct model *, uint64_t addr, uint64_t npages);

@@ -218,7 +218,7 @@ struct mthread {
 	uint32_t type;	     /* index; 0: none */
 	uint32_t next, prev; /* thread + 1, in the type's list */
 	uint32_t fail_flags;
-	bool quiet;	/* nobody else was active then */
+	bool quiet;	/* nobody else was active then, but caches below */
 	bool suspended; /* its thread is in a call of a frame above */
 	uint8_t class;	/* of handle, in a call of the other allocators */
 	bool slept;	/* the call itself, not one of a frame above */
@@ -233,6 +233,9 @@ struct mthread {
 	uint32_t counted; /* that the call began */
 	uint32_t full;	  /* that the call has found full */
 	bool no_room;	  /* a keg had as many slabs as it may have */
+	/* Calls of caches that wait for this one, a zone's: all that they have
+	 * of the zone is held. */
+	uint8_t caches_below;
 	/* set where they mean something */
 	uint64_t align;
 	uint64_t lower_min; /* least that the type's usage certainly was */
@@ -890,6 +893,8 @@ model__hit_begin(struct model *m, struct mthread *th, bool disturbs)
 MODEL_ALLOCATOR(oc);
 MODEL_ALLOCATOR(mp);
 MODEL_ALLOCATOR(zn);
+/* The zone whose items are the objects of a cache, or TRACE_NOREG. */
+uint32_t model__oc_zone(const struct model *, uint32_t cache);
 /* A call begins, or has ended, in the frame above a call of a pipe; it may be
  * the pipe's own kmalloc or kfree. */
 void model__mp_nested_begin(

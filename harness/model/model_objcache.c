@@ -2,8 +2,10 @@
 /*
  * objcaches: OC-1 to OC-12.
  *
- * An object of a cache is an object of kmalloc that the cache has taken over
- * from its backend. Its stages:
+ * An object of a cache is an object of kmalloc, or an item of a zone, that the
+ * cache has taken over from its backend. To a zone it is held as any item, until
+ * the backend gives it back; what is in it meanwhile is the cache's promise. Its
+ * stages:
  *
  *      raw      -> refused   the constructor said no; freed without destructor
  *      raw      -> ready     constructed: in a magazine, or on its way there
@@ -43,6 +45,7 @@ struct mcache {
 	bool described; /* capacity is known */
 	bool collected; /* a get may have objects of other CPUs in its hand */
 	uint32_t reg, hooks;
+	uint32_t zone; /* that it is over, or TRACE_NOREG */
 	uint64_t size;
 	uint64_t limit_lo, limit_hi; /* apart while a change is in flight, and
 	                                after two that were at one time */
@@ -134,6 +137,34 @@ static bool
 has_hook(const struct mcache *oc, enum trace_hook hook)
 {
 	return ((oc->hooks >> hook & 1) != 0);
+}
+
+uint32_t
+model__oc_zone(const struct model *m, uint32_t cache)
+{
+	const struct mcache *oc = cache_of(m, cache);
+
+	return (oc == NULL ? TRACE_NOREG : oc->zone);
+}
+
+/* It came from the backend, and nobody has taken it over. */
+static bool
+is_backends(const struct mcache *oc, const struct mobject *o)
+{
+	if (oc->zone == TRACE_NOREG)
+		return (o->owner == TRACE_OBJ && !o->run);
+	return (o->owner == TRACE_ZONE && o->handle == oc->zone && !o->run);
+}
+
+/* The object is the backend's again, and nothing more. */
+static void
+disown(const struct mcache *oc, struct mobject *o)
+{
+	model__object_disown(o);
+	if (oc->zone == TRACE_NOREG)
+		return;
+	o->owner = TRACE_ZONE;
+	o->handle = oc->zone;
 }
 
 static uint64_t
@@ -267,12 +298,21 @@ misuse(struct mthread *th, uint32_t expect)
 	th->misuse = (expect & WHY(NONE)) == 0;
 }
 
+static bool
+is_create(unsigned code)
+{
+	return (code == TRACE_OP_OBJCACHE_CREATE ||
+	    code == TRACE_OP_OBJCACHE_CREATE_ZONE);
+}
+
 static void
 create_begins(const struct model *m, struct mthread *th, const struct call *c)
 {
 	th->may_sleep = true;
 	if (c->n[0] < 0 || c->n[1] < 0)
 		misuse(th, WHY(BAD_ARG));
+	else if (c->code == TRACE_OP_OBJCACHE_CREATE_ZONE)
+		return;
 	/* Only a backend needs them, and it tells by itself. */
 	else if (!model__type_is_alive(m, th->type))
 		misuse(th, WHY(NONE) | WHY(BAD_TYPE));
@@ -428,7 +468,7 @@ model__oc_begin(struct model *m, struct mthread *th, const struct call *c)
 		th->skip = true; /* the laboratory's own */
 		return;
 	}
-	if (c->code == TRACE_OP_OBJCACHE_CREATE) {
+	if (is_create(c->code)) {
 		create_begins(m, th, c);
 		return;
 	}
@@ -503,7 +543,9 @@ static bool
 backend_obeyed(struct model *m, const struct mthread *th,
     const struct mcache *oc, const struct mobject *o)
 {
-	bool zero = has_hook(oc, TRACE_HOOK_ZERO);
+	/* An item's first bytes are judged by its zone, and its holder's since. */
+	bool zero =
+	    has_hook(oc, TRACE_HOOK_ZERO) && oc->zone == TRACE_NOREG;
 
 	if (o->requested != oc->size || (zero && o->bytes != MBYTES_ZERO)) {
 		model__fail(m, th, "OC-1", "asked-for");
@@ -533,7 +575,7 @@ alloc_answered(struct model *m, struct mthread *th, struct mocframe *f,
 		oc->opaque = th->skip = true;
 		return;
 	}
-	if (i == 0 || o->owner != TRACE_OBJ || o->run) {
+	if (i == 0 || !is_backends(oc, o)) {
 		fail_object(
 		    m, th, oc, "OC-1", "not-fresh", cb->ret, "fresh memory");
 		return;
@@ -681,7 +723,7 @@ opaque_callback(struct model *m, struct mcache *oc, const struct callback *cb)
 	uint32_t i = addr == 0 ? 0 : model__object_find(m, addr);
 	struct mobject *o = model__object(m, i);
 
-	if (i == 0 || (o->owner != TRACE_OBJ && o->owner != TRACE_CACHE))
+	if (i == 0 || (!is_backends(oc, o) && o->owner != TRACE_CACHE))
 		return;
 	if (cb->hook == TRACE_HOOK_ALLOC) {
 		o->owner = TRACE_CACHE;
@@ -703,7 +745,7 @@ callback_belongs(struct model *m, const struct mthread *th,
 {
 	bool own = th->busy && trace_ops[th->code].group == TRACE_G_OC &&
 	    (cb->handle == th->handle || cb->handle == f->handle2) &&
-	    th->code != TRACE_OP_OBJCACHE_CREATE;
+	    !is_create(th->code);
 
 	if (oc != NULL && own && !th->misuse)
 		return (true);
@@ -793,7 +835,7 @@ came_from_above(struct model *m, struct mthread *th, struct mocframe *f,
 	o = object_of(m, oc, f->object);
 	if (o != NULL && o->stage != MSTAGE_READY && o->stage != MSTAGE_HELD) {
 		oc->outside -= o->stage != MSTAGE_FREEING;
-		model__object_disown(o);
+		disown(oc, o);
 	}
 	return (true);
 }
@@ -819,6 +861,9 @@ create_ends(struct model *m, struct mthread *th, const struct call *c)
 		.alive = true,
 		.reg = c->handle,
 		.hooks = c->hooks,
+		.zone = c->code == TRACE_OP_OBJCACHE_CREATE_ZONE ?
+		    c->handle2 :
+		    TRACE_NOREG,
 		.size = c->size,
 		.limit_lo = limit_of(c->n[0]),
 		.limit_hi = limit_of(c->n[0]),
@@ -1058,7 +1103,7 @@ model__oc_end(struct model *m, struct mthread *th, const struct call *c)
 	struct mocframe *f = &m->oc->frame[th->id];
 	struct mcache *oc = cache_of(m, th->handle);
 
-	if (c->code == TRACE_OP_OBJCACHE_CREATE)
+	if (is_create(c->code))
 		create_ends(m, th, c);
 	else if (th->misuse)
 		model__misuse_return(m, th, c);

@@ -329,13 +329,12 @@ zn__credit_spend(
 {
 	struct mzone *keg = zn_keg(m, z);
 
-	(void)th;
 	if (keg->credit == 0)
 		return;
 	if (keg->credit_cpu == UINT32_MAX)
 		keg->credit_cpu = f->cpu;
 	/* Items that other CPUs or zones cache are out of reach. */
-	if (m->inflight > 1 || keg->credit_cpu != f->cpu ||
+	if (m->inflight > 1u + th->caches_below || keg->credit_cpu != f->cpu ||
 	    keg->credit_zone != f->zone) {
 		keg->credit = 0;
 		return;

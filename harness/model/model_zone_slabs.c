@@ -273,14 +273,16 @@ model__zn_pages_go(
 
 /* --- who sleeps --- */
 
-/* A call that waits for another one in a callback of it. */
+/* A call that waits for another one in a callback of it, and may have in hand
+ * what nobody holds. What a cache's call has of zones is held by it. */
 bool
 zn__somebody_is_suspended(const struct model *m)
 {
 	uint32_t t;
 
 	for (t = 0; t < m->frames; t++)
-		if (m->thread[t].busy && m->thread[t].suspended)
+		if (m->thread[t].busy && m->thread[t].suspended &&
+		    trace_ops[m->thread[t].code].group != TRACE_G_OC)
 			return (true);
 	return (false);
 }

@@ -27,6 +27,8 @@ static const char *const forms[TRACE_OP_COUNT] = {
 	[TRACE_OP_MIGRATE] = "/* another thread goes on */",
 	[TRACE_OP_QUIESCE] = "quiesce()",
 	[TRACE_OP_OBJCACHE_CREATE] = "make_cache($o, $0, #1, $2, $3, $4, $5)",
+	[TRACE_OP_OBJCACHE_CREATE_ZONE] =
+	    "make_zone_cache($o, $0, #1, $2, $3, $4)",
 	[TRACE_OP_OBJCACHE_RECLAIMLIST] = "reclaim_caches($0, $1, $2)",
 	[TRACE_OP_OBJCACHE_HOOK] = "set_hook(&c[#0], $1, $2, $3, $4)",
 	[TRACE_OP_MPIPE_INIT] = "make_pipe($o, #0, $1, $2, $3, $4, $5)",

@@ -168,6 +168,7 @@ struct owned {
 	bool *out;   /* of a zone of tokens: which are; NULL: no such zone */
 	bool selfed; /* its callbacks use it, too: counts are not ours alone */
 	unsigned number, hooks, type, tokens;
+	struct owned *over; /* of a cache: whose items its objects are */
 	size_t size, align; /* align: a mask */
 	int max;
 	unsigned long held, calls, nulls;
@@ -438,6 +439,16 @@ check_reused(
 		shown("an item is neither zero nor as it was freed (ZN-1)");
 }
 
+/* One more is held. */
+static void
+took_unit(struct owned *w)
+{
+	w->held++;
+	if (w->max > 0 && w->held > (unsigned long)w->max)
+		shown("%lu are held, at a maximum of %d (ZN-5, ZN-8)", w->held,
+		    w->max);
+}
+
 /* Objects, buffers and items. */
 static void
 took_item(
@@ -451,10 +462,7 @@ took_item(
 		w->nulls++;
 		return;
 	}
-	w->held++;
-	if (w->max > 0 && w->held > (unsigned long)w->max)
-		shown("%lu are held, at a maximum of %d (ZN-5, ZN-8)", w->held,
-		    w->max);
+	took_unit(w);
 	if (w->out != NULL) {
 		set_aside(o);
 		*o = (struct object) {

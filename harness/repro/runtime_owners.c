@@ -134,6 +134,47 @@ cache_dtor(void *obj, void *w)
 	(void)called(w, HOOK_DTOR, 0);
 }
 
+#define FRESH 0x95 /* what an item is filled with when it is initialised */
+
+/* It is filled, and nobody holds it. */
+static void
+refill(void *item, size_t size)
+{
+	(void)memset(item, FRESH, size);
+	forget(item);
+	if (pasts < sizeof(past) / sizeof(*past))
+		past[pasts++] = (struct past) { item, FRESH, size };
+}
+
+/* To the zone an item is held by who has a cache over it. */
+static void *
+item_alloc(struct owned *zone, int flags)
+{
+	void *addr = uma_zalloc(zone->zone, flags);
+	LOCKED;
+
+	zone->calls++;
+	if (addr == NULL) {
+		zone->nulls++;
+		return (NULL);
+	}
+	took_unit(zone);
+	check_align(addr, zone->align + 1, "ZN-13");
+	check_reused(zone, OWNER_ZONE, addr, flags);
+	refill(addr, zone->size);
+	return (addr);
+}
+
+static void
+item_free(struct owned *zone, void *addr)
+{
+	{
+		LOCKED;
+		zone->held--;
+	}
+	uma_zfree(zone->zone, addr);
+}
+
 static void *
 cache_alloc(void *args, int flags)
 {
@@ -142,8 +183,13 @@ cache_alloc(void *args, int flags)
 
 	if (!called(w, HOOK_ALLOC, flags) || (w->hooks >> HOOK_EMPTY & 1) != 0)
 		return (NULL);
+	if (w->over != NULL)
+		flags &= M_RNOWAIT | M_WAITOK | M_USE_RESERVE |
+		    M_USE_INTERRUPT_RESERVE;
 	if ((w->hooks >> HOOK_ZERO & 1) != 0)
 		flags |= M_ZERO;
+	if (w->over != NULL)
+		return (item_alloc(w->over, flags));
 	addr = kmalloc(w->size, type_of(w->type), flags | M_NULLOK);
 	if (addr != NULL)
 		forget(addr);
@@ -156,9 +202,24 @@ cache_free(void *obj, void *args)
 	struct owned *w = args;
 
 	(void)called(w, HOOK_FREE, 0);
+	if ((w->hooks >> HOOK_EMPTY & 1) == 0 && w->over != NULL) {
+		item_free(w->over, obj); /* what is in it stays known */
+		return;
+	}
 	forget(obj);
 	if ((w->hooks >> HOOK_EMPTY & 1) == 0)
 		kfree(obj, type_of(w->type));
+}
+
+static void
+create_cache(
+    unsigned n, const char *name, int limit, int nominal, unsigned hooks)
+{
+	c[n].cache = objcache_create(name, limit, nominal,
+	    (hooks >> HOOK_CTOR & 1) != 0 ? cache_ctor : NULL,
+	    (hooks >> HOOK_DTOR & 1) != 0 ? cache_dtor : NULL, &c[n],
+	    cache_alloc, cache_free, &c[n]);
+	returned = c[n].alive = c[n].cache != NULL;
 }
 
 static void
@@ -170,11 +231,20 @@ make_cache(unsigned n, const char *name, unsigned type, size_t size, int limit,
 		.number = n, .hooks = hooks, .type = type, .size = size
 	};
 	m[type].shared = true;
-	c[n].cache = objcache_create(name, limit, nominal,
-	    (hooks >> HOOK_CTOR & 1) != 0 ? cache_ctor : NULL,
-	    (hooks >> HOOK_DTOR & 1) != 0 ? cache_dtor : NULL, &c[n],
-	    cache_alloc, cache_free, &c[n]);
-	returned = c[n].alive = c[n].cache != NULL;
+	create_cache(n, name, limit, nominal, hooks);
+}
+
+static void
+make_zone_cache(unsigned n, const char *name, unsigned zone, int limit,
+    int nominal, unsigned hooks)
+{
+	renamed(&c[n]);
+	c[n] = (struct owned) { .number = n,
+		.hooks = hooks,
+		.type = TYPES,
+		.over = &z[zone],
+		.size = z[zone].size };
+	create_cache(n, name, limit, nominal, hooks);
 }
 
 static void
@@ -234,8 +304,6 @@ struct zone_callbacks {
 	uma_maxaction *maxaction;
 };
 
-#define FRESH 0x95 /* what an item is filled with when it is initialised */
-
 static int
 zone_ctor(struct owned *w, void *item, size_t size, int flags)
 {
@@ -252,10 +320,7 @@ zone_init(struct owned *w, void *item, size_t size, int flags)
 		return (1);
 	if (w->out != NULL)
 		return (0);
-	(void)memset(item, FRESH, size);
-	forget(item);
-	if (pasts < sizeof(past) / sizeof(*past))
-		past[pasts++] = (struct past) { item, FRESH, size };
+	refill(item, size);
 	return (0);
 }
 

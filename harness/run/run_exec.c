@@ -85,6 +85,7 @@ plan_special(const struct run_plan *p, unsigned code)
 	case TRACE_OP_UMA_ZFREE_WILD:
 	case TRACE_OP_KMALLOC_DESTROY:
 	case TRACE_OP_MALLOC_UNINIT:
+	case TRACE_OP_UMA_ZDESTROY:
 	case TRACE_OP_MPIPE_ALLOC_CALLBACK:
 	case TRACE_OP_UMA_ZONE_SET_MAX:
 	case TRACE_OP_UMA_ZONE_GET_MAX:

@@ -37,6 +37,7 @@ struct run_hook {
 struct run_owner {
 	struct run_hook hook[TRACE_HOOK_COUNT];
 	uint32_t type; /* what an action charges */
+	uint32_t zone; /* of a cache over one, or TRACE_NOREG */
 	uint32_t flags, hooks;
 	uint64_t size;
 	bool ending;  /* a call is at it */

@@ -12,7 +12,7 @@
 /*
  * May the call be told this object? kmalloc is told only its own: what a cache
  * or a pipe has is memory of kmalloc under it, and to free it is misuse that
- * nobody can tell. A cache without debug options knows its objects only by
+ * nobody can tell; so is a zone of what a cache over it has. A cache without debug options knows its objects only by
  * what it is told, and so does a zone of tokens.
  */
 static bool
@@ -32,6 +32,10 @@ may_name(const struct run_state *s, const struct trace_op *op,
 			(s->owner[TRACE_CACHE][c->handle].hooks >>
 				TRACE_HOOK_EMPTY &
 			    1) == 0));
+	if (group == TRACE_G_ZN && run_plan[op->code].class == TRACE_ZONE &&
+	    r->owner == TRACE_CACHE && r->state == REG_LIVE &&
+	    s->owner[TRACE_CACHE][r->handle].zone == c->handle)
+		return (false);
 	if (group == TRACE_G_ZN && run_plan[op->code].class == TRACE_ZONE &&
 	    s->owner[TRACE_ZONE][c->handle].tokens)
 		return (own && !run_plan[op->code].stray);
@@ -280,6 +284,20 @@ type_is_used(const struct run_state *s, uint32_t type)
 	return (false);
 }
 
+/* Are a cache's objects items of the zone? It may not end, nor get a source, for
+ * which nobody else may use it: who calls the cache does. */
+static bool
+zone_is_used(const struct run_state *s, uint32_t zone)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->nregs[TRACE_CACHE]; i++)
+		if (s->reg[TRACE_CACHE][i].state == REG_LIVE &&
+		    s->owner[TRACE_CACHE][i].zone == zone)
+			return (true);
+	return (false);
+}
+
 /* Pipes that have a support thread, or are just being made with one. */
 static unsigned
 callback_pipes(const struct run_state *s)
@@ -315,6 +333,10 @@ is_modest(const struct run_state *s, const struct call *c)
 	case TRACE_OP_OBJCACHE_CREATE:
 		/* Objects of no bytes are all the same one (KM-9). */
 		return (c->type != TRACE_NOREG && c->size != 0 &&
+		    c->n[0] <= 1 << 20 && c->n[1] <= 1 << 16);
+	case TRACE_OP_OBJCACHE_CREATE_ZONE:
+		/* Tokens are no memory: nobody could write to such an object. */
+		return (!s->owner[TRACE_ZONE][c->handle].tokens &&
 		    c->n[0] <= 1 << 20 && c->n[1] <= 1 << 16);
 	case TRACE_OP_MPIPE_INIT:
 		return (c->type != TRACE_NOREG && c->n[0] <= 1024 &&
@@ -354,6 +376,8 @@ resolve_maker(struct run_state *s, const struct trace_op *op, struct call *c)
 		return (false);
 	c->handle2 = c->handle;
 	c->handle = op->out;
+	if (c->code == TRACE_OP_OBJCACHE_CREATE_ZONE)
+		c->size = s->owner[TRACE_ZONE][c->handle2].size;
 	if (c->code == TRACE_OP_ZBOOTINIT ||
 	    c->code == TRACE_OP_UMA_ZCREATE_STATIC) {
 		c->addr = s->subject->static_memory(c);
@@ -367,7 +391,11 @@ resolve_maker(struct run_state *s, const struct trace_op *op, struct call *c)
 	o->type = c->type;
 	o->flags = c->flags;
 	o->hooks = c->hooks;
-	o->size = c->size;
+	o->size = c->code == TRACE_OP_UMA_ZSECOND_CREATE ?
+	    s->owner[TRACE_ZONE][c->handle2].size :
+	    c->size;
+	o->zone = c->code == TRACE_OP_OBJCACHE_CREATE_ZONE ? c->handle2 :
+							     TRACE_NOREG;
 	o->tokens = c->code == TRACE_OP_UMA_ZCACHE_CREATE;
 	o->statics = c->code == TRACE_OP_UMA_ZCREATE_STATIC;
 	return (true);
@@ -414,9 +442,28 @@ resolve_special(struct run_state *s, const struct trace_op *op, struct call *c)
 		op->code == TRACE_OP_MALLOC_UNINIT) &&
 	    (s->types_stay || type_is_used(s, c->type)))
 		return (false);
+	if ((op->code == TRACE_OP_UMA_ZDESTROY ||
+		op->code == TRACE_OP_UMA_ZONE_SET_SOURCE) &&
+	    zone_is_used(s, c->handle))
+		return (false);
 	if (op->code == TRACE_OP_ZINITNA)
 		c->size = s->owner[TRACE_VMZONE][c->handle].size;
 	return (true);
+}
+
+/* Misuse that nobody can tell: a stray operation names memory that is just what
+ * it takes, and which a cache or a pipe has. */
+static bool
+hits_owned(const struct run_state *s, const struct call *c)
+{
+	bool inside = c->code == TRACE_OP_KFREE_INTERIOR ||
+	    c->code == TRACE_OP_UMA_ZFREE_INTERIOR;
+	uint64_t addr = c->addr + (inside ? c->size : 0);
+
+	if (trace_ops[c->code].group == TRACE_G_KM)
+		return (model_is_owned(s->model, addr));
+	return (run_plan[c->code].class == TRACE_ZONE &&
+	    model_is_cached(s->model, addr, c->handle));
 }
 
 bool
@@ -453,9 +500,7 @@ run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 	if (s->sources && op->code == TRACE_OP_VM_PAGE_FREE &&
 	    (s->stray || !model_pages_are_traces(s->model, c->addr, c->pages)))
 		return (false);
-	if (s->stray && trace_ops[op->code].group == TRACE_G_KM &&
-	    model_is_owned(s->model,
-		c->addr + (op->code == TRACE_OP_KFREE_INTERIOR ? c->size : 0)))
+	if (s->stray && hits_owned(s, c))
 		return (false);
 	if (op->code == TRACE_OP_MPIPE_ALLOC_CALLBACK)
 		c->udata = ++s->callbacks;

@@ -92,7 +92,8 @@ run(uint64_t seed)
 		.slabs_keep = h->slabs_keep,
 		.debug = h->debug,
 		.callback = stress__callback,
-		.callback_done = stress__callback_done };
+		.callback_done = stress__callback_done,
+		.nested = stress__nested };
 
 	/* Fewer CPUs than threads: the spare one is used too. */
 	c.cpus = h->threads > 2 ? (h->threads + 1) / 2 : h->threads;

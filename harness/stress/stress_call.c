@@ -328,6 +328,38 @@ stress__take_and_give(
 	give_back(w, o, &c, o->class == TRACE_TYPE ? bytes : 1);
 }
 
+/* They are an item's events as any; its life is told by who has the object. */
+void
+stress__nested(void *arg, struct call *c)
+{
+	struct owner *o = stress__owner(TRACE_ZONE, c->handle);
+	struct caller *w = stress__self();
+	uint64_t since;
+
+	(void)arg;
+	if (c->code != TRACE_OP_UMA_ZALLOC)
+		give_back(w, o, c, 1);
+	else if (take(w, o, c, &since) != 0)
+		stress__fill(c->ret, o->size, stress__seed());
+}
+
+bool
+stress__reclaim(struct caller *w, struct owner *o)
+{
+	struct call c = { .code = TRACE_OP_OBJCACHE_RECLAIMLIST,
+		.type = TRACE_NOREG,
+		.handle = o->reg,
+		.handle2 = TRACE_NOREG,
+		.flags = M_NOWAIT };
+	uint64_t from = stress__stamp();
+
+	if (!stress__exec(w, &c))
+		stress__fail(w->op, "G-3", "no panic: it is no misuse",
+		    ka_why_name((enum ka_why)c.why));
+	(void)stress__event(w, HISTORY_OTHER, o, from, stress__stamp());
+	return (c.ret != 0);
+}
+
 static void
 do_take(struct caller *w, const struct trace_op *op, struct call *c)
 {
@@ -528,6 +560,9 @@ do_other(struct caller *w, const struct trace_op *op, struct call *c)
 	if ((op->code == TRACE_OP_UMA_PREALLOC ||
 		op->code == TRACE_OP_UMA_ZONE_RESERVE) &&
 	    (c->n[0] < 0 || (uint64_t)c->n[0] * o[0]->size > BYTES_MAX_B))
+		return;
+	/* Nobody else may use the zone then, and who calls the cache does. */
+	if (op->code == TRACE_OP_UMA_ZONE_SET_SOURCE && o[0]->users != 0)
 		return;
 	if (op->code == TRACE_OP_MPIPE_WAIT)
 		w->waits = o[0];

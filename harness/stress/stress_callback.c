@@ -64,7 +64,9 @@ look(const struct caller *w, const struct owner *o, const struct callback *cb)
 		broken(w, "OC-4", "an object that is destroyed as it was put");
 	if (cb->hook == TRACE_HOOK_DTOR && made && o->class == TRACE_PIPE)
 		broken(w, "MP-5", "a buffer that is ended as it was freed");
-	if (cb->hook == TRACE_HOOK_FINI && inited)
+	/* Zero is what M_ZERO made of it before its constructor refused. */
+	if (cb->hook == TRACE_HOOK_FINI && inited &&
+	    !stress__is_zero(cb->addr, cb->size))
 		broken(w, "ZN-1", "an item that is ended as it was freed");
 }
 

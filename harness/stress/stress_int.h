@@ -49,11 +49,14 @@ struct owner {
 	uint32_t id, reg;
 	struct owner *root; /* of zones that share slabs: the primary */
 	struct owner *type; /* that it charges */
+	struct owner *zone; /* of a cache: whose items its objects are */
 	uint32_t flags, hooks;
 	uint64_t size;
 	_Atomic uint64_t held;	    /* objects; certainly, at rest */
 	_Atomic uint64_t sleeps_at; /* who waits may sleep if so many are */
-	_Atomic uint32_t users;	    /* of a type: owners that charge it */
+	/* Of a type: owners that charge it; of a zone: caches over it; and who
+	 * helps a sleeper by what a cache has. */
+	_Atomic uint32_t users;
 	_Atomic bool shared;	    /* zones: there are secondary ones */
 	_Atomic bool lenient;	    /* its refusals are not judged */
 	_Atomic uint64_t slack;	    /* as in struct history_owner */
@@ -141,6 +144,10 @@ enum trace_opcode stress__giver(enum trace_class);
 /* An object of the owner for a callback's action, given back at once. */
 void stress__take_and_give(
     struct caller *, struct owner *, uint64_t size, uint32_t flags);
+/* A call that a cache's backend makes of its zone. */
+void stress__nested(void *, struct call *);
+/* The objects that a cache keeps go back to its backend; false: it has none. */
+bool stress__reclaim(struct caller *, struct owner *);
 struct owner *stress__owner(enum trace_class, uint32_t reg);
 /* The owner that an argument names, alive; NULL: none. Sets the call's. */
 struct owner *stress__named(

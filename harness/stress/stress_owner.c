@@ -25,6 +25,8 @@ is_modest(const struct call *c)
 	case TRACE_OP_OBJCACHE_CREATE:
 		return (c->size != 0 && c->size <= SIZE_MAX_B && n <= 1 << 20 &&
 		    c->n[1] <= 1 << 16);
+	case TRACE_OP_OBJCACHE_CREATE_ZONE:
+		return (n <= 1 << 20 && c->n[1] <= 1 << 16);
 	case TRACE_OP_MPIPE_INIT:
 		return (n <= 1024 && c->size <= SIZE_MAX_B &&
 		    n * c->size <= BYTES_MAX_B);
@@ -114,6 +116,8 @@ made(struct owner *o, const struct call *c)
 		(void)atomic_fetch_add(&o->type->users, 1);
 		atomic_store(&o->type->lenient, true);
 	}
+	if (o->zone != NULL)
+		(void)atomic_fetch_add(&o->zone->users, 1);
 	if (o->root != o) {
 		atomic_store(&o->root->shared, true);
 		atomic_store(&o->root->lenient, true);
@@ -152,7 +156,7 @@ stress__make(struct caller *w, const struct trace_op *op, struct call *c)
 {
 	enum trace_class class = (enum trace_class)trace_ops[op->code].out;
 	struct reg *r = &stress.regs[class][op->out];
-	struct owner *o, *type = NULL, *primary = NULL;
+	struct owner *o, *type = NULL, *primary = NULL, *zone = NULL;
 
 	if ((r->owner != NULL && r->owner->alive) || op->out >= OWNERS_MAX ||
 	    (class == TRACE_TYPE && op->out >= KA_TYPES_MAX - 8) ||
@@ -164,14 +168,21 @@ stress__make(struct caller *w, const struct trace_op *op, struct call *c)
 		    op, op->code == TRACE_OP_MPIPE_INIT ? 0 : 1, c);
 	if (op->code == TRACE_OP_UMA_ZSECOND_CREATE)
 		primary = stress__named(op, 1, c);
-	if (primary != NULL && primary->boot)
+	if (op->code == TRACE_OP_OBJCACHE_CREATE_ZONE)
+		zone = stress__named(op, 1, c);
+	if ((primary != NULL && primary->boot) ||
+	    (zone != NULL && zone->tokens))
 		return;
-	if ((class <= TRACE_PIPE && class != TRACE_TYPE && type == NULL) ||
+	if ((class <= TRACE_PIPE && class != TRACE_TYPE && type == NULL &&
+		zone == NULL) ||
 	    (op->code == TRACE_OP_UMA_ZSECOND_CREATE && primary == NULL) ||
 	    too_many(c))
 		return;
 	o = owner_new(class, op->out);
 	o->type = type;
+	o->zone = zone;
+	if (zone != NULL)
+		c->size = zone->size;
 	o->hooks = c->hooks;
 	o->flags = c->flags;
 	o->size = primary != NULL ? primary->size : c->size;
@@ -201,9 +212,14 @@ stress__unmake(struct caller *w, const struct trace_op *op, struct call *c)
 {
 	struct owner *o = stress__named(op, 0, c);
 
-	if (o == NULL || o->held != 0 || o->users != 0 || o->asked != o->called)
+	if (o == NULL || o->held != 0 || o->asked != o->called)
 		return;
+	/* Who helps a sleeper says so first, and looks whether it is alive. */
 	atomic_store(&o->alive, false);
+	if (o->users != 0) {
+		atomic_store(&o->alive, true);
+		return;
+	}
 	if (!stress__exec(w, c)) {
 		/* Secondary zones live, or a zone is not to be destroyed. */
 		if (o->class < TRACE_ZONE)
@@ -217,6 +233,8 @@ stress__unmake(struct caller *w, const struct trace_op *op, struct call *c)
 		    op, "KM-17", "nothing in use of the type", "something is");
 	if (o->type != NULL)
 		(void)atomic_fetch_sub(&o->type->users, 1);
+	if (o->zone != NULL)
+		(void)atomic_fetch_sub(&o->zone->users, 1);
 	stress__check_pairs(o);
 	uncount(o);
 }

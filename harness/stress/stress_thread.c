@@ -260,7 +260,7 @@ work(void *arg)
 /* Gives back an object of a zone's, cache's or pipe's, or of a zone that
  * shares its slabs. */
 static bool
-give_one(const struct owner *o)
+give_one(const struct owner *o, enum trace_opcode how)
 {
 	size_t i;
 
@@ -269,11 +269,33 @@ give_one(const struct owner *o)
 
 		if (atomic_load_explicit(&r->live, memory_order_acquire) &&
 		    r->owner != NULL && r->owner->root == o->root &&
-		    stress__give(&stress.caller[STRESS_CALLER_MAIN], r,
-			stress__giver(r->owner->class)))
+		    stress__give(&stress.caller[STRESS_CALLER_MAIN], r, how))
 			return (true);
 	}
 	return (false);
+}
+
+/* The main thread has an object of a cache destroyed, or what it keeps, of one
+ * over the zone, or over a zone that shares its slabs. */
+static bool
+give_cached(const struct owner *zone)
+{
+	struct caller *w = &stress.caller[STRESS_CALLER_MAIN];
+	uint32_t i, n = atomic_load(&stress.nowners);
+	bool gave = false;
+
+	for (i = 0; i < n && !gave; i++) {
+		struct owner *o = &stress.owner[i];
+
+		if (o->zone == NULL || o->zone->root != zone->root)
+			continue;
+		(void)atomic_fetch_add(&o->users, 1);
+		gave = atomic_load(&o->alive) &&
+		    (stress__reclaim(w, o) ||
+			give_one(o, TRACE_OP_OBJCACHE_DTOR));
+		(void)atomic_fetch_sub(&o->users, 1);
+	}
+	return (gave);
 }
 
 /* Helps one who sleeps where he may. */
@@ -287,7 +309,8 @@ rescue(void)
 
 		if (o == NULL || (o->held < o->sleeps_at && !o->root->shared))
 			continue;
-		if (give_one(o)) {
+		if (give_one(o, stress__giver(o->class)) ||
+		    (o->class == TRACE_ZONE && give_cached(o))) {
 			(void)atomic_fetch_add(&stress.rescues, 1);
 			return;
 		}

@@ -6,7 +6,7 @@
  * it is called for, lets it do what the trace asks of the callback, and does
  * what is left. The kmalloc calls that the library makes inside of an objcache
  * or an mpipe come back here and are done as calls of their own, so that they
- * are judged as any.
+ * are judged as any; so are those of a zone, that a cache's backend makes.
  */
 #include <kalloc/mpipe.h>
 #include <kalloc/objcache.h>
@@ -35,6 +35,7 @@ struct owner {
 	struct objcache_malloc_args args;
 	enum trace_class class;
 	uint32_t handle, hooks;
+	uint32_t over;	 /* a cache: the register of its zone */
 	uint64_t tokens; /* of a cache zone: so many there are */
 	uint64_t align;	 /* of a zone: the mask */
 	uint8_t *out;	 /* which are out */
@@ -75,6 +76,7 @@ owner_make(enum trace_class class, const struct call *c)
 	free(out);
 	o->class = class;
 	o->handle = c->handle;
+	o->over = TRACE_NOREG;
 	o->hooks = c->hooks;
 	if (c->str != NULL)
 		(void)strncpy(o->name, c->str, sizeof(o->name) - 1);
@@ -145,7 +147,66 @@ cache_dtor(void *obj, void *privdata)
 	done(&cb, 1);
 }
 
-/* The limit of a type is no panic here: it would end in the middle of a get. */
+/* A call of the cache's zone, as one of its own where somebody judges it. */
+static void
+zone_call(const struct owner *o, struct call *c)
+{
+	const struct subject_config *config = &subject_kalloc_config;
+	uma_zone_t zone = owner_at(TRACE_ZONE, o->over)->zone;
+
+	c->handle = o->over;
+	c->type = c->handle2 = TRACE_NOREG;
+	if (config->nested == NULL) {
+		if (c->code == TRACE_OP_UMA_ZALLOC)
+			c->ret = (uintptr_t)uma_zalloc(zone, (int)c->flags);
+		else
+			uma_zfree(zone, (void *)c->addr);
+		return;
+	}
+	config->nested(config->arg, c);
+	if (c->why != 0)
+		subject_kalloc_panic(c->why);
+}
+
+/* Of the flags of a get a zone has these: how long to wait, how deep to dig. */
+#define ZONE_TAKES                                                             \
+	(M_RNOWAIT | M_WAITOK | M_USE_RESERVE | M_USE_INTERRUPT_RESERVE)
+
+static void *
+backend_alloc(struct owner *o, int ocflags)
+{
+	bool zero = has(o, TRACE_HOOK_ZERO);
+	struct call c = { .code = TRACE_OP_UMA_ZALLOC };
+
+	if (has(o, TRACE_HOOK_EMPTY))
+		return (objcache_nop_alloc(NULL, ocflags));
+	if (o->over != TRACE_NOREG) {
+		c.flags = (uint32_t)((ocflags & ZONE_TAKES) |
+		    (zero ? M_ZERO : 0));
+		zone_call(o, &c);
+		return ((void *)c.ret);
+	}
+	/* The limit of a type is no panic here: it would end in the middle of a
+	 * get. */
+	if (zero)
+		return (
+		    objcache_malloc_alloc_zero(&o->args, ocflags | M_NULLOK));
+	return (objcache_malloc_alloc(&o->args, ocflags | M_NULLOK));
+}
+
+static void
+backend_free(struct owner *o, void *obj)
+{
+	struct call c = { .code = TRACE_OP_UMA_ZFREE, .addr = (uintptr_t)obj };
+
+	if (has(o, TRACE_HOOK_EMPTY))
+		objcache_nop_free(obj, NULL);
+	else if (o->over != TRACE_NOREG)
+		zone_call(o, &c);
+	else
+		objcache_malloc_free(obj, &o->args);
+}
+
 static void *
 cache_alloc(void *args, int ocflags)
 {
@@ -155,16 +216,8 @@ cache_alloc(void *args, int ocflags)
 	void *obj = NULL;
 
 	cb.flags = (uint32_t)ocflags;
-	if (begin(&cb)) {
-		if (has(o, TRACE_HOOK_EMPTY))
-			obj = objcache_nop_alloc(NULL, ocflags);
-		else if (has(o, TRACE_HOOK_ZERO))
-			obj = objcache_malloc_alloc_zero(
-			    &o->args, ocflags | M_NULLOK);
-		else
-			obj =
-			    objcache_malloc_alloc(&o->args, ocflags | M_NULLOK);
-	}
+	if (begin(&cb))
+		obj = backend_alloc(o, ocflags);
 	done(&cb, (uintptr_t)obj);
 	return (obj);
 }
@@ -177,10 +230,7 @@ cache_free(void *obj, void *args)
 	    callback_of(o, TRACE_HOOK_FREE, obj, o->args.objsize);
 
 	(void)begin(&cb);
-	if (has(o, TRACE_HOOK_EMPTY))
-		objcache_nop_free(obj, NULL);
-	else
-		objcache_malloc_free(obj, &o->args);
+	backend_free(o, obj);
 	done(&cb, 1);
 }
 
@@ -441,7 +491,10 @@ do_objcache_create(struct call *c)
 	struct owner *o = owner_make(TRACE_CACHE, c);
 
 	o->args.objsize = c->size;
-	o->args.mtype = subject_kalloc_type(c->type);
+	if (c->code == TRACE_OP_OBJCACHE_CREATE_ZONE)
+		o->over = c->handle2;
+	else
+		o->args.mtype = subject_kalloc_type(c->type);
 	o->cache = objcache_create(o->name, c->n[0], c->n[1],
 	    has(o, TRACE_HOOK_CTOR) ? cache_ctor : NULL,
 	    has(o, TRACE_HOOK_DTOR) ? cache_dtor : NULL, o, cache_alloc,
@@ -861,6 +914,7 @@ do_zfree(struct call *c)
 
 static subject_op *const ops[TRACE_OP_COUNT] = {
 	[TRACE_OP_OBJCACHE_CREATE] = do_objcache_create,
+	[TRACE_OP_OBJCACHE_CREATE_ZONE] = do_objcache_create,
 	[TRACE_OP_OBJCACHE_GET] = do_objcache_get,
 	[TRACE_OP_OBJCACHE_PUT] = do_objcache_put,
 	[TRACE_OP_OBJCACHE_DTOR] = do_objcache_dtor,

@@ -364,6 +364,12 @@ writes_on_free_item(struct call *c)
 }
 
 static void
+frees_nothing(struct call *c)
+{
+	pretend(c, TRACE_OP_UMA_ZFREE, 0);
+}
+
+static void
 not_what_was_imported(struct call *c)
 {
 	healthy->exec(c);
@@ -585,6 +591,7 @@ takes_source_late(struct call *c)
 #define ZONE	HEAD "0 z0 = uma_zcreate \"z\" 64 7 0 0\n"
 #define ZONEC	HEAD "0 z0 = uma_zcreate \"z\" 64 7 ctor|dtor 0\n"
 #define ZONEI	HEAD "0 z0 = uma_zcreate \"z\" 2048 7 init|fini 0\n"
+#define OVER	ZONE "0 c0 = objcache_create_zone \"c\" z0 8 0 ctor|dtor\n"
 #define STATICS HEAD "0 z0 = uma_zcreate_static \"z\" 64 7 0 0 2\n"
 #define ZA1	"0 p0 = uma_zalloc z0 NOWAIT\n"
 #define ZA2	ZA1 "0 p1 = uma_zalloc z0 NOWAIT\n"
@@ -674,6 +681,30 @@ static const struct breakage objcaches[] = {
 	    .clause = "OC-5",
 	    .callback = goes_on_when_refused,
 	    .trace = CACHE "0 objcache_hook c0 ctor refuse 1 1\n" GET1 },
+	{ .name = "gives its zone nothing back",
+	    .clause = "ZN-17",
+	    .exec = frees_nothing,
+	    .trace = OVER GET1 "0 objcache_dtor c0 p0\n0 quiesce\n" },
+	{ .name = "writes on what its zone has again",
+	    .clause = "ZN-1",
+	    .exec = writes_on_free_item,
+	    .trace = OVER GET1 "0 objcache_dtor c0 p0\n" ZA1 },
+	{ .name = "changes the items that it caches",
+	    .clause = "OC-4",
+	    .exec = changes_kept_contents,
+	    .trace = OVER GET1 PUT1 GET1 },
+	{ .name = "is refused by a zone that has items",
+	    .clause = "ZN-6",
+	    .exec = zalloc_gives_null,
+	    .trace = OVER "0 uma_zone_set_max z0 4\n" GET1 },
+	{ .name = "sleeps in a zone that has items",
+	    .clause = "ZN-7",
+	    .exec = waits_below_maximum,
+	    .trace = OVER "0 p0 = objcache_get c0 WAITOK\n" },
+	{ .name = "asks its zone with a lock held",
+	    .clause = "G-9",
+	    .callback = locked_callback,
+	    .trace = OVER GET1 },
 	{ .name = "loses quota",
 	    .clause = "OC-7",
 	    .owner_stats = loses_quota,

@@ -75,6 +75,63 @@ deviations_are_obeyed(void **state)
 	assert_in_range(other, 8, 10);
 }
 
+/* What a trace may not do to a zone while there is a cache over it. */
+#define OVER_ZONE                                                              \
+	HEAD "0 z0 = uma_zcreate \"z\" 64 7 0 0\n"                             \
+	     "0 c0 = objcache_create_zone \"c\" z0 8 0 0\n"
+#define CACHED "0 p0 = objcache_get c0 NOWAIT\n0 objcache_put c0 p0\n"
+
+static uint64_t
+left_out(const char *text)
+{
+	struct run_result r;
+
+	replay(healthy, text, &r);
+	assert_int_equal(r.status, RUN_CLEAN);
+	return (r.skipped);
+}
+
+static void
+caches_keep_their_zone(void **state)
+{
+	(void)state;
+	assert_int_equal(left_out(OVER_ZONE "0 uma_zdestroy z0\n"), 1);
+	assert_int_equal(left_out(OVER_ZONE "0 uma_zone_set_source z0\n"), 1);
+	assert_int_equal(
+	    left_out(OVER_ZONE "0 objcache_destroy c0\n0 uma_zdestroy z0\n"),
+	    0);
+	assert_int_equal(left_out(OVER_ZONE "0 z1 = uma_zsecond_create \"s\" "
+					    "z0 0\n0 uma_zdestroy z1\n"),
+	    0);
+	/* Tokens are no memory. */
+	assert_int_equal(left_out(HEAD
+	    "0 z0 = uma_zcache_create \"t\" 8 9 0 0\n"
+	    "0 c0 = objcache_create_zone \"c\" z0 8 0 0\n"),
+	    1);
+	/* The zone cannot tell that what it is given is the cache's. */
+	assert_int_equal(left_out(OVER_ZONE "0 p0 = objcache_get c0 NOWAIT\n"
+					    "0 uma_zfree z0 p0\n"),
+	    1);
+	assert_int_equal(left_out(OVER_ZONE CACHED "0 uma_zfree z0 p0\n"), 1);
+	assert_int_equal(
+	    left_out(OVER_ZONE CACHED "0 uma_zfree_interior z0 p0 0\n"), 1);
+	assert_int_equal(
+	    left_out(OVER_ZONE CACHED "0 uma_zfree_interior z0 p0 8\n"), 0);
+	assert_int_equal(left_out(OVER_ZONE "0 p0 = uma_zalloc z0 NOWAIT\n"
+					    "0 uma_zfree z0 p0\n"
+					    "0 p1 = objcache_get c0 NOWAIT\n"
+					    "0 uma_zfree z0 p0\n"),
+	    1);
+	/* Any other zone can. */
+	assert_int_equal(
+	    left_out(OVER_ZONE CACHED "0 z1 = uma_zcreate \"z\" 64 7 0 0\n"
+				      "0 uma_zfree z1 p0\n"),
+	    0);
+	assert_int_equal(left_out(OVER_ZONE CACHED
+	    "0 m0 = kmalloc_create \"t\"\n0 kfree p0 m0\n"),
+	    1);
+}
+
 static void
 hears(void *arg, const struct run_step *step)
 {
@@ -300,6 +357,7 @@ main(void)
 		cmocka_unit_test(what_is_visible),
 		cmocka_unit_test(faults_are_injected),
 		cmocka_unit_test(deviations_are_obeyed),
+		cmocka_unit_test(caches_keep_their_zone),
 		cmocka_unit_test(shortcuts_change_nothing),
 		cmocka_unit_test(pages_are_in_the_hash),
 	};

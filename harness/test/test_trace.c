@@ -94,6 +94,7 @@ static const char all_ops_loose[] =
     "0 z9 = uma_zcache_create \"tokens\" 8 100 0 NOBUCKET\n"
     "0 z11 = uma_zcreate_static \"early\" 0x28 7 ctor 0 0xc\n"
     "0 uma_zone_set_source z11\n"
+    "0 c90 = objcache_create_zone \"over\" z2 0x10 4 ctor|dtor|zero\n"
     "1 p90 = uma_zalloc z4 WAITOK|ZERO\n"
     "1 p16777215 = uma_zalloc_arg z2 NOWAIT 77\n"
     "1 uma_zfree z4 p90\n"

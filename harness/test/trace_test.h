@@ -85,6 +85,7 @@ static const char all_ops[] __attribute__((unused)) =
     "0 z2 = uma_zcache_create \"tokens\" 8 100 0 NOBUCKET\n"
     "0 z3 = uma_zcreate_static \"early\" 40 7 ctor 0 12\n"
     "0 uma_zone_set_source z3\n"
+    "0 c1 = objcache_create_zone \"over\" z1 16 4 ctor|dtor|zero\n"
     "1 p0 = uma_zalloc z0 WAITOK|ZERO\n"
     "1 p1 = uma_zalloc_arg z1 NOWAIT 77\n"
     "1 uma_zfree z0 p0\n"
