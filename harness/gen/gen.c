@@ -22,7 +22,7 @@ struct gen {
 	uint8_t class_of[LIVE_MAX];    /* TRACE_OBJ, or of who made it */
 	uint32_t owner_of[LIVE_MAX];   /* and its register */
 	bool group[TRACE_GROUP_COUNT]; /* the run has the allocator */
-	bool layered;	 /* its caches are over a zone */
+	bool layered;		       /* its caches are over a zone */
 	uint32_t maker;	 /* the operation that makes the zone; 0: any */
 	bool ends;	 /* what there is ends in the end */
 	uint32_t by;	 /* the thread that does it, and 1; 0: any */

@@ -544,8 +544,7 @@ backend_obeyed(struct model *m, const struct mthread *th,
     const struct mcache *oc, const struct mobject *o)
 {
 	/* An item's first bytes are judged by its zone, and its holder's since. */
-	bool zero =
-	    has_hook(oc, TRACE_HOOK_ZERO) && oc->zone == TRACE_NOREG;
+	bool zero = has_hook(oc, TRACE_HOOK_ZERO) && oc->zone == TRACE_NOREG;
 
 	if (o->requested != oc->size || (zero && o->bytes != MBYTES_ZERO)) {
 		model__fail(m, th, "OC-1", "asked-for");
@@ -861,9 +860,8 @@ create_ends(struct model *m, struct mthread *th, const struct call *c)
 		.alive = true,
 		.reg = c->handle,
 		.hooks = c->hooks,
-		.zone = c->code == TRACE_OP_OBJCACHE_CREATE_ZONE ?
-		    c->handle2 :
-		    TRACE_NOREG,
+		.zone = c->code == TRACE_OP_OBJCACHE_CREATE_ZONE ? c->handle2 :
+								   TRACE_NOREG,
 		.size = c->size,
 		.limit_lo = limit_of(c->n[0]),
 		.limit_hi = limit_of(c->n[0]),

@@ -229,7 +229,8 @@ model__zn_clause(const struct mthread *th, int why)
 bool
 zn__was_sole(const struct model *m, const struct mthread *th)
 {
-	return (m->inflight == 1u + th->caches_below && model__was_alone(m, th));
+	return (
+	    m->inflight == 1u + th->caches_below && model__was_alone(m, th));
 }
 
 void

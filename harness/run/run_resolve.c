@@ -394,8 +394,8 @@ resolve_maker(struct run_state *s, const struct trace_op *op, struct call *c)
 	o->size = c->code == TRACE_OP_UMA_ZSECOND_CREATE ?
 	    s->owner[TRACE_ZONE][c->handle2].size :
 	    c->size;
-	o->zone = c->code == TRACE_OP_OBJCACHE_CREATE_ZONE ? c->handle2 :
-							     TRACE_NOREG;
+	o->zone =
+	    c->code == TRACE_OP_OBJCACHE_CREATE_ZONE ? c->handle2 : TRACE_NOREG;
 	o->tokens = c->code == TRACE_OP_UMA_ZCACHE_CREATE;
 	o->statics = c->code == TRACE_OP_UMA_ZCREATE_STATIC;
 	return (true);

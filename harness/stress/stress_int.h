@@ -57,9 +57,9 @@ struct owner {
 	/* Of a type: owners that charge it; of a zone: caches over it; and who
 	 * helps a sleeper by what a cache has. */
 	_Atomic uint32_t users;
-	_Atomic bool shared;	    /* zones: there are secondary ones */
-	_Atomic bool lenient;	    /* its refusals are not judged */
-	_Atomic uint64_t slack;	    /* as in struct history_owner */
+	_Atomic bool shared;	/* zones: there are secondary ones */
+	_Atomic bool lenient;	/* its refusals are not judged */
+	_Atomic uint64_t slack; /* as in struct history_owner */
 	_Atomic bool lowered, alive;
 	bool tokens, boot;
 	struct hook hook[TRACE_HOOK_COUNT];

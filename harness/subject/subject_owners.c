@@ -181,8 +181,8 @@ backend_alloc(struct owner *o, int ocflags)
 	if (has(o, TRACE_HOOK_EMPTY))
 		return (objcache_nop_alloc(NULL, ocflags));
 	if (o->over != TRACE_NOREG) {
-		c.flags = (uint32_t)((ocflags & ZONE_TAKES) |
-		    (zero ? M_ZERO : 0));
+		c.flags =
+		    (uint32_t)((ocflags & ZONE_TAKES) | (zero ? M_ZERO : 0));
 		zone_call(o, &c);
 		return ((void *)c.ret);
 	}

@@ -104,9 +104,9 @@ caches_keep_their_zone(void **state)
 					    "z0 0\n0 uma_zdestroy z1\n"),
 	    0);
 	/* Tokens are no memory. */
-	assert_int_equal(left_out(HEAD
-	    "0 z0 = uma_zcache_create \"t\" 8 9 0 0\n"
-	    "0 c0 = objcache_create_zone \"c\" z0 8 0 0\n"),
+	assert_int_equal(
+	    left_out(HEAD "0 z0 = uma_zcache_create \"t\" 8 9 0 0\n"
+			  "0 c0 = objcache_create_zone \"c\" z0 8 0 0\n"),
 	    1);
 	/* The zone cannot tell that what it is given is the cache's. */
 	assert_int_equal(left_out(OVER_ZONE "0 p0 = objcache_get c0 NOWAIT\n"
@@ -128,7 +128,7 @@ caches_keep_their_zone(void **state)
 				      "0 uma_zfree z1 p0\n"),
 	    0);
 	assert_int_equal(left_out(OVER_ZONE CACHED
-	    "0 m0 = kmalloc_create \"t\"\n0 kfree p0 m0\n"),
+			     "0 m0 = kmalloc_create \"t\"\n0 kfree p0 m0\n"),
 	    1);
 }
 
