@@ -294,9 +294,23 @@ struct sizes {
 	bool support, threaded;
 };
 
+static bool
+may_wait(const struct trace_op *op)
+{
+	const struct trace_opdef *const def = &trace_ops[op->code];
+
+	for (unsigned i = 0; i < def->nargs; i++)
+		if (def->arg[i] == TRACE_K_FLAGS &&
+		    (op->arg[i] & M_WAITOK) != 0)
+			return (true);
+	return (op->code == TRACE_OP_MPIPE_ALLOC_WAITOK);
+}
+
 static void
 count(const struct trace *t, const struct repro_record *r, struct sizes *z)
 {
+	uint32_t unused;
+
 	memset(z, 0, sizeof(*z));
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct repro_event *e = &r->event[i];
@@ -305,6 +319,9 @@ count(const struct trace *t, const struct repro_record *r, struct sizes *z)
 		z->sleepers += e->slept || e->ended == 0;
 		z->threaded |= e->cpu != r->event[0].cpu || e->slept ||
 		    (e->ended == 0 && r->end != REPRO_DIED);
+		/* A sound library lets it sleep. */
+		z->threaded |=
+		    may_wait(op) && expect_of(r, e, &unused) == EXPECT_REFUSED;
 		z->ended_types += op->code == TRACE_OP_KMALLOC_DESTROY ||
 		    op->code == TRACE_OP_MALLOC_UNINIT;
 		z->support |= op->code == TRACE_OP_MPIPE_INIT &&

@@ -63,7 +63,7 @@ schedule recorded
 EOT
 reproduce km-free-does-not-tell lost.trace
 echo "== what only a schedule shows is not claimed"
-reproduce km-adopted-slab-not-needed 28
+reproduce km-adopted-slab-not-needed 300
 echo "== what is written is read again, and fails again"
 cd km-zero-elided-large.out
 ls
