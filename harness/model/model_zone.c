@@ -242,6 +242,10 @@ zn__moves(struct mzone *z)
 		z->room_until = z->event;
 	if (z->held + z->frees + others >= z->max_lo)
 		z->full_until = z->event;
+	if (z->held < z->items)
+		z->free_until = z->event;
+	if (z->held + z->frees + others >= z->items)
+		z->gone_until = z->event;
 	if (z->waits > 1)
 		z->wait_until = z->event;
 	if (z->ops > 0)
@@ -421,6 +425,7 @@ zone_made(struct model *m, struct mthread *th, const struct call *c)
 		.line = c->line,
 		.max_lo = ZN_NO_LIMIT,
 		.max_hi = ZN_NO_LIMIT,
+		.items = ZN_NO_LIMIT,
 		.event = 1,
 		.take_event = 1,
 		.zones = 1,
@@ -441,8 +446,7 @@ zone_made(struct model *m, struct mthread *th, const struct call *c)
 	stride = z->size;
 	if (c->code == TRACE_OP_UMA_ZCREATE_STATIC) {
 		z->boot = true;
-		z->statics = (uint64_t)(uint32_t)c->n[0];
-		z->max_lo = z->max_hi = z->statics;
+		z->items = z->statics = (uint64_t)(uint32_t)c->n[0];
 		stride = (z->size + z->align - 1) / z->align * z->align;
 	}
 	if (z->boot)

@@ -53,6 +53,7 @@ struct mzone {
 	uint64_t line;
 
 	uint64_t max_lo, max_hi; /* in effect; apart while it changes */
+	uint64_t items;		 /* that there are, of static memory alone */
 	uint64_t max_event;	 /* moves when a change begins or ends */
 	uint32_t maxers;	 /* changes in flight */
 
@@ -70,6 +71,8 @@ struct mzone {
 	uint64_t event;
 	uint64_t room_until; /* held was below the maximum */
 	uint64_t full_until; /* it could be at the maximum */
+	uint64_t free_until; /* of items of static memory not all were held */
+	uint64_t gone_until; /* all of them could be */
 	uint64_t wait_until; /* another could wait for an item */
 	uint64_t op_until;   /* one of ops was in flight */
 	/* Calls that began before the maximum was lowered may have as many

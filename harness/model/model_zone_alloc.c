@@ -59,8 +59,9 @@ zn__alloc_begin(struct model *m, struct mthread *th, const struct call *c)
 	th->expect = alloc_expect(th, z, f->zone != 0 && z->alive);
 	if ((th->expect & WHY(NONE)) == 0)
 		return;
-	/* Of static memory there is no more to come. */
-	th->may_sleep = (th->flags & M_WAITOK) != 0 && !z->boot;
+	/* Of static memory there is no more to come: it waits at a maximum. */
+	th->may_sleep = (th->flags & M_WAITOK) != 0 &&
+	    (!z->boot || z->max_lo != ZN_NO_LIMIT);
 	zn__joins(z, f);
 	z->allocs++;
 	z->waits += th->may_sleep;
@@ -117,7 +118,7 @@ zn_is_counted(const struct mzone *z)
 
 /* Could the zone be at its maximum at some instant of the call? */
 static bool
-was_full(struct model *m, const struct mthread *th)
+was_at_maximum(struct model *m, const struct mthread *th)
 {
 	const struct mzframe *f = zn_frame(m, th);
 	const struct mzone *z = zn_zone(m, f->zone);
@@ -146,6 +147,23 @@ was_full(struct model *m, const struct mthread *th)
 		return (z->tokens >= z->max_lo);
 	return (
 	    keg->ipers == 0 || zn_keg_items(keg, keg->pages_most) >= z->max_lo);
+}
+
+/* Could all items of static memory be had at some instant of the call? */
+static bool
+were_gone(const struct model *m, const struct mthread *th)
+{
+	const struct mzframe *f = zn_frame(m, th);
+	const struct mzone *z = zn_zone(m, f->zone);
+
+	return (z->held + z->frees + z->allocs - 1 >= z->items ||
+	    z->gone_until >= f->event);
+}
+
+static bool
+was_full(struct model *m, const struct mthread *th)
+{
+	return (were_gone(m, th) || was_at_maximum(m, th));
 }
 
 /* Others in flight that explain a refusal at a maximum. */
@@ -206,7 +224,7 @@ items_at_hand(struct model *m, const struct mthread *th)
 static const char *
 refusal_clause(const struct mzone *z)
 {
-	if (z->boot)
+	if (z->boot && (z->class == TRACE_VMZONE || z->max_lo >= z->items))
 		return ("ZN-30");
 	if (z->completed)
 		return ("ZN-31");
@@ -242,6 +260,12 @@ refusal_holds(struct model *m, struct mthread *th)
 	if ((th->flags & M_WAITOK) != 0 && !z->boot) {
 		clause = "ZN-4";
 		state = "null-waitok";
+	} else if ((th->flags & M_WAITOK) != 0) {
+		/* At a maximum it would have waited. */
+		if (were_gone(m, th))
+			return (true);
+		clause = "ZN-30";
+		state = "no-cause";
 	} else if (th->page_failed) {
 		if (items_at_hand(m, th) == 0)
 			return (true);
@@ -282,11 +306,20 @@ alloc_refused(struct model *m, struct mthread *th)
 static const char *
 room_clause(const struct mzone *z)
 {
-	if (z->boot)
+	if (z->boot && (z->class == TRACE_VMZONE || z->held >= z->items))
 		return ("ZN-30");
 	if (z->class == TRACE_VMZONE)
 		return ("ZN-32");
 	return (z->lowered ? "ZN-8" : "ZN-5");
+}
+
+/* During the whole call no unit of the maximum was free, or no item of static
+ * memory: a call takes the one and then the other. */
+static bool
+has_no_room(const struct mzone *z, const struct mzframe *f)
+{
+	return ((z->held >= z->max_hi && z->room_until < f->event) ||
+	    (z->held >= z->items && z->free_until < f->event));
 }
 
 /* May a call of the zone return this address now? */
@@ -304,12 +337,13 @@ place_holds(struct model *m, const struct mthread *th, uint64_t addr)
 		model__fail(m, th, "ZN-13", "align");
 		model__expected(
 		    m, "an address aligned to %" PRIu64 " bytes", z->align);
-	} else if (z->held >= z->max_hi && z->room_until < f->event) {
+	} else if (has_no_room(z, f)) {
 		model__fail(m, th, room_clause(z), "over-limit");
 		model__expected(m,
 		    "refusal: %" PRIu64
 		    " items of %s were held all the time, maximum %" PRIu64,
-		    z->held, zn__text(m, z).s, z->max_hi);
+		    z->held, zn__text(m, z).s,
+		    z->max_hi < z->items ? z->max_hi : z->items);
 	} else if (f->credited && th->page_failed && zn__was_sole(m, th)) {
 		model__fail(m, th, "ZN-14", "prealloc-page");
 		model__expected(m,

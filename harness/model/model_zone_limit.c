@@ -14,6 +14,25 @@
 
 /* --- the maximum --- */
 
+/* Calls on static memory that are under way may meet the maximum, and wait. */
+static void
+may_wait_now(struct model *m, struct mzone *z)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->frames; i++) {
+		struct mthread *th = &m->thread[i];
+
+		if (!th->busy || trace_ops[th->code].group != TRACE_G_ZN ||
+		    !zn_frame(m, th)->joined ||
+		    zn_zone(m, zn_frame(m, th)->zone) != z || th->may_sleep ||
+		    (th->flags & M_WAITOK) == 0)
+			continue;
+		th->may_sleep = true;
+		z->waits++;
+	}
+}
+
 void
 zn__max_begin(struct model *m, struct mthread *th, uint64_t max)
 {
@@ -28,8 +47,10 @@ zn__max_begin(struct model *m, struct mthread *th, uint64_t max)
 	f->lowers = max < z->max_hi;
 	if (f->lowers) {
 		z->lowered |= z->touched != 0 || z->held > 0;
-		z->over |= z->touched != 0;
+		z->over |= z->touched != 0 && !z->boot; /* that has no caches */
 	}
+	if (z->boot && max != ZN_NO_LIMIT)
+		may_wait_now(m, z);
 	f->max_new = max;
 	if (max < z->max_lo)
 		z->max_lo = max;
@@ -60,8 +81,10 @@ zn__max_end(struct model *m, struct mthread *th, bool done)
 	}
 	/* Who tried meanwhile may have done so before there was one. */
 	keg->unbound |= z->keg != 0 && keg->tried;
-	if (f->lowers && z->touched != 0)
-		z->lowered = z->over = true;
+	if (f->lowers && z->touched != 0) {
+		z->lowered = true;
+		z->over |= !z->boot;
+	}
 	if (--z->maxers > 0)
 		return;
 	if (done && !z->max_race)
@@ -573,7 +596,7 @@ model__zn_check(struct model *m, enum trace_class class, uint32_t handle,
 	    !stat_is(m, z, "failures", z->failures, z->failures + z->vague,
 		st->failures))
 		return;
-	if (class == TRACE_ZONE && fixed && !z->boot &&
+	if (class == TRACE_ZONE && fixed &&
 	    !stat_is(m, z, "limit", max, max, st->limit))
 		return;
 	if (fixed && max != 0 && !z->lowered &&

@@ -87,8 +87,6 @@ plan_special(const struct run_plan *p, unsigned code)
 	case TRACE_OP_MALLOC_UNINIT:
 	case TRACE_OP_UMA_ZDESTROY:
 	case TRACE_OP_MPIPE_ALLOC_CALLBACK:
-	case TRACE_OP_UMA_ZONE_SET_MAX:
-	case TRACE_OP_UMA_ZONE_GET_MAX:
 	case TRACE_OP_UMA_PREALLOC:
 	case TRACE_OP_UMA_ZONE_RESERVE:
 	case TRACE_OP_UMA_ZONE_SET_SOURCE:

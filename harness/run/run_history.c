@@ -271,7 +271,9 @@ run__history_begin(struct run_state *s, const struct call *c)
 	if (kind == HISTORY_OTHER || waits(c))
 		w->calm = false;
 	if (c->code == TRACE_OP_UMA_ZONE_RESERVE ||
-	    c->code == TRACE_OP_UMA_ZONE_SET_SOURCE)
+	    c->code == TRACE_OP_UMA_ZONE_SET_SOURCE ||
+	    (c->code == TRACE_OP_UMA_ZONE_SET_MAX &&
+		s->owner[TRACE_ZONE][c->handle].statics))
 		w->judged = false;
 	w->limits |= kind == HISTORY_LIMIT;
 	w->inflight++;

@@ -401,8 +401,8 @@ resolve_maker(struct run_state *s, const struct trace_op *op, struct call *c)
 	return (true);
 }
 
-/* Is it about limits, slabs or a second front end of a static zone, which has
- * what it has? */
+/* Is it about slabs or a second front end of a static zone, which has what it
+ * has? */
 static bool
 asks_static(const struct run_state *s, const struct trace_op *op)
 {
@@ -410,8 +410,6 @@ asks_static(const struct run_state *s, const struct trace_op *op)
 
 	switch (op->code) {
 	case TRACE_OP_UMA_ZSECOND_CREATE:
-	case TRACE_OP_UMA_ZONE_SET_MAX:
-	case TRACE_OP_UMA_ZONE_GET_MAX:
 	case TRACE_OP_UMA_PREALLOC:
 	case TRACE_OP_UMA_ZONE_RESERVE:
 	case TRACE_OP_UMA_ZONE_SET_SOURCE:
