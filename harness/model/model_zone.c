@@ -50,7 +50,10 @@
  *    condition that a call needs at some instant is kept as a past (struct
  *    mzone), so that no call looks at another. Items in caches of other CPUs
  *    are bounded by what the zone says of its buckets, and by which CPUs have
- *    touched it since a drain. Exact judgement is for calls that were sole.
+ *    touched it since a drain. Exact judgement is for calls that were sole,
+ *    but for those of caches that wait for them: what these have is held. Of
+ *    static memory there are items besides the units of a maximum; a call
+ *    takes one of each, at instants of their own.
  *
  * 6. Invariants
  *

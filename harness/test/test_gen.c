@@ -29,6 +29,7 @@ static struct seen {
 	/* Traces: pages were short from the beginning; a zone had its maximum
 	 * before its first item; threads had parts; much was over soon. */
 	uint64_t starved, bounded, parts, brief;
+	uint64_t layered; /* a cache asks a zone that has a maximum */
 } seen;
 
 static uint16_t maker[REGS_MAX];
@@ -90,6 +91,31 @@ is_bounded(const struct trace *t)
 	return (false);
 }
 
+/* A cache over a zone, then the zone's maximum, then a get. */
+static bool
+is_layered(const struct trace *t)
+{
+	uint64_t cache = TRACE_NOREG, zone = TRACE_NOREG;
+	bool limited = false;
+	size_t i;
+
+	for (i = 0; i < t->nops; i++) {
+		const struct trace_op *op = &t->op[i];
+
+		if (op->code == TRACE_OP_OBJCACHE_CREATE_ZONE) {
+			cache = op->out;
+			zone = op->arg[1];
+			limited = false;
+		}
+		limited |= op->code == TRACE_OP_UMA_ZONE_SET_MAX &&
+		    op->arg[0] == zone && (int32_t)op->arg[1] > 0;
+		if (op->code == TRACE_OP_OBJCACHE_GET && limited &&
+		    op->arg[0] == cache)
+			return (true);
+	}
+	return (false);
+}
+
 /* One thread takes twice what it gives back, another does the reverse. */
 static bool
 has_parts(const struct trace *t)
@@ -124,6 +150,7 @@ look_at(const struct trace *t)
 	seen.starved += is_starved(t);
 	seen.bounded += is_bounded(t);
 	seen.parts += has_parts(t);
+	seen.layered += is_layered(t);
 	seen.brief += t->nops < OPS / 4;
 	for (i = 0; i < t->header.nfaults; i++)
 		seen.faults[t->header.fault[i].mode]++;
@@ -211,6 +238,7 @@ somebody_soon_has_to_wait(void **state)
 	assert_true(seen.bounded >= SEEDS / 60);
 	assert_true(seen.parts >= SEEDS / 20);
 	assert_true(seen.brief >= SEEDS / 5);
+	assert_true(seen.layered >= SEEDS / 30);
 }
 
 static void
