@@ -266,6 +266,29 @@ catch_signals(void)
 	    1u << KA_WHY_INTERIOR | 1u << KA_WHY_WRONG_TYPE |                  \
 	    1u << KA_WHY_NULL_FREE | 1u << KA_WHY_WRONG_ZONE)
 
+static void __attribute__((noreturn)) not_shown(const char *why)
+{
+	(void)printf("not shown: %s\n  %s\n", doing, why);
+	(void)fflush(stdout);
+	_exit(STATUS_NOT_SHOWN);
+}
+
+/* A request of it may be refused, also by a sound library. */
+static bool
+some_type_is_full(void)
+{
+	struct kmalloc_stats s;
+
+	for (unsigned i = 0; i < TYPES; i++) {
+		if (m[i].type == NULL)
+			continue;
+		kmalloc_type_stats(m[i].type, &s);
+		if (s.memuse >= s.limit)
+			return (true);
+	}
+	return (false);
+}
+
 static void
 judge(const struct step *s, enum ka_why why)
 {
@@ -284,6 +307,8 @@ judge(const struct step *s, enum ka_why why)
 	    s->expect != EXPECT_REFUSED) {
 		shown("panic %s, where the call is legal", ka_why_name(why));
 	} else if (s->expect == EXPECT_NOT_NULL && returned == 0) {
+		if (some_type_is_full())
+			not_shown("NULL, and a type is at its limit");
 		shown("NULL, where none is allowed");
 	} else if (s->expect == EXPECT_REFUSED && why == 0 && returned != 0) {
 		shown("it succeeds, where it is to be refused");
@@ -366,13 +391,6 @@ is_quiet(void)
 		if (worker[i].started && !has_ended(&worker[i]))
 			return (false);
 	return (true);
-}
-
-static void __attribute__((noreturn)) not_shown(const char *why)
-{
-	(void)printf("not shown: %s\n  %s\n", doing, why);
-	(void)fflush(stdout);
-	_exit(STATUS_NOT_SHOWN);
 }
 
 static void

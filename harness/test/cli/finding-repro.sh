@@ -25,7 +25,7 @@ reproduce() { # NAME SEED|TRACE
 reproduce km-zero-elided-large 10
 reproduce oc-failed-backend-keeps-quota \
     "$ROOT/corpus/regressions/oc6-failed-backend-keeps-quota.trace"
-reproduce mp-failed-growth-keeps-room 1
+reproduce mp-failed-growth-keeps-room 400
 reproduce zn-lowered-maximum-not-drained 1
 reproduce km-interior-accepted 1
 reproduce km-wrong-type-accepted 1
