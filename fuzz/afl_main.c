@@ -15,6 +15,11 @@
  * What is said, four bytes each (AFL++'s afl-forkserver.c): the word; the
  * worker's number; its status. The number of the next execution is written
  * along with the status of the one before, so that afl-fuzz is woken once.
+ *
+ * afl-fuzz kills a worker that takes too long, 20 ms at least, and the server
+ * says so. If the worker had come to an end just then, there would be a status
+ * too many, and every later one be taken for that of another input: of an
+ * execution that took LONG the end is relayed.
  */
 #include "fuzz_target.h"
 
@@ -22,10 +27,12 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOOP	   1000000u
-#define FORKSRV_FD 198 /* AFL++'s: words; the next one: answers */
+#define LONG	   UINT64_C(5000000) /* nanoseconds */
+#define FORKSRV_FD 198		     /* AFL++'s: words; the next one: answers */
 
 __AFL_FUZZ_INIT();
 
@@ -98,22 +105,36 @@ next_of_worker(void)
 	return (true);
 }
 
+static uint64_t
+nanoseconds(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec);
+}
+
 static bool
 next(void)
 {
 	static enum {
 		NONE,
-		FIRST,
+		FIRST, /* the server has announced the execution */
 		RELAYED,
 		OWN
 	} way;
+	static uint64_t began;
+	const bool is_long = nanoseconds() - began >= LONG;
+	bool more;
 
-	if (way == FIRST)
+	if (way == NONE || (way == OWN && is_long))
+		way = FIRST;
+	else if (way == FIRST && !is_long)
 		way = words >= 0 && answers >= 0 && server_sleeps() ? OWN :
 								      RELAYED;
-	else if (way == NONE)
-		way = FIRST;
-	return (way == OWN ? next_of_worker() : __AFL_LOOP(LOOP) != 0);
+	more = way == OWN ? next_of_worker() : __AFL_LOOP(LOOP) != 0;
+	began = nanoseconds();
+	return (more);
 }
 
 int

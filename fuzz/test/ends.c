@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A target that ends in every way there is: fuzz/test/afl-ends. */
+/* A target that ends in every way there is: fuzz/test/afl-ends, afl-late. */
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fuzz_target.h"
 
 static volatile unsigned turns;
+
+static void
+spin(long ns)
+{
+	struct timespec a, b;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &a);
+	do
+		(void)clock_gettime(CLOCK_MONOTONIC, &b);
+	while (
+	    (b.tv_sec - a.tv_sec) * 1000000000L + b.tv_nsec - a.tv_nsec < ns);
+}
 
 static void
 bytes(const uint8_t *data, size_t size)
@@ -18,6 +31,9 @@ bytes(const uint8_t *data, size_t size)
 			turns++;
 	case 'x':
 		_exit(3);
+	case 's': /* so many microseconds */
+		spin(size < 3 ? 0 : (data[1] * 256 + data[2]) * 1000L);
+		break;
 	default:
 		turns++;
 	}
