@@ -397,7 +397,8 @@ km__refuse(struct malloc_type *type, int flags)
 	if ((flags & M_NULLOK) == 0)
 		ka_misuse(KA_WHY_LIMIT, NULL,
 		    "kmalloc: type \"%s\" is at its limit of %llu bytes",
-		    type->ks_shortdesc, (unsigned long long)type->ks_limit);
+		    type->ks_shortdesc,
+		    (unsigned long long)KM_READ(type->ks_limit));
 	return (NULL);
 }
 

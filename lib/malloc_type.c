@@ -488,7 +488,7 @@ kmalloc_raise_limit(struct malloc_type *type, uint64_t bytes)
 	if (bytes == 0)
 		bytes = vm__bytes();
 	ka_mutex_lock(&type_lock);
-	if (bytes > type->ks_limit)
+	if (bytes > KM_READ(type->ks_limit))
 		ka_store(&type->ks_limit, bytes, RELAXED);
 	ka_mutex_unlock(&type_lock);
 	if (ka_load(&cpu_shortage, SEQ_CST) != 0)
