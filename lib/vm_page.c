@@ -353,14 +353,15 @@ static void
 vm_free_run(void *addr, size_t npages, bool poisoned)
 {
 	size_t at = (size_t)((char *)addr - vm_base) / KA_PAGE_SIZE;
+	uint8_t *poison;
 
 	KA_ASSERT(at + npages <= vm_pages);
 	ka_mutex_lock(&vm_lock);
-	if (KA_UNLIKELY(
-		__atomic_load_n(&vm_poison, __ATOMIC_ACQUIRE) != NULL)) {
-		memset(vm_poison + at, poisoned ? 2 : 0, npages);
+	poison = __atomic_load_n(&vm_poison, __ATOMIC_ACQUIRE);
+	if (KA_UNLIKELY(poison != NULL)) {
+		memset(poison + at, poisoned ? 2 : 0, npages);
 		if (poisoned)
-			vm_poison[at] = 1;
+			poison[at] = 1;
 	}
 	if (vm_observer.free != NULL)
 		vm_observer.free(vm_observer.arg, addr, npages);
