@@ -93,7 +93,7 @@ grants(const struct model *m, struct mtype *t, uint64_t size)
 	uint64_t before = t->hit_granted, bit = UINT64_C(1) << number_of(size);
 
 	t->hit_classes |= bit;
-	t->hit_granted += part / 2 + size;
+	t->hit_granted += part / 2 + 2 * size;
 	if (t->hit_opaque || t->limit_lo != t->limit_hi ||
 	    before + part / 2 > t->limit_lo)
 		return (0);
