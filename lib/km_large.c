@@ -33,6 +33,7 @@ large_own(char *p, size_t npages, bool guarded, struct malloc_type *type)
 	ka_store(&vm__info(p)->owner, type->ks_cookie, RELEASE);
 	cpu = cpu__lock_self();
 	use = cpu_use(cpu, type->ks_cookie);
+	ka_tell(cpu);
 	KM_ADD(use->u_large, 1);
 	KM_ADD(use->u_large_pages, npages);
 	cpu__unlock_self(cpu);
@@ -106,6 +107,7 @@ km__large_free(void *p, struct malloc_type *type, struct vm_info *info)
 		ka_store(&info[i].owner, VM_OWNER_NONE, RELAXED);
 	cpu = cpu__lock_self();
 	use = cpu_use(cpu, type->ks_cookie);
+	ka_tell(cpu);
 	KM_ADD(use->u_large_freed, 1);
 	KM_ADD(use->u_large_pages_freed, npages);
 	cpu__unlock_self(cpu);

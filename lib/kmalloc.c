@@ -158,6 +158,7 @@ km_alloc_fast(unsigned class, struct malloc_type *type, void **ret_p)
 	if (KA_UNLIKELY((int64_t)n < 0))
 		goto slow;
 	cookie = type->ks_cookie;
+	ka_tell(cpu);
 	if (KA_UNLIKELY(!km_use_up(slab, cookie)))
 		goto slow;
 	KM_AS_IS(n);
@@ -220,6 +221,7 @@ kfree(void *p, struct malloc_type *type)
 		return;
 	}
 	ka_store(&slab->s_entry[index].e_owner, OWNER_FREE, RELAXED);
+	ka_tell(cpu);
 	KM_ADD(*(uint64_t *)(void *)(slab->s_use + KM_USE_FREED + cookie), 1);
 	n = slab->s_nfree;
 	slab->s_stack[n] = (uintptr_t)p;
@@ -304,6 +306,7 @@ km__count_call(struct malloc_type *type)
 {
 	struct ka_cpu *cpu = cpu__lock_self();
 
+	ka_tell(cpu);
 	KM_ADD(cpu_use(cpu, type->ks_cookie)->u_calls, 1);
 	cpu__unlock_self(cpu);
 }
@@ -369,6 +372,7 @@ km_try(struct malloc_type *type, unsigned class, struct ka_slab *fresh,
 			uint32_t cookie = type->ks_cookie;
 
 			km__type_touch(cookie, class);
+			ka_tell(cpu);
 			KM_ADD(cpu_use(cpu, cookie)->u_left[class], -1);
 		} else {
 			have_trail = km__debug_trail(*ret_p, &trail);
@@ -525,6 +529,7 @@ km_count_free(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 	uint32_t cookie = type->ks_cookie;
 
 	km__type_touch(cookie, class);
+	ka_tell(cpu);
 	KM_ADD(cpu_use(cpu, cookie)->u_freed[class], 1);
 }
 

@@ -214,8 +214,10 @@ type_sum_id(struct type_sum *s, uint32_t cookie, uint64_t classes)
 	unsigned i;
 
 	memset(s, 0, sizeof(*s));
-	for (i = 0; i <= cpu_count; i++)
+	for (i = 0; i <= cpu_count; i++) {
+		ka_look(cpu_at(i));
 		type_sum_cpu(s, cpu_use(cpu_at(i), cookie), classes);
+	}
 }
 
 static void
@@ -259,9 +261,11 @@ type_left(const struct malloc_type *type)
 	uint64_t left = 0;
 	unsigned i;
 
-	for (i = 0; i <= cpu_count; i++)
+	for (i = 0; i <= cpu_count; i++) {
+		ka_look(cpu_at(i));
 		left += type_left_cpu(cpu_use(cpu_at(i), type->ks_cookie),
 		    KM_READ(type->ks_classes));
+	}
 	return (left);
 }
 
@@ -449,6 +453,7 @@ km__type_grant(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 	if (!type_admit(type, n * km_class_size[class], 0))
 		return (false);
 	km__type_touch(cookie, class);
+	ka_tell(cpu);
 	KM_ADD(use->u_left[class], n);
 	KM_ADD(use->u_granted[class], n);
 	return (true);
@@ -470,6 +475,7 @@ km__type_revoke(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 		type_left_cpu(use, KM_READ(type->ks_classes)) <=
 		    type_part(KM_READ(type->ks_limit))))
 		return;
+	ka_tell(cpu);
 	KM_ADD(use->u_granted[class], -left);
 	KM_ADD(use->u_left[class], -left);
 }

@@ -598,6 +598,13 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 		note(t, kind, obj);
 }
 
+void
+ka_sim_tell(const struct ka_cpu *cpu)
+{
+	if (ka_sim_self != SIM_NONE && !sim.held && sim.config.hash)
+		sim__event(&sim.thread[ka_sim_self], SIM_CHANGES, cpu);
+}
+
 bool
 sim_page_fails(void)
 {

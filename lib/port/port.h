@@ -31,6 +31,12 @@
  *                                           look at before a later store of
  *                                           the caller publishes it
  *   ka_pause()                              in every loop that waits
+ *   ka_tell(cpu)  ka_look(cpu)              counters that a CPU adds to by plain
+ *                                           instructions while others may read
+ *                                           them: before they are added to, and
+ *                                           before they are read. Nothing but a
+ *                                           schedule point in the simulation,
+ *                                           for who looks
  *
  * Locks and sleeping.
  *   struct ka_mutex  ka_mutex_init ka_mutex_fini ka_mutex_lock

@@ -33,6 +33,9 @@ void ka_stress_point(void);
 #define ka_xchg(p, v) KA_AT(__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
 #define ka_add(p, v)  KA_AT(__atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
 
+#define ka_tell(cpu) ((void)0)
+#define ka_look(cpu) KA_POINT()
+
 KA_INLINE void
 ka_fence(void)
 {

@@ -164,6 +164,15 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 
 /* Whoever waits in a loop can go on only when somebody else has run. */
 void ka_sim_pause(const struct ka_site *);
+/* What is told is seen at once: no store buffer or history holds it. */
+void ka_sim_tell(const struct ka_cpu *);
+#define ka_tell(cpu)                                                           \
+	do {                                                                   \
+		if (KA_SIM_RARE(ka_sim_armed))                                 \
+			ka_sim_tell(cpu);                                      \
+	} while (0)
+#define ka_look(cpu) KA_SIM_AT(KA_SIM_LOAD, (cpu), KA_HERE)
+
 #define ka_pause() ka_sim_pause(KA_HERE)
 
 struct ka_section {

@@ -25,7 +25,24 @@ reproduce() { # NAME SEED|TRACE
 reproduce km-zero-elided-large 10
 reproduce oc-failed-backend-keeps-quota \
     "$ROOT/corpus/regressions/oc6-failed-backend-keeps-quota.trace"
-reproduce mp-failed-growth-keeps-room 400
+cat > growth.trace <<'EOT'
+kalab-trace 1
+cpus 1
+threads 1
+pages 256
+reserve 0 0
+keep 0
+debug 0
+schedule recorded
+fault page once 2
+0 m0 = kmalloc_create "a"
+0 q0 = mpipe_init m0 16384 1 2 0 0
+0 p0 = mpipe_alloc_nowait q0
+0 p1 = mpipe_alloc_nowait q0
+0 mpipe_free q0 p0
+0 mpipe_done q0
+EOT
+reproduce mp-failed-growth-keeps-room growth.trace
 reproduce zn-lowered-maximum-not-drained 1
 reproduce km-interior-accepted 1
 reproduce km-wrong-type-accepted 1
