@@ -895,6 +895,8 @@ MODEL_ALLOCATOR(mp);
 MODEL_ALLOCATOR(zn);
 /* The zone whose items are the objects of a cache, or TRACE_NOREG. */
 uint32_t model__oc_zone(const struct model *, uint32_t cache);
+/* The depth to which a call of a pipe may ask for pages itself (MP-8). */
+uint32_t model__mp_depth(const struct model *, const struct mthread *);
 /* A call begins, or has ended, in the frame above a call of a pipe; it may be
  * the pipe's own kmalloc or kfree. */
 void model__mp_nested_begin(

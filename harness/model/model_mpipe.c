@@ -77,7 +77,6 @@ struct mmpframe {
 	uint64_t seed, udata;
 	uint64_t fail_pages, fail_align;
 	uint64_t ready; /* buffers when a free began */
-	uint32_t fail_flags;
 	uint32_t freed; /* buffers to kmalloc */
 	uint8_t growth; /* how the last one went */
 	bool failed;	/* one did */
@@ -129,6 +128,25 @@ static struct mpipe *
 pipe_of(const struct model *m, uint32_t reg)
 {
 	return (model__by_reg(&m->mp->pipe, reg));
+}
+
+/* How deep into the pages its growth goes. */
+static uint32_t
+depth_of(const struct mpipe *p)
+{
+	return (
+	    (p->flags & MPF_INT) != 0 ? VM_ALLOC_INTERRUPT : VM_ALLOC_SYSTEM);
+}
+
+uint32_t
+model__mp_depth(const struct model *m, const struct mthread *th)
+{
+	const struct mpipe *p = pipe_of(m, th->handle);
+
+	if (p == NULL || p->opaque || th->misuse ||
+	    m->mp->frame[th->id].in_callback)
+		return (VM_ALLOC_INTERRUPT);
+	return (depth_of(p));
 }
 
 static struct mpipe *
@@ -404,7 +422,6 @@ growth_failed(
 	f->growth = MGROWTH_PAGES;
 	f->fail_pages = nested->fail_pages;
 	f->fail_align = nested->fail_align;
-	f->fail_flags = nested->fail_flags;
 	f->fail_hard = nested->page_hard;
 }
 
@@ -1134,7 +1151,7 @@ limit_allows(struct model *m, const struct mthread *th,
 	if (th->page_failed || !type_allows(m, f))
 		return (false);
 	return (model__pages_can(m, (bytes + PAGE - 1) / PAGE,
-	    large ? 0 : KA_SLAB_SIZE, VM_ALLOC_NORMAL));
+	    large ? 0 : KA_SLAB_SIZE, depth_of(p)));
 }
 
 /* Is there room, and has the sleeper been told that there are no pages? */
@@ -1168,8 +1185,7 @@ could_grow(struct model *m, const struct mthread *th, const struct mmpframe *f,
 	if (f->fail_hard || (th->page_failed && th->page_hard) ||
 	    !type_allows(m, f))
 		return (false);
-	return (
-	    model__pages_can(m, f->fail_pages, f->fail_align, f->fail_flags));
+	return (model__pages_can(m, f->fail_pages, f->fail_align, depth_of(p)));
 }
 
 void

@@ -303,6 +303,9 @@ digs_too_deep(const struct model *m, const struct mthread *th, uint32_t flags)
 
 	if (th != NULL && th->busy && th->code == TRACE_OP_VM_PAGE_ALLOC)
 		return (depth_reserve(m, flags) < depth_reserve(m, th->flags));
+	if (th != NULL && th->busy && trace_ops[th->code].group == TRACE_G_MP)
+		return (depth_reserve(m, flags) <
+		    depth_reserve(m, model__mp_depth(m, th)));
 	if (th == NULL || !th->busy || !th->allocating)
 		return (false);
 	if ((th->flags & M_USE_RESERVE) != 0)
