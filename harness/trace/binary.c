@@ -60,11 +60,14 @@ _Static_assert(1 + VARINT_MAX + VARINT_MAX +
 
 /*
  * The unread bytes. In the decoder of operations this is a local that lives in
- * machine registers: out-of-line helpers take and return its parts by value.
+ * machine registers: out-of-line helpers take and return its parts by value,
+ * and all others are inline, whatever a profile makes of their size.
  */
 struct window {
 	const uint8_t *p, *end;
+	bool whole; /* a constant: what is being read is in it to its end */
 };
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* A number and where its bytes end. */
 struct got {
@@ -88,12 +91,12 @@ get_long(const uint8_t *p, const uint8_t *end)
 }
 
 /* One byte or two is nearly every number, so these are inline. */
-static inline uint64_t
+static ALWAYS_INLINE uint64_t
 get(struct window *w)
 {
 	const uint8_t *const p = w->p;
 
-	if (__builtin_expect(w->end - p >= 2, 1)) {
+	if (w->whole || __builtin_expect(w->end - p >= 2, 1)) {
 		if (p[0] < 0x80) {
 			w->p = p + 1;
 			return (p[0]);
@@ -109,7 +112,7 @@ get(struct window *w)
 }
 
 /* The value modulo count; the division is for wild values only. */
-static inline uint64_t
+static ALWAYS_INLINE uint64_t
 get_below(struct window *w, uint64_t count)
 {
 	const uint64_t value = get(w);
@@ -319,7 +322,7 @@ back_from_last(const struct trace__decoder *d, int class, uint64_t back)
 			       last + d->count[class] - (uint32_t)back);
 }
 
-static inline uint64_t
+static ALWAYS_INLINE uint64_t
 get_use(const struct trace__decoder *d, struct window *w, int class)
 {
 	const uint32_t count = d->count[class];
@@ -333,7 +336,7 @@ get_use(const struct trace__decoder *d, struct window *w, int class)
 	return (back_from_last(d, class, value));
 }
 
-static inline uint32_t
+static ALWAYS_INLINE uint32_t
 get_definition(struct trace__decoder *d, struct window *w, int class)
 {
 	const uint32_t count = d->count[class];
@@ -360,7 +363,7 @@ static __attribute__((noinline)) struct got
 get_string(struct trace_header *h, const uint8_t *p, const uint8_t *end)
 {
 	char s[TRACE_STR_MAX];
-	struct window w = { p, end };
+	struct window w = { p, end, false };
 	uint64_t value = get(&w);
 
 	if (h->nstrs == TRACE__STRS_MAX)
@@ -436,7 +439,7 @@ static const struct {
 	[TRACE_K_RECLAIM] = { CODE_SMALL, -1, 0 },
 };
 
-static inline __attribute__((always_inline)) uint64_t
+static ALWAYS_INLINE uint64_t
 get_arg(const struct trace__decoder *d, struct window *w, enum trace_kind kind)
 {
 	struct got got;
@@ -472,7 +475,7 @@ get_arg(const struct trace__decoder *d, struct window *w, enum trace_kind kind)
  * row of the table, so that how an operation is decoded is one jump and no
  * look-up.
  */
-static inline bool
+static ALWAYS_INLINE bool
 get_args(struct trace__decoder *d, struct window *w, struct trace_op *op)
 {
 	switch (op->code) {
@@ -496,14 +499,10 @@ get_args(struct trace__decoder *d, struct window *w, struct trace_op *op)
 	return (true);
 }
 
-int
-trace__decode_op(struct trace__decoder *d, struct trace_op *op)
+static ALWAYS_INLINE int
+decode_op(struct trace__decoder *d, struct trace_op *op, bool whole)
 {
-	const int left = more(d);
-
-	if (__builtin_expect(left <= 0, 0))
-		return (left);
-	struct window w = { d->p, d->end };
+	struct window w = { d->p, d->end, whole };
 	const unsigned byte = *w.p++;
 	unsigned code = byte & ~THREAD_BIT;
 	if (__builtin_expect(code >= TRACE_OP_COUNT, 0))
@@ -517,6 +516,20 @@ trace__decode_op(struct trace__decoder *d, struct trace_op *op)
 	op->line = ++d->nops;
 	d->p = w.p;
 	return (1);
+}
+
+/* Of all operations but a file's last few the bytes are there to the end, and
+ * need not be counted one by one. */
+int
+trace__decode_op(struct trace__decoder *d, struct trace_op *op)
+{
+	const int left = more(d);
+
+	if (__builtin_expect(left <= 0, 0))
+		return (left);
+	if ((size_t)(d->end - d->p) >= (size_t)TRACE__OP_BYTES_MAX)
+		return (decode_op(d, op, true));
+	return (decode_op(d, op, false));
 }
 
 static size_t
