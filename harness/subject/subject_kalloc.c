@@ -56,16 +56,28 @@ types_used(void)
 /* Where a panic of the running call goes; threads of the host have their own,
  * fibers one each by number, since a call may be left in the middle. */
 static panic_jump panic_to[CALL_FRAMES_MAX + 1];
+static uint32_t (*panic_thread)(void); /* the fiber that runs */
+#ifndef KA_PORT_SIM
 static __thread uint32_t panic_thread_self = CALL_FRAMES_MAX;
-static uint32_t (*panic_thread)(void);
+#endif
 static enum ka_why panic_why[CALL_FRAMES_MAX + 1];
 static bool panic_armed[CALL_FRAMES_MAX + 1];
+
+static uint32_t
+panic_frame(void)
+{
+#ifdef KA_PORT_SIM
+	return (panic_thread != NULL ? panic_thread() : CALL_FRAMES_MAX);
+#else
+	return (panic_thread != NULL ? panic_thread() : panic_thread_self);
+#endif
+}
 
 /* Not inline: the compiler's jump may not be in the function of its target. */
 static __attribute__((noinline)) void
 on_panic(const struct ka_panic_info *info)
 {
-	uint32_t t = panic_thread != NULL ? panic_thread() : panic_thread_self;
+	uint32_t t = panic_frame();
 
 	if (!panic_armed[t]) {
 		/* In the laboratory's own questions: nobody could go on. */
@@ -80,7 +92,7 @@ on_panic(const struct ka_panic_info *info)
 __attribute__((noinline)) void
 subject_kalloc_panic(int why)
 {
-	uint32_t t = panic_thread != NULL ? panic_thread() : panic_thread_self;
+	uint32_t t = panic_frame();
 
 	panic_why[t] = (enum ka_why)why;
 	PANIC_GO(panic_to[t]);
@@ -430,9 +442,12 @@ op_of(enum trace_opcode code)
 static void
 kalloc_subject_exec(struct call *c)
 {
-	const uint32_t t = c->thread, outer = panic_thread_self;
+	const uint32_t t = c->thread;
+#ifndef KA_PORT_SIM
+	const uint32_t outer = panic_thread_self;
 
 	panic_thread_self = t;
+#endif
 	panic_armed[t] = true;
 	if (PANIC_SET(panic_to[t]) == 0) {
 		op_of(c->code)(c);
@@ -442,7 +457,9 @@ kalloc_subject_exec(struct call *c)
 		subject_owners_panicked(c);
 	}
 	panic_armed[c->thread] = false;
+#ifndef KA_PORT_SIM
 	panic_thread_self = outer;
+#endif
 }
 
 static bool
