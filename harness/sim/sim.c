@@ -929,7 +929,9 @@ sim_body(void *arg)
 		struct sim_thread *t = sim_resumed;
 		bool library = (size_t)(t - sim.thread) >= sim.config.threads;
 
+#ifdef SIM_TSAN
 		t->library = false;
+#endif
 		if (library)
 			sim_library(true);
 		t->fn(t->arg);
@@ -1134,16 +1136,17 @@ sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg)
 
 /* A thread's operation has ended: whoever is told of it sees what it did. */
 static void
-done(struct sim_thread *t)
+done(struct sim_thread *t, uint32_t thread)
 {
 	fiber_give(t);
 	if (ka_sim_weak && sim.config.memory == SIM_TSO)
 		sim__flush_cpu(t->cpu);
 	if (sim.config.hash)
 		sim__event(t, SIM_CHANGES, &sim__world);
-	if (sim.solo == (uint32_t)(t - sim.thread))
+	if (sim.solo == thread)
 		sim.solo = SIM_NONE;
-	bound_points();
+	if (KA_UNLIKELY(ka_sim_armed)) /* else no points are passed */
+		bound_points();
 }
 
 enum sim_stop
@@ -1163,7 +1166,7 @@ sim_resume(uint32_t thread)
 		    "a data race: ThreadSanitizer's report has the places");
 	sim__raced = false;
 	if (sim.reason == SIM_DONE)
-		done(t);
+		done(t, thread);
 	else if (sim.reason == SIM_BLOCKED && sim.solo == thread)
 		sim.solo = SIM_NONE; /* others must go on for it to */
 	return (sim.reason);
@@ -1280,8 +1283,12 @@ void
 sim_library(bool library)
 {
 	sim_sync_look(library);
+#ifdef SIM_TSAN
 	if (ka_sim_self != SIM_NONE)
 		sim.thread[ka_sim_self].library = library;
+#else
+	(void)library;
+#endif
 }
 
 void

@@ -46,7 +46,9 @@ struct sim_thread {
 	const struct ka_mutex *held[SIM_HELD_MAX];
 	const struct ka_site *held_at[SIM_HELD_MAX];
 	uint32_t nheld;
+#ifdef SIM_TSAN
 	bool library; /* it is in the library's part: sim_library() */
+#endif
 };
 
 struct sim {
