@@ -106,7 +106,7 @@ static struct {
 	uint8_t class;
 	bool is_call;  /* operations on threads and the run are none */
 	bool disturbs; /* what is known for KM-1 and OC-2: model_hit.c */
-} plan[TRACE_OP_COUNT];
+} MODEL_INDEXED(4) plan[TRACE_OP_COUNT];
 
 static uint8_t
 call_class(unsigned code)

@@ -132,7 +132,7 @@ allocated_chunk(struct model *m, const struct mthread *th, const struct call *c)
 		/* It had a chunk, or the type never had a grant: that is what
 		 * it needed. */
 		if (has || first) {
-			t->hit_cpu = th->cpu;
+			t->hit_cpu = (uint8_t)th->cpu;
 			t->hit_size = (uint32_t)th->charge;
 			t->hit_left = got;
 		}

@@ -38,6 +38,10 @@ void model__assert_failed(const char *what, const char *file, int line)
 #define MODEL_LIKELY(e)	  __builtin_expect(!!(e), 1)
 #define MODEL_UNLIKELY(e) __builtin_expect(!!(e), 0)
 
+/* Of what is found by an index many times a call: its size, a power of two, so
+ * that it is found by a shift. */
+#define MODEL_INDEXED(size) __attribute__((aligned(size)))
+
 /* Why a call ended in a panic: the numbers of flags.h. */
 enum model_why {
 #define MODEL_WHY(id, name, text) MODEL_WHY_##id,
@@ -147,7 +151,7 @@ struct mrun {
 	uint32_t handle; /* ZONE: its register */
 	uint32_t cpu;	 /* KMALLOC: that it is likely a slab of */
 	uint64_t moves;	 /* the same: m->moves then */
-};
+} MODEL_INDEXED(64);
 
 /* 64 KiB of addresses, aligned. Masks have a bit a page. */
 struct mregion {
@@ -168,12 +172,12 @@ struct mregion {
 struct mtype {
 	uint64_t calls, inuse, memuse;
 	uint64_t alloc_bytes, free_bytes; /* of calls in flight */
-	uint64_t free_count;
-	uint64_t limit_lo, limit_hi; /* apart while a raise is in flight */
-	uint64_t charge_max;	     /* largest charge that was asked for */
-	uint64_t events;	     /* moves when a call begins on it */
-	uint64_t full_at; /* with views: when it was last at its limit */
-	uint32_t flying;  /* calls in flight that will be counted */
+	uint64_t limit_lo, limit_hi;	  /* apart while a raise is in flight */
+	uint64_t charge_max; /* largest charge that was asked for */
+	uint64_t events;     /* moves when a call begins on it */
+	uint64_t full_at;    /* with views: when it was last at its limit */
+	uint32_t flying;     /* calls in flight that will be counted */
+	uint32_t free_count; /* of calls in flight */
 	uint32_t reg;
 	uint32_t first;	 /* thread + 1: allocations in flight */
 	uint32_t ending; /* destroys in flight */
@@ -181,10 +185,12 @@ struct mtype {
 	/* For KM-1, see model_hit.c: allocations that it certainly has left
 	 * until the next test of its limit, and of what. */
 	bool hit_opaque;
-	uint32_t hit_cpu, hit_size, hit_left;
+	uint8_t hit_cpu;
+	uint32_t hit_size, hit_left;
 	uint64_t hit_classes; /* of chunks, that it ever used */
 	uint64_t hit_granted; /* bytes at most, that were tested so far */
-};
+} MODEL_INDEXED(128);
+_Static_assert(sizeof(struct mtype) == 128, "see MODEL_INDEXED");
 
 /*
  * The call that a thread is in. What every call needs zeroed comes first; the
@@ -243,7 +249,8 @@ struct mthread {
 	uint64_t limit_lo;
 	uint64_t fail_pages, fail_align;
 	uint64_t got_pages;
-};
+} MODEL_INDEXED(256);
+_Static_assert(sizeof(struct mthread) == 256, "see MODEL_INDEXED");
 #define MTHREAD_ZEROED 64u
 _Static_assert(offsetof(struct mthread, code) == MTHREAD_ZEROED,
     "what is zeroed is one cache line");

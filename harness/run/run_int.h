@@ -11,6 +11,13 @@
 #define RUN_POINTS_MAX 10000000u	    /* schedule points without an end */
 #define RUN_REGS_MAX   (TRACE_ARGS_MAX + 1) /* registers of an operation */
 
+/*
+ * Of what is found by an index several times an operation: its size, a power of
+ * two. To find it is a shift then, and compilers do that again and again rather
+ * than keep the place.
+ */
+#define RUN_INDEXED(size) __attribute__((aligned(size)))
+
 enum reg_state {
 	REG_UNDEFINED,
 	REG_LIVE,
@@ -69,7 +76,9 @@ struct run_plan {
 		uint8_t arg, class;
 		bool writes, ends;
 	} reg[TRACE_ARGS_MAX];
-};
+} RUN_INDEXED(64);
+
+_Static_assert(sizeof(struct run_plan) == 64, "see RUN_INDEXED");
 
 extern struct run_plan run_plan[TRACE_OP_COUNT];
 void run__plan(void);
@@ -92,7 +101,9 @@ struct run_thread {
 	uint32_t turns; /* that the first has had */
 	uint64_t since; /* operations of all, when it began */
 	struct call call;
-};
+} RUN_INDEXED(256);
+
+_Static_assert(sizeof(struct run_thread) == 256, "see RUN_INDEXED");
 
 struct run_state {
 	const struct run_source *source;

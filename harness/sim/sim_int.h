@@ -22,6 +22,9 @@
  * whenever it has found out where it is gets nowhere. */
 #define SIM_MOVES_MAX 16u
 
+/* Its size is a power of two: it is found by its number, by a shift. */
+#define SIM_INDEXED __attribute__((aligned(256)))
+
 struct sim_thread {
 	struct fiber *fiber; /* NULL: in the middle of nothing */
 #ifdef SIM_TSAN
@@ -49,7 +52,7 @@ struct sim_thread {
 #ifdef SIM_TSAN
 	bool library; /* it is in the library's part: sim_library() */
 #endif
-};
+} SIM_INDEXED;
 
 struct sim {
 	struct sim_config config;
