@@ -96,17 +96,23 @@ set_remove(uint64_t *set, uint32_t thread)
 	set[thread / 64] &= ~(UINT64_C(1) << thread % 64);
 }
 
-static void
+static inline void
 enqueue(struct run_state *s, struct pending *p)
 {
 	struct run_thread *t = &s->thread[p->op.thread];
 
 	*t->last = p;
 	t->last = &p->next;
-	set_add(s->able.goes_on, p->op.thread);
-	if (!t->busy)
-		set_add(s->waiting, p->op.thread);
 	s->queued++;
+}
+
+/* The thread, which has something to do, joins the sets. */
+static void
+list(struct run_state *s, uint32_t thread)
+{
+	set_add(s->able.goes_on, thread);
+	if (!s->thread[thread].busy)
+		set_add(s->waiting, thread);
 }
 
 /* Reads one operation into its thread's queue. False: none came. */
@@ -126,6 +132,7 @@ pull(struct run_state *s)
 	}
 	s->barrier = p->op.code == TRACE_OP_QUIESCE;
 	enqueue(s, p);
+	list(s, p->op.thread);
 	return (true);
 }
 
@@ -138,8 +145,10 @@ dequeue(struct run_state *s, uint32_t thread)
 	t->first = p->next;
 	if (t->first == NULL) {
 		t->last = &t->first;
-		set_remove(s->able.goes_on, thread);
-		set_remove(s->waiting, thread);
+		if (!s->unlisted) {
+			set_remove(s->able.goes_on, thread);
+			set_remove(s->waiting, thread);
+		}
 	} else {
 		set_add(s->waiting, thread);
 	}
@@ -161,10 +170,10 @@ daemon_runs(const struct run_state *s)
 }
 
 /* Nothing may be in flight but sleepers: are they right to sleep? */
-static void
+static inline void
 judge_idle(struct run_state *s)
 {
-	if (!daemon_runs(s))
+	if (model_may_be_idle(s->model) && !daemon_runs(s))
 		model_idle(s->model);
 }
 
@@ -232,7 +241,8 @@ begin(struct run_state *s, uint32_t thread)
 		s->solo_slept = false;
 	}
 	t->busy = true;
-	set_remove(s->waiting, thread);
+	if (!s->unlisted)
+		set_remove(s->waiting, thread);
 	s->able.ask = true;
 	t->turns = 0;
 	t->since = s->result->ops;
@@ -517,16 +527,12 @@ pick(struct run_state *s)
 }
 
 /* Does much happen, but no operation's end? */
-static bool
+static inline bool
 goes_round(const struct run_state *s)
 {
-	const uint64_t max = s->options->points_max != 0 ?
-	    s->options->points_max :
-	    RUN_POINTS_MAX;
-
 	return (s->spins > SPINS_MAX ||
 	    sim_switches() - s->end_switches > SWITCHES_MAX ||
-	    sim_points() - s->end_points > max);
+	    sim_points() - s->end_points > s->points_max);
 }
 
 /*
@@ -579,8 +585,9 @@ go_on(struct run_state *s)
 
 /*
  * The ordinary case of recorded order: nothing is under way, the operation
- * runs to its end. It takes tickets for its registers only if it does not,
- * before the next one is read. False: there is none.
+ * runs to its end. It takes tickets for its registers, and its thread joins the
+ * sets of those who could go on, only if it does not, before the next one is
+ * read. False: there is none.
  */
 static bool
 step_alone(struct run_state *s)
@@ -599,8 +606,13 @@ step_alone(struct run_state *s)
 	}
 	thread = p->op.thread;
 	enqueue(s, p);
+	s->unlisted = true;
 	step(s, thread);
-	if (s->queued != 0 && !run__regs_enter(s, p)) {
+	s->unlisted = false;
+	if (s->queued == 0)
+		return (true);
+	list(s, thread);
+	if (!run__regs_enter(s, p)) {
 		fail(s, "out of memory");
 		return (false);
 	}
@@ -908,6 +920,8 @@ run(const struct run_source *source, const struct run_options *options,
 	s->result = ret_r;
 	s->nthreads = s->header->threads;
 	s->total = s->nthreads + CALL_DAEMONS_MAX;
+	s->points_max =
+	    options->points_max != 0 ? options->points_max : RUN_POINTS_MAX;
 	s->solo = s->last = SIM_NONE;
 	s->sources = false;
 	for (i = s->nthreads; i < s->total; i++)

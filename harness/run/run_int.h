@@ -129,10 +129,12 @@ struct run_state {
 	 * depends on what others do whether they could. */
 	struct sim_able able;
 	uint64_t waiting[SIM_SET_WORDS], unsure[SIM_SET_WORDS];
+	bool unlisted; /* in no set: who does the one operation that there is */
 	uint32_t window; /* operations to read ahead */
 	uint64_t ordinal;
 	uint32_t spins; /* turns in which everybody has only spun */
 	uint64_t end_points, end_switches; /* when an operation ended last */
+	uint64_t points_max;		   /* without an operation's end */
 	bool ended;			   /* the source has no more */
 	bool barrier;	 /* a quiesce operation waits for all before it */
 	bool offers_all; /* the subject has every operation */
