@@ -17,6 +17,8 @@
  */
 #include "run_int.h"
 
+#include <kalloc/flags.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,7 +184,7 @@ op_ended(struct run_state *s, uint32_t thread)
 {
 	struct run_thread *t = &s->thread[thread];
 
-	run__finish(s, &t->first->op, &t->call);
+	run__finish(s, t);
 	dequeue(s, thread);
 	if (s->options->audit_every != 0 && s->busy == 0 && !daemon_runs(s) &&
 	    s->result->ops % s->options->audit_every == 0)
@@ -920,6 +922,7 @@ run(const struct run_source *source, const struct run_options *options,
 	s->result = ret_r;
 	s->nthreads = s->header->threads;
 	s->total = s->nthreads + CALL_DAEMONS_MAX;
+	s->arena_bytes = (uint64_t)s->header->pages * KA_PAGE_SIZE;
 	s->points_max =
 	    options->points_max != 0 ? options->points_max : RUN_POINTS_MAX;
 	s->solo = s->last = SIM_NONE;

@@ -15,11 +15,17 @@
 
 #define PAGE_TRIES_MAX 100000u /* without an operation's end */
 
+static inline uint64_t
+mixed(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+	return (hash ^ hash >> 29);
+}
+
 void
 run__mix(struct run_state *s, uint64_t value)
 {
-	s->hash = (s->hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-	s->hash ^= s->hash >> 29;
+	s->hash = mixed(s->hash, value);
 }
 
 /* A sum, whatever the order. */
@@ -302,7 +308,7 @@ run__relative(const struct run_state *s, uint64_t addr)
 {
 	if (s->arena == 0)
 		return (addr != 0);
-	if (addr - s->arena < (uint64_t)s->header->pages * KA_PAGE_SIZE)
+	if (addr - s->arena < s->arena_bytes)
 		return (addr - s->arena);
 	if (s->boot_memory != 0 && addr - s->boot_memory < BOOT_MEMORY_MAX)
 		return (UINT64_C(1) << 60 | (addr - s->boot_memory));
@@ -310,23 +316,23 @@ run__relative(const struct run_state *s, uint64_t addr)
 }
 
 static void
-finish_define(
-    struct run_state *s, const struct trace_op *op, const struct call *c)
+finish_define(struct run_state *s, const struct run_plan *plan,
+    const struct trace_op *op, const struct call *c)
 {
-	struct reg *r = &s->reg[trace_ops[op->code].out][op->out];
+	struct reg *r = &s->reg[plan->out][op->out];
 
 	r->addr = c->ret;
 	r->pages = (uint32_t)c->num;
 	r->owner = TRACE_OBJ;
 	r->handle = c->handle;
-	if (run_plan[op->code].class > TRACE_RUN)
-		r->owner = (uint8_t)run_plan[op->code].class;
-	if (trace_ops[op->code].out > TRACE_RUN) {
+	if (plan->class > TRACE_RUN)
+		r->owner = (uint8_t)plan->class;
+	if (plan->out > TRACE_RUN) {
 		r->state =
 		    c->why == 0 && c->ret != 0 ? REG_LIVE : REG_UNDEFINED;
 		if (r->state != REG_LIVE)
 			s->owner[r->owner][op->out].flags = 0;
-	} else if (trace_ops[op->code].out == TRACE_TYPE)
+	} else if (plan->out == TRACE_TYPE)
 		r->state = c->why == 0 ? REG_LIVE : REG_UNDEFINED;
 	else
 		r->state = c->ret != 0 && c->why == 0 ? REG_LIVE : REG_NULL;
@@ -374,34 +380,35 @@ finish_stray(struct run_state *s, const struct call *c)
 
 /* What the call has shown: whether there is an object, or the number. What
  * kmalloc_trim gives back is slabs, of which debug options have others. */
-static void
-finish_visible(
-    struct run_state *s, const struct trace_op *op, const struct call *c)
+static inline uint64_t
+visible(const struct run_plan *plan, unsigned code, uint64_t ret)
 {
-	const bool object =
-	    run_plan[op->code].out >= 0 || op->code == TRACE_OP_KREALLOC;
-	uint64_t value = object ? c->ret != 0 : c->ret;
-
-	if (op->code == TRACE_OP_KMALLOC_TRIM)
-		value = 0;
-	run__show(s, (uint64_t)op->thread << 32 | s->thread[op->thread].ops,
-	    value << 8 | (uint64_t)c->why);
+	if (plan->out >= 0 || code == TRACE_OP_KREALLOC)
+		return (ret != 0);
+	return (code == TRACE_OP_KMALLOC_TRIM ? 0 : ret);
 }
 
 void
-run__finish(
-    struct run_state *s, const struct trace_op *op, const struct call *c)
+run__finish(struct run_state *s, const struct run_thread *t)
 {
-	const struct run_plan *plan = &run_plan[op->code];
+	const struct trace_op *op = &t->first->op;
+	const struct call *c = &t->call;
+	/* Read once: for all that a compiler knows, each store may change it. */
+	const unsigned code = op->code;
+	const uint32_t thread = op->thread;
+	const uint64_t ret = c->ret;
+	const int why = c->why;
+	const struct run_plan *plan = &run_plan[code];
+	uint64_t hash;
 	unsigned i;
 
-	if (s->solo == op->thread)
+	if (s->solo == thread)
 		finish_stray(s, c);
 	if (plan->out >= 0)
-		finish_define(s, op, c);
-	if (op->code == TRACE_OP_KREALLOC)
+		finish_define(s, plan, op, c);
+	if (code == TRACE_OP_KREALLOC)
 		finish_realloc(s, op, c);
-	for (i = 0; i < plan->nends && c->why == 0; i++) {
+	for (i = 0; i < plan->nends && why == 0; i++) {
 		unsigned n = plan->ending[i];
 		uint64_t index = op->arg[plan->reg[n].arg];
 
@@ -409,11 +416,12 @@ run__finish(
 			s->reg[plan->reg[n].class][index].state = REG_ENDED;
 	}
 	s->result->ops++;
-	finish_visible(s, op, c);
+	run__show(s, (uint64_t)thread << 32 | t->ops,
+	    visible(plan, code, ret) << 8 | (uint64_t)why);
 	s->page_tries = 0;
-	run__mix(s, s->thread[op->thread].first->ordinal);
-	run__mix(s, run__relative(s, c->ret));
-	run__mix(s, (uint64_t)c->why);
+	hash = mixed(s->hash, t->first->ordinal);
+	hash = mixed(hash, run__relative(s, ret));
+	s->hash = mixed(hash, (uint64_t)why);
 	if (s->options->result != NULL)
 		s->options->result(s->options->arg, op, c);
 }

@@ -144,7 +144,7 @@ struct run_state {
 	uint32_t solo;	 /* thread that nobody may interrupt, or SIM_NONE */
 	bool sources;	 /* a zone has slabs that only it knows from runs */
 	bool solo_slept; /* it has, see run__may_join */
-	uint64_t arena;
+	uint64_t arena, arena_bytes;
 	uint64_t boot_memory; /* the first boot zone's */
 	uint64_t hash;
 	uint64_t page_calls; /* allocations so far, for faults */
@@ -165,8 +165,8 @@ bool run__regs_reach(struct run_state *, struct pending *);
 bool run__regs_ready(const struct run_state *, const struct pending *);
 void run__regs_leave(struct run_state *, const struct pending *);
 bool run__may_join(const struct run_state *, uint32_t thread);
-void run__finish(
-    struct run_state *, const struct trace_op *, const struct call *);
+/* The first operation of the thread has ended. */
+void run__finish(struct run_state *, const struct run_thread *);
 void run__call(void *thread); /* the body that a fiber does */
 int run__page_try(void *, uint64_t npages, uint64_t align, uint32_t flags);
 void run__page_alloc(void *, uint64_t addr, uint64_t npages, uint64_t align,
