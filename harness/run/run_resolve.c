@@ -10,21 +10,19 @@
 #include <string.h>
 
 /*
- * May the call be told this object? kmalloc is told only its own: what a cache
- * or a pipe has is memory of kmalloc under it, and to free it is misuse that
- * nobody can tell; so is a zone of what a cache over it has. A cache without debug options knows its objects only by
- * what it is told, and so does a zone of tokens.
+ * May a call of another allocator than kmalloc be told this object? A zone is
+ * not told what a cache over it has: to free it is misuse that nobody can tell.
+ * A cache without debug options knows its objects only by what it is told, and
+ * so does a zone of tokens.
  */
-static bool
-may_name(const struct run_state *s, const struct trace_op *op,
+static __attribute__((noinline)) bool
+may_name_owned(const struct run_state *s, const struct trace_op *op,
     const struct reg *r, const struct call *c)
 {
 	enum trace_group group = trace_ops[op->code].group;
 	bool own = r->owner == (uint8_t)run_plan[op->code].class &&
 	    r->handle == c->handle && r->state == REG_LIVE;
 
-	if (group == TRACE_G_KM)
-		return (r->owner == TRACE_OBJ);
 	if (group == TRACE_G_OC)
 		/* One whose backend gives nothing is filled by strangers. */
 		return (own ||
@@ -40,6 +38,19 @@ may_name(const struct run_state *s, const struct trace_op *op,
 	    s->owner[TRACE_ZONE][c->handle].tokens)
 		return (own && !run_plan[op->code].stray);
 	return (true);
+}
+
+/*
+ * May the call be told this object? kmalloc is told only its own: what a cache
+ * or a pipe has is memory of kmalloc under it, and to free it is misuse that
+ * nobody can tell.
+ */
+static inline bool
+may_name(const struct run_state *s, const struct trace_op *op,
+    enum trace_group group, const struct reg *r, const struct call *c)
+{
+	return (group == TRACE_G_KM ? r->owner == TRACE_OBJ :
+				      may_name_owned(s, op, r, c));
 }
 
 /* A cache, pipe or zone; false: there is none. Only an ended pipe can be named:
@@ -62,9 +73,9 @@ resolve_handle(struct run_state *s, const struct trace_op *op,
 }
 
 /* An object or run argument; false: the operation has nothing to work on. */
-static bool
-resolve_memory(struct run_state *s, const struct trace_op *op, int class,
-    uint64_t index, struct call *c)
+static inline __attribute__((always_inline)) bool
+resolve_memory(struct run_state *s, const struct trace_op *op,
+    enum trace_group group, int class, uint64_t index, struct call *c)
 {
 	const struct reg *r;
 
@@ -75,7 +86,7 @@ resolve_memory(struct run_state *s, const struct trace_op *op, int class,
 	c->pages = r->pages;
 	if (r->state == REG_NULL)
 		return (op->code == TRACE_OP_KREALLOC);
-	if (class == TRACE_OBJ && !may_name(s, op, r, c))
+	if (class == TRACE_OBJ && !may_name(s, op, group, r, c))
 		return (false);
 	if (r->state == REG_LIVE)
 		return (true);
@@ -112,8 +123,8 @@ resolve_other(struct run_state *s, const struct trace_op *op,
 }
 
 static inline __attribute__((always_inline)) bool
-resolve_arg(struct run_state *s, const struct trace_op *op, unsigned i,
-    enum trace_kind kind, struct call *c)
+resolve_arg(struct run_state *s, const struct trace_op *op,
+    enum trace_group group, unsigned i, enum trace_kind kind, struct call *c)
 {
 	uint64_t value = op->arg[i];
 
@@ -121,10 +132,10 @@ resolve_arg(struct run_state *s, const struct trace_op *op, unsigned i,
 	case TRACE_K_OBJ_USE:
 	case TRACE_K_OBJ_MOD:
 	case TRACE_K_OBJ_END:
-		return (resolve_memory(s, op, TRACE_OBJ, value, c));
+		return (resolve_memory(s, op, group, TRACE_OBJ, value, c));
 	case TRACE_K_RUN_USE:
 	case TRACE_K_RUN_END:
-		return (resolve_memory(s, op, TRACE_RUN, value, c));
+		return (resolve_memory(s, op, group, TRACE_RUN, value, c));
 	case TRACE_K_TYPE_USE:
 	case TRACE_K_TYPE_MOD:
 	case TRACE_K_TYPE_END:
@@ -159,6 +170,9 @@ resolve_arg(struct run_state *s, const struct trace_op *op, unsigned i,
 	}
 }
 
+#define RESOLVE(group, i, kind)                                                \
+	resolve_arg(s, op, TRACE_G_##group, i, TRACE_K_##kind, c)
+
 /* A case for each row of the table: what a kind means is known to it. */
 static inline bool
 resolve_args(struct run_state *s, const struct trace_op *op, struct call *c)
@@ -166,12 +180,9 @@ resolve_args(struct run_state *s, const struct trace_op *op, struct call *c)
 	switch (op->code) {
 #define OP(id, opname, opgroup, opout, a0, a1, a2, a3, a4, a5, ophelp)         \
 	case TRACE_OP_##id:                                                    \
-		return (resolve_arg(s, op, 0, TRACE_K_##a0, c) &&              \
-		    resolve_arg(s, op, 1, TRACE_K_##a1, c) &&                  \
-		    resolve_arg(s, op, 2, TRACE_K_##a2, c) &&                  \
-		    resolve_arg(s, op, 3, TRACE_K_##a3, c) &&                  \
-		    resolve_arg(s, op, 4, TRACE_K_##a4, c) &&                  \
-		    resolve_arg(s, op, 5, TRACE_K_##a5, c));
+		return (RESOLVE(opgroup, 0, a0) && RESOLVE(opgroup, 1, a1) &&  \
+		    RESOLVE(opgroup, 2, a2) && RESOLVE(opgroup, 3, a3) &&      \
+		    RESOLVE(opgroup, 4, a4) && RESOLVE(opgroup, 5, a5));
 #include "trace/ops.def"
 #undef OP
 	default:
@@ -425,6 +436,13 @@ resolve_special(struct run_state *s, const struct trace_op *op, struct call *c)
 {
 	const struct run_plan *plan = &run_plan[op->code];
 
+	if (plan->out == TRACE_TYPE) {
+		/* A declared type is not declared over. */
+		if (s->reg[TRACE_TYPE][op->out].state == REG_LIVE)
+			return (false);
+		c->type = op->out;
+		return (op->out < KA_TYPES_MAX - 8);
+	}
 	if (asks_static(s, op))
 		return (false);
 	if (plan->out > TRACE_RUN && !resolve_maker(s, op, c))
@@ -446,6 +464,7 @@ resolve_special(struct run_state *s, const struct trace_op *op, struct call *c)
 		return (false);
 	if (op->code == TRACE_OP_ZINITNA)
 		c->size = s->owner[TRACE_VMZONE][c->handle].size;
+	s->sources |= op->code == TRACE_OP_UMA_ZONE_SET_SOURCE;
 	return (true);
 }
 
@@ -470,7 +489,7 @@ run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 	const struct run_plan *plan = &run_plan[op->code];
 
 	s->stray = false;
-	memset(c, 0, sizeof(*c));
+	call_clear(c);
 	c->code = (enum trace_opcode)op->code;
 	c->thread = op->thread;
 	c->cpu = sim_cpu(op->thread);
@@ -480,17 +499,13 @@ run__resolve(struct run_state *s, const struct trace_op *op, struct call *c)
 		return (false);
 	if (!resolve_args(s, op, c))
 		return (false);
-	if (plan->out == TRACE_TYPE) {
-		/* A declared type is not declared over. */
-		if (s->reg[TRACE_TYPE][op->out].state == REG_LIVE)
+	if (plan->special) {
+		if (!resolve_special(s, op, c))
 			return (false);
-		c->type = op->out;
-		return (op->out < KA_TYPES_MAX - 8);
+		if (plan->out == TRACE_TYPE)
+			return (true);
 	}
-	if (plan->special && !resolve_special(s, op, c))
-		return (false);
 	s->stray = run__is_stray(s, op);
-	s->sources |= op->code == TRACE_OP_UMA_ZONE_SET_SOURCE;
 	/*
 	 * Pages of a source are had as the trace's are: nobody can tell. The
 	 * trace's own may have been freed under an older name.

@@ -10,6 +10,7 @@
 #define KALAB_CALL_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "trace/trace.h"
 
@@ -52,6 +53,16 @@ struct call {
 	 * accesses of it; 0 where nobody counts. */
 	uint32_t shared;
 };
+
+/* By parts: of more than 64 bytes compilers make a loop. */
+static inline void
+call_clear(struct call *c)
+{
+	_Static_assert(sizeof(*c) > 128 && sizeof(*c) <= 192, "three parts");
+	memset(c, 0, 64);
+	memset((char *)c + 64, 0, 64);
+	memset((char *)c + 128, 0, sizeof(*c) - 128);
+}
 
 /*
  * The library called back, in the middle of a call or in a support thread.
