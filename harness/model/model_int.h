@@ -84,8 +84,10 @@ struct mslot {
 };
 struct mhash {
 	struct mslot *slot;
+	size_t mask;
 	unsigned bits;
-	uint32_t used;
+	unsigned shift;	     /* 64 - bits */
+	uint32_t used, room; /* it grows when so many are used */
 };
 
 /* A live object, or one in transit; or a run of pages of the trace. */
@@ -380,18 +382,17 @@ void model__hash_clear(struct mhash *);
 static inline size_t
 model__hash_home(const struct mhash *h, uint64_t key)
 {
-	return ((size_t)((key * MODEL_FIBONACCI) >> (64 - h->bits)));
+	return ((size_t)((key * MODEL_FIBONACCI) >> h->shift));
 }
 
 /* Slot of the key, or the empty slot where it would be. */
 static inline size_t
 model__hash_slot(const struct mhash *h, uint32_t epoch, uint64_t key)
 {
-	size_t mask = ((size_t)1 << h->bits) - 1;
 	size_t i = model__hash_home(h, key);
 
 	while (h->slot[i].epoch == epoch && h->slot[i].key != key)
-		i = (i + 1) & mask;
+		i = (i + 1) & h->mask;
 	return (i);
 }
 
@@ -409,8 +410,7 @@ model__hash_insert(
 {
 	size_t i;
 
-	if (MODEL_UNLIKELY(h->used >= (UINT32_C(3) << h->bits) / 8) &&
-	    !model__hash_grow(h, epoch))
+	if (MODEL_UNLIKELY(h->used >= h->room) && !model__hash_grow(h, epoch))
 		return (false);
 	i = model__hash_slot(h, epoch, key);
 	MODEL_ASSERT(h->slot[i].epoch != epoch);
@@ -422,7 +422,7 @@ model__hash_insert(
 static inline bool
 model__hash_remove(struct mhash *h, uint32_t epoch, uint64_t key)
 {
-	size_t mask = ((size_t)1 << h->bits) - 1;
+	const size_t mask = h->mask;
 	size_t hole = model__hash_slot(h, epoch, key), i = hole;
 
 	if (h->slot[hole].epoch != epoch)

@@ -92,6 +92,9 @@ bool
 model__hash_init(struct mhash *h, unsigned bits)
 {
 	h->bits = bits;
+	h->shift = 64 - bits;
+	h->mask = ((size_t)1 << bits) - 1;
+	h->room = (UINT32_C(3) << bits) / 8;
 	h->used = 0;
 	h->slot = model__map(sizeof(*h->slot) << bits);
 	return (h->slot != NULL);
