@@ -98,7 +98,8 @@ struct mobject {
 	uint64_t seed; /* of the pattern; never the same twice in a run */
 	uint64_t line;
 	uint32_t type; /* index of a type; 0 for runs */
-	uint32_t next; /* free list */
+	uint32_t link; /* FREE: the next one; else the region that it begins
+	                  in, by which it need not be looked for; 0: unknown */
 	uint16_t thread;
 	uint8_t state; /* enum mobject_state */
 	uint8_t run;
@@ -563,23 +564,25 @@ static inline uint32_t
 model__object_new(struct model *m)
 {
 	uint32_t i = m->object_free;
+	struct mobject *o = model__object(m, i);
 
 	if (i != 0) {
-		m->object_free = model__object(m, i)->next;
-		MODEL_ASSERT(model__object(m, i)->state == MOBJECT_FREE);
+		m->object_free = o->link;
+		MODEL_ASSERT(o->state == MOBJECT_FREE);
 	} else {
 		i = model__pool_take(&m->object);
 		if (i == 0) {
 			model__out_of_memory(m);
 			return (0);
 		}
-		model__object(m, i)->state = MOBJECT_FREE;
+		o = model__object(m, i);
+		o->state = MOBJECT_FREE;
 	}
-	model__object(m, i)->seed = ++m->allocs * MODEL_SEED_STEP;
-	model__object(m, i)->bytes = MBYTES_PATTERN;
-	model__object(m, i)->owner = TRACE_OBJ;
-	model__object(m, i)->kept = false;
-	model__object(m, i)->stage = MSTAGE_NONE;
+	o->seed = ++m->allocs * MODEL_SEED_STEP;
+	o->bytes = MBYTES_PATTERN;
+	o->owner = TRACE_OBJ;
+	o->kept = false;
+	o->stage = MSTAGE_NONE;
 	return (i);
 }
 
@@ -610,15 +613,21 @@ model__object_release(struct model *m, uint32_t object)
 
 	MODEL_ASSERT(o->state == MOBJECT_TRANSIT);
 	o->state = MOBJECT_FREE;
-	o->next = m->object_free;
+	o->link = m->object_free;
 	m->object_free = object;
 }
 
-/* The region of an address; NULL if nothing was ever there. */
+/* The region of an address; NULL, or 0, if nothing was ever there. */
+static inline uint32_t
+model__region_find(const struct model *m, uint64_t key)
+{
+	return (model__hash_find(&m->by_region, m->epoch, key));
+}
+
 static inline struct mregion *
 model__region(const struct model *m, uint64_t key)
 {
-	uint32_t i = model__hash_find(&m->by_region, m->epoch, key);
+	uint32_t i = model__region_find(m, key);
 
 	return (i == 0 ? NULL : model__region_at(m, i));
 }

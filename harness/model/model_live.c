@@ -351,10 +351,16 @@ model__object_enter(struct model *m, struct mthread *th, uint32_t object)
 {
 	struct mobject *o = model__object(m, object);
 	uint64_t end = object_end(o), key = o->addr >> REGION_SHIFT;
-	struct mregion *r = model__is_kalloc(m) ? model__region(m, key) :
-						  model__region_make(m, key);
-	bool usual = is_usual(m, r, o->addr, end);
+	struct mregion *r = NULL;
+	bool usual;
 
+	if (model__is_kalloc(m) || model__region_make(m, key) != NULL)
+		o->link = model__region_find(m, key);
+	else
+		o->link = 0;
+	if (o->link != 0)
+		r = model__region_at(m, o->link);
+	usual = is_usual(m, r, o->addr, end);
 	while (!usual || !enter_usual(m, r, o->addr, end)) {
 		if (!place_is_free(m, th, object, end))
 			return (false);
@@ -396,7 +402,7 @@ model__object_leave(struct model *m, uint32_t object)
 {
 	struct mobject *o = model__object(m, object);
 	uint64_t end = object_end(o);
-	struct mregion *r = model__region(m, o->addr >> REGION_SHIFT);
+	struct mregion *r = o->link == 0 ? NULL : model__region_at(m, o->link);
 	bool known;
 
 	MODEL_ASSERT(o->state == MOBJECT_LIVE && !o->run);
