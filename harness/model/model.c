@@ -492,10 +492,6 @@ model_invoke(struct model *m, const struct call *c)
 	if (c->thread >= m->frames)
 		m->frames = c->thread + 1;
 	th->busy = true;
-	th->suspended = th->slept = false;
-	th->nested_why = th->counted = th->full = 0;
-	th->no_room = false;
-	th->caches_below = 0;
 	th->class = plan[c->code].class;
 	th->handle = c->handle;
 	th->code = (uint16_t)c->code;

@@ -221,30 +221,30 @@ struct mthread {
 	uint32_t object; /* in transit */
 	uint32_t flags;
 	uint64_t got_addr;
+	uint32_t nested_why; /* panics that calls of the frame above ended in */
+	/* Counts of commit points, 0: none; see model_commit.c. */
+	uint32_t counted; /* that the call began */
+	uint32_t full;	  /* that the call has found full */
+	bool no_room;	  /* a keg had as many slabs as it may have */
+	bool suspended;	  /* its thread is in a call of a frame above */
+	bool slept;	  /* the call itself, not one of a frame above */
+	/* Calls of caches that wait for this one, a zone's: all that they have
+	 * of the zone is held. */
+	uint8_t caches_below;
 	/* set when a call begins */
 	uint16_t code, id;
 	uint32_t expect;     /* set of enum model_why */
 	uint32_t type;	     /* index; 0: none */
 	uint32_t next, prev; /* thread + 1, in the type's list */
 	uint32_t fail_flags;
-	bool quiet;	/* nobody else was active then, but caches below */
-	bool suspended; /* its thread is in a call of a frame above */
-	uint8_t class;	/* of handle, in a call of the other allocators */
-	bool slept;	/* the call itself, not one of a frame above */
+	bool quiet;    /* nobody else was active then, but caches below */
+	uint8_t class; /* of handle, in a call of the other allocators */
 	uint32_t handle;
-	uint32_t nested_why; /* panics that calls of the frame above ended in */
 	uint64_t line;
 	uint32_t cpu;	    /* of the whole call; UINT32_MAX: of no one */
 	uint64_t activity;  /* of the model when the call began */
 	uint64_t disturbed; /* the same */
 	uint32_t hit_size;  /* of the chunk that it frees; 0: it frees none */
-	/* Counts of commit points, 0: none; see model_commit.c. */
-	uint32_t counted; /* that the call began */
-	uint32_t full;	  /* that the call has found full */
-	bool no_room;	  /* a keg had as many slabs as it may have */
-	/* Calls of caches that wait for this one, a zone's: all that they have
-	 * of the zone is held. */
-	uint8_t caches_below;
 	/* set where they mean something */
 	uint64_t align;
 	uint64_t lower_min; /* least that the type's usage certainly was */
@@ -254,9 +254,9 @@ struct mthread {
 	uint64_t got_pages;
 } MODEL_INDEXED(256);
 _Static_assert(sizeof(struct mthread) == 256, "see MODEL_INDEXED");
-#define MTHREAD_ZEROED 64u
+#define MTHREAD_ZEROED 80u
 _Static_assert(offsetof(struct mthread, code) == MTHREAD_ZEROED,
-    "what is zeroed is one cache line");
+    "what is zeroed is five vectors");
 
 /* A stale free returned: an allocation in flight must return this. */
 #define STOLEN_MAX 16u
