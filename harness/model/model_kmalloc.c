@@ -137,7 +137,7 @@ arguments_expect(const struct model *m, const struct mthread *th)
 	return (expect);
 }
 
-static void
+static inline __attribute__((always_inline)) void
 alloc_begin(struct model *m, struct mthread *th, uint64_t size)
 {
 	th->requested = size;
@@ -293,8 +293,9 @@ alloc_panicked(struct model *m, struct mthread *th, const struct call *c)
 
 /* --- births --- */
 
-static bool
-place_holds(struct model *m, const struct mthread *th, uint64_t addr)
+/* What is wrong with the place; true if nothing is. */
+static __attribute__((noinline)) bool
+place_is_right(struct model *m, const struct mthread *th, uint64_t addr)
 {
 	uint64_t bound;
 
@@ -328,6 +329,16 @@ place_holds(struct model *m, const struct mthread *th, uint64_t addr)
 		return (true);
 	}
 	return (false);
+}
+
+/* Nearly always nothing is near to being wrong, and is not looked at closer. */
+static inline bool
+place_holds(struct model *m, const struct mthread *th, uint64_t addr)
+{
+	return (MODEL_LIKELY(addr != ZERO_PTR && !th->overflow &&
+		    (addr & (th->align - 1)) == 0 && model__is_kalloc(m) &&
+		    th->lower_min < model__type(m, th->type)->limit_hi) ||
+	    place_is_right(m, th, addr));
 }
 
 static bool
