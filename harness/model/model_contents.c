@@ -30,6 +30,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 typedef uint64_t word __attribute__((aligned(1), may_alias));
 
+/* Two words at a time: every processor has such vectors. */
+typedef uint64_t pair __attribute__((vector_size(16)));
+typedef uint64_t loose_pair
+    __attribute__((vector_size(16), aligned(1), may_alias));
+
 /* Bytes from .. to; from is a multiple of 8. */
 struct range {
 	uint64_t from, to;
@@ -205,16 +210,18 @@ sample_of(const void *p, uint64_t bytes, uint64_t seed)
 static inline void
 fill_sample(struct sample s, uint64_t seed)
 {
+	const pair steps = { 0, STEP };
 	uint64_t x = seed + s.line_at * STEP;
+	pair v = steps + x;
 	unsigned i;
 
-	((word *)(void *)s.first)[0] = seed;
-	((word *)(void *)s.first)[1] = seed + STEP;
-	for (i = 0; i < LINE / 8; i++)
-		((word *)(void *)s.line)[i] = x + i * STEP;
+	*(loose_pair *)(void *)s.first = steps + seed;
+	for (i = 0; i < LINE / 16; i++) {
+		((loose_pair *)(void *)s.line)[i] = v;
+		v += 2 * STEP;
+	}
 	x = seed + s.last_at * STEP;
-	((word *)(void *)s.last)[0] = x;
-	((word *)(void *)s.last)[1] = x + STEP;
+	*(loose_pair *)(void *)s.last = steps + x;
 	x += 2 * STEP;
 	if (s.cut != 0)
 		memcpy(s.last + END_BYTES, &x, s.cut);
@@ -223,16 +230,19 @@ fill_sample(struct sample s, uint64_t seed)
 static inline uint64_t
 sample_differs(struct sample s, uint64_t seed, uint64_t step)
 {
+	const pair steps = { 0, step };
 	uint64_t x = seed + s.line_at * step, bad, last = 0;
+	pair v = steps + x, differs;
 	unsigned i;
 
-	bad = ((const word *)(void *)s.first)[0] ^ seed;
-	bad |= ((const word *)(void *)s.first)[1] ^ (seed + step);
-	for (i = 0; i < LINE / 8; i++)
-		bad |= ((const word *)(void *)s.line)[i] ^ (x + i * step);
+	differs = *(const loose_pair *)(void *)s.first ^ (steps + seed);
+	for (i = 0; i < LINE / 16; i++) {
+		differs |= ((const loose_pair *)(void *)s.line)[i] ^ v;
+		v += 2 * step;
+	}
 	x = seed + s.last_at * step;
-	bad |= ((const word *)(void *)s.last)[0] ^ x;
-	bad |= ((const word *)(void *)s.last)[1] ^ (x + step);
+	differs |= *(const loose_pair *)(void *)s.last ^ (steps + x);
+	bad = differs[0] | differs[1];
 	x += 2 * step;
 	if (s.cut != 0) {
 		memcpy(&last, s.last + END_BYTES, s.cut);
