@@ -94,6 +94,7 @@
 #include <string.h>
 
 #include "model_int.h"
+#include "util/kept.h"
 
 bool
 model__was_alone(const struct model *m, const struct mthread *th)
@@ -480,7 +481,7 @@ nested_ends(struct model *m, struct mthread *th, const struct call *c)
 void
 model_invoke(struct model *m, const struct call *c)
 {
-	struct mthread *th = &m->thread[c->thread];
+	struct mthread *th = kept(&m->thread[c->thread]);
 
 	MODEL_ASSERT(c->code < TRACE_OP_COUNT);
 	m->counts.calls++;
@@ -527,7 +528,7 @@ stolen_remains(struct model *m, const struct mthread *th)
 void
 model_return(struct model *m, const struct call *c)
 {
-	struct mthread *th = &m->thread[c->thread];
+	struct mthread *th = kept(&m->thread[c->thread]);
 
 	if (MODEL_UNLIKELY(!m->judging) || !plan[c->code].is_call)
 		return;

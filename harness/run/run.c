@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/kept.h"
+
 #define WINDOW_BLOCKED 65536u /* queued behind blocked threads at most */
 #define STARVES_TURNS  1000u  /* of a call, while others end so many */
 #define STARVES_OPS    1000u
@@ -138,10 +140,9 @@ pull(struct run_state *s)
 	return (true);
 }
 
-static void
-dequeue(struct run_state *s, uint32_t thread)
+static inline void
+dequeue(struct run_state *s, struct run_thread *t, uint32_t thread)
 {
-	struct run_thread *t = &s->thread[thread];
 	struct pending *p = t->first;
 
 	t->first = p->next;
@@ -182,10 +183,10 @@ judge_idle(struct run_state *s)
 static void
 op_ended(struct run_state *s, uint32_t thread)
 {
-	struct run_thread *t = &s->thread[thread];
+	struct run_thread *t = kept(&s->thread[thread]);
 
 	run__finish(s, t);
-	dequeue(s, thread);
+	dequeue(s, t, thread);
 	if (s->options->audit_every != 0 && s->busy == 0 && !daemon_runs(s) &&
 	    s->result->ops % s->options->audit_every == 0)
 		run__audit(s);
@@ -218,7 +219,7 @@ begin_own(struct run_state *s, uint32_t thread)
 static void
 begin(struct run_state *s, uint32_t thread)
 {
-	struct run_thread *t = &s->thread[thread];
+	struct run_thread *t = kept(&s->thread[thread]);
 
 	t->ops++;
 	t->failed = t->retries = false;
@@ -234,7 +235,7 @@ begin(struct run_state *s, uint32_t thread)
 		if (def->out == TRACE_OBJ || def->out == TRACE_RUN)
 			s->reg[def->out][t->first->op.out].state = REG_NULL;
 		s->result->skipped++;
-		dequeue(s, thread);
+		dequeue(s, t, thread);
 		return;
 	}
 	if (s->stray) {
@@ -319,7 +320,7 @@ step(struct run_state *s, uint32_t thread)
 		judge_idle(s);
 		return;
 	}
-	t = &s->thread[thread];
+	t = kept(&s->thread[thread]);
 	if (stop == SIM_DONE) {
 		if ((t->failed || t->retries) && run__again(s, thread)) {
 			sim_start(thread, t->ops, run__call, t);

@@ -16,6 +16,7 @@
 #include "sim_draw.h"
 #include "sim_int.h"
 #include "sim_sync.h"
+#include "util/kept.h"
 
 #define SOLO_POINTS_MAX 10000u /* of a call that runs alone, if not told */
 
@@ -1117,7 +1118,7 @@ sim_leave(void)
 void
 sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg)
 {
-	struct sim_thread *t = &sim.thread[thread];
+	struct sim_thread *t = kept(&sim.thread[thread]);
 
 	if (thread >= sim_begun)
 		sim_begun = thread + 1;
@@ -1152,7 +1153,7 @@ done(struct sim_thread *t, uint32_t thread)
 enum sim_stop
 sim_resume(uint32_t thread)
 {
-	struct sim_thread *t = &sim.thread[thread];
+	struct sim_thread *t = kept(&sim.thread[thread]);
 
 	arrive(t, thread);
 	fiber_switch(sim_main, t->fiber);
