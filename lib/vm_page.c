@@ -312,9 +312,9 @@ vm__alloc(
 
 	KA_ASSERT(npages > 0);
 	ka_mutex_lock(&vm_lock);
-	if (vm_observer.try != NULL)
+	if (vm_observer.ask != NULL)
 		verdict =
-		    vm_observer.try(vm_observer.arg, npages, align, flags);
+		    vm_observer.ask(vm_observer.arg, npages, align, flags);
 	if (verdict == VM_OBSERVE_PASS && vm_depth_allows(npages, flags)) {
 		at = vm_find(npages, align_pages);
 		if (at < vm_pages) {

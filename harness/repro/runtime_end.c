@@ -478,7 +478,7 @@ main(void)
 	free_at_boot = s.free;
 	(void)ka_panic_set_handler(on_panic);
 #if FAULTS
-	vm_page_observe(&(struct vm_observer) { .try = page_try });
+	vm_page_observe(&(struct vm_observer) { .ask = page_try });
 #endif
 	for (unsigned i = 0; i < STEPS; i++) {
 		doing = steps[i].line;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A public header compiles alone; twice, too. */
+/* A public header compiles alone; twice, too. In C and in C++. */
 #include HEADER
 #include HEADER
 

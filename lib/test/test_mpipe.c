@@ -51,7 +51,7 @@ static void
 boot_pages(unsigned ncpus, size_t pages)
 {
 	const struct kalloc_config config = { .ncpus = ncpus, .pages = pages };
-	const struct vm_observer observer = { .try = try_pages };
+	const struct vm_observer observer = { .ask = try_pages };
 
 	atomic_store(&refuse_pages, 0);
 	boot(&config);

@@ -250,7 +250,7 @@ own_try(void *arg, size_t npages, size_t align, unsigned flags)
 static void *
 own_main(void *arg)
 {
-	const struct vm_observer o = { .try = own_try };
+	const struct vm_observer o = { .ask = own_try };
 	void *p[33], *q;
 	unsigned i, n;
 	pthread_t t;
@@ -440,7 +440,7 @@ static void
 a_slab_had_in_vain_goes_back_while_somebody_waits(void **state)
 {
 	const struct kalloc_config config = { .ncpus = 2, .pages = 256 };
-	const struct vm_observer o = { .try = last_try };
+	const struct vm_observer o = { .ask = last_try };
 	size_t free_pages;
 	pthread_t t;
 	void *rest;

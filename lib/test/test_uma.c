@@ -698,7 +698,7 @@ pages_try(void *arg, size_t npages, size_t align, unsigned flags)
 	return (VM_OBSERVE_PASS);
 }
 
-static const struct vm_observer page_observer = { .try = pages_try };
+static const struct vm_observer page_observer = { .ask = pages_try };
 
 static void
 pages_fail(unsigned at, unsigned from)

@@ -372,7 +372,7 @@ refuse(void *arg, size_t npages, size_t align, unsigned flags)
 static void
 prealloc_is_for_every_cpu(void **state)
 {
-	const struct vm_observer none = { .try = refuse };
+	const struct vm_observer none = { .ask = refuse };
 	unsigned left = 30;
 	void *p[10];
 

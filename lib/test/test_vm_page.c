@@ -315,7 +315,7 @@ static void
 watch_start(struct watch *w, unsigned fail_at, unsigned fail_to,
     enum vm_observe fail_as)
 {
-	const struct vm_observer o = { .try = watch_try,
+	const struct vm_observer o = { .ask = watch_try,
 		.alloc = watch_alloc,
 		.free = watch_free,
 		.arg = w };

@@ -176,7 +176,7 @@ count_and_refuse(void *arg, size_t npages, size_t align, unsigned flags)
 static void
 a_zone_without_caches_asks_once(void **state)
 {
-	const struct vm_observer none = { .try = count_and_refuse };
+	const struct vm_observer none = { .ask = count_and_refuse };
 	static char items[2][40];
 	struct vm_zone z = { NULL };
 	void *p[3];

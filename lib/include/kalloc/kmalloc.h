@@ -61,18 +61,19 @@ struct malloc_type {
 
 /*
  * MALLOC_DEFINE(M_FOO, "foo", "what foo is") defines and declares a type, at
- * file scope; it lives through boots. MALLOC_DECLARE(M_FOO) is for headers.
- * The name decays to the pointer that the functions take.
+ * file scope, also as static; it lives through boots. MALLOC_DECLARE(M_FOO) is
+ * for headers. The name decays to the pointer that the functions take.
  */
 #define MALLOC_DECLARE(type) extern struct malloc_type type[1]
 #define MALLOC_DEFINE(type, shortdesc, longdesc)                               \
-	struct malloc_type type[1] = { { .ks_shortdesc = (shortdesc),          \
-	    .ks_longdesc = (longdesc) } };                                     \
+	struct malloc_type type[1];                                            \
 	__attribute__((constructor)) static void type##_ka_init(void)          \
 	{                                                                      \
+		type->ks_shortdesc = (shortdesc);                              \
+		type->ks_longdesc = (longdesc);                                \
 		malloc_init(type);                                             \
 	}                                                                      \
-	struct malloc_type type[1]
+	struct malloc_type
 
 MALLOC_DECLARE(M_CACHE);
 MALLOC_DECLARE(M_DEVBUF);

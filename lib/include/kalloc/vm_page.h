@@ -62,10 +62,10 @@ void vm_page_stats(struct vm_page_stats *ret_s);
  * The one observable point (VM-6): every allocation and free of pages passes
  * here, under the page layer's lock, in the order in which they take effect.
  *
- *   try    before an allocation is made: VM_OBSERVE_PASS; VM_OBSERVE_FAIL
+ *   ask    before an allocation is made: VM_OBSERVE_PASS; VM_OBSERVE_FAIL
  *          makes it fail although pages may exist; VM_OBSERVE_FAIL_HARD the
  *          same, and a waiter sleeps until pages were freed
- *   alloc  after it: addr NULL if it failed; verdict is what try returned
+ *   alloc  after it: addr NULL if it failed; verdict is what ask returned
  *   free   before the pages are free
  *
  * Functions may be NULL. They must not call the library.
@@ -76,7 +76,7 @@ enum vm_observe {
 	VM_OBSERVE_FAIL_HARD
 };
 struct vm_observer {
-	enum vm_observe (*try)(
+	enum vm_observe (*ask)(
 	    void *arg, size_t npages, size_t align, unsigned flags);
 	void (*alloc)(void *arg, void *addr, size_t npages, size_t align,
 	    unsigned flags, enum vm_observe verdict);
