@@ -35,6 +35,7 @@ struct window {
 	struct history_owner owner;
 	uint64_t held;	   /* before the window */
 	uint64_t capacity; /* of a magazine or bucket */
+	uint64_t items;	   /* of a zone of the UMA interface on static memory */
 	struct history_event event[WGL_CALLS_MAX];
 	uint32_t n, inflight;
 	bool known, judged; /* it was made; refusals are judged */
@@ -214,6 +215,8 @@ look(struct run_state *s, enum trace_class class, uint32_t handle,
 	if (!there)
 		return (false);
 	history_owner_of(&w->owner, class, boot_items, &st);
+	if (w->items != 0 && st.limit != 0 && st.limit < w->owner.most)
+		w->owner.least = w->owner.most = st.limit;
 	w->capacity = st.capacity > w->capacity ? st.capacity : w->capacity;
 	if (class == TRACE_ZONE &&
 	    w->owner.least >= 2 * (uint64_t)s->header->cpus)
@@ -236,7 +239,7 @@ close_window(
 		w->held -= w->event[i].kind == HISTORY_GIVE;
 	}
 	if (w->limits && !ended) {
-		w->known = look(s, class, handle, w, 0);
+		w->known = look(s, class, handle, w, w->items);
 		/* What is cached beyond a lower maximum is given to nobody. */
 		if (class == TRACE_ZONE && w->owner.least < least)
 			w->judged = false;
@@ -300,6 +303,10 @@ run__history_begin(struct run_state *s, const struct call *c)
 		    n + 2 * w->capacity * s->header->cpus;
 		if (c->code == TRACE_OP_ZINITNA)
 			e->most = HISTORY_NO_LIMIT;
+		/* The unit may be from before it, and the item from after it:
+		 * to have both at one instant is not promised. */
+		if (w->items != 0)
+			e->most = w->items;
 	}
 }
 
@@ -329,6 +336,8 @@ made(struct run_state *s, const struct call *c)
 	struct window *w = window_of(class, c->handle);
 
 	memset(w, 0, sizeof(*w));
+	if (c->code == TRACE_OP_UMA_ZCREATE_STATIC)
+		w->items = (uint64_t)c->n[0];
 	w->known = look(s, class, c->handle, w,
 	    c->code == TRACE_OP_ZBOOTINIT ||
 		    c->code == TRACE_OP_UMA_ZCREATE_STATIC ?
