@@ -79,6 +79,28 @@ schedule recorded
 0 kfree p14 m0
 EOT
 reproduce km-free-does-not-tell lost.trace
+echo "== a cache over a zone: an item that is marked when the zone has it"
+over_zone() { # OPERATION
+	cat > zone.trace <<EOT
+kalab-trace 1
+0 z0 = uma_zcreate "a" 8 7 0 0
+0 c0 = objcache_create_zone "a" z0 0 0 0
+0 p0 = objcache_get c0 RNOWAIT
+0 objcache_dtor c0 p0
+$1
+EOT
+	rm -rf oc-ended-object-marked*
+	reproduce oc-ended-object-marked zone.trace
+}
+over_zone "0 p1 = uma_zalloc z0 RNOWAIT"
+echo "== where nothing looks at the item, that all is well is not claimed"
+over_zone ""
+cat > zero.trace <<'EOT'
+kalab-trace 1
+0 z0 = uma_zcreate_static "a" 1 0 ctor 0 1
+0 p0 = uma_zalloc_arg z0 RNOWAIT|ZERO 0
+EOT
+reproduce zn-zero-after-ctor zero.trace
 echo "== what only a schedule shows is not claimed"
 reproduce km-adopted-slab-not-needed 300
 echo "== what is written is read again, and fails again"
