@@ -45,11 +45,13 @@ bool
 cli_number(const char *verb, const char *option, const char *text, uint64_t min,
     uint64_t max, uint64_t *ret_n)
 {
+	const bool hexadecimal =
+	    text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	char *end;
 	uint64_t n;
 
 	errno = 0;
-	n = strtoull(text, &end, 0);
+	n = strtoull(text, &end, hexadecimal ? 16 : 10);
 	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 ||
 	    n < min || n > max) {
 		(void)cli_usage(verb,
@@ -118,6 +120,36 @@ cli_remove(const char *directory)
 	if (d != NULL)
 		(void)closedir(d);
 	(void)rmdir(directory);
+}
+
+bool
+cli_directory(const char *verb, const char *option, const char *name)
+{
+	struct stat st = { 0 };
+	int error = 0;
+
+	if (stat(name, &st) == 0 && !S_ISDIR(st.st_mode))
+		error = ENOTDIR;
+	else if (access(name, W_OK | X_OK) != 0)
+		error = errno;
+	if (error != 0)
+		(void)cli_usage(
+		    verb, "%s: \"%s\": %s", option, name, strerror(error));
+	return (error == 0);
+}
+
+bool
+cli_output(const char *verb, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	char directory[4096] = ".";
+
+	if (strcmp(name, "-") == 0)
+		return (true);
+	if (slash != NULL)
+		(void)snprintf(directory, sizeof(directory), "%.*s",
+		    slash == name ? 1 : (int)(slash - name), name);
+	return (cli_directory(verb, "--output", directory));
 }
 
 uint64_t

@@ -72,6 +72,11 @@ const char *cli_valgrind_log(void); /* the prefix; NULL: not under it */
 bool cli_scratch(const char *verb, char *ret_name, size_t size);
 /* With all that is in it. */
 void cli_remove(const char *directory);
+/* Is what an option names a directory that can be written? False, and a
+ * message, if not: better now than when there is something to write. */
+bool cli_directory(const char *verb, const char *option, const char *name);
+/* The same of the directory of an output file; "-" is standard output. */
+bool cli_output(const char *verb, const char *name);
 /* In bytes; 0 if there is none. */
 uint64_t cli_file_size(const char *name);
 /* Reads a trace whole. 0, or -1 with *ret_err set. */

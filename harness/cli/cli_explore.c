@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli_explore.h"
 #include "explore/explore.h"
 #include "protocol/protocol.h"
 #include "util/distinct.h"
@@ -26,10 +27,11 @@
 /* One a job. */
 struct job {
 	struct explore_count count;
+	uint64_t before; /* executions of earlier times */
 	struct trace_error error;
 	struct finding finding;
 	char waits[1024];
-	bool found;
+	bool found, unsaved;
 	int signal; /* that it died of */
 	uint32_t ndeviations;
 	struct trace_deviation deviation[DEVIATIONS_MAX];
@@ -148,19 +150,24 @@ state_name(const struct explorer *x, uint32_t index, char *name, size_t size)
 	(void)snprintf(name, size, "%s.%u", x->state, index);
 }
 
-/* What the state is of: another trace or other options go on from nothing. */
+/* What the state is of. With another trace, or other options, its schedules were
+ * not tried; but for the bound, which says how far to go. */
 static uint64_t
 fingerprint(const struct explorer *x)
 {
 	const struct explore_options *o = &x->options;
 	uint64_t h = 0;
 	uint64_t part[] = { o->kind, o->depth, o->seed, o->memory, o->may,
-		o->jobs, sizeof(struct explore_count) };
+		o->jobs, o->points_max, x->run.audit_every, x->run.contents,
+		x->run.orders, sizeof(struct explore_count) };
+	const char *subject = x->run.subject->name;
 	uint8_t *bytes = NULL;
 	size_t i, n = 0;
 
 	for (i = 0; x->file[i] != '\0' && x->protocol != NULL; i++)
 		h = (h ^ (uint8_t)x->file[i]) * UINT64_C(0x100000001b3);
+	for (i = 0; subject[i] != '\0'; i++)
+		h = (h ^ (uint8_t)subject[i]) * UINT64_C(0x100000001b3);
 	if (x->protocol == NULL && trace_encode(&x->trace, &bytes, &n) == 0)
 		for (i = 0; i < n; i++)
 			h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
@@ -170,44 +177,30 @@ fingerprint(const struct explorer *x)
 	return (h);
 }
 
-/* False: there is a state, and it is of something else. */
+/* The state is written at the end; that it can be is found out before. */
 static bool
 load(const struct explorer *x, struct explore *e)
 {
-	uint64_t of = 0;
 	char name[4096];
-	bool ok;
-	FILE *f;
 
 	if (x->state == NULL)
 		return (true);
 	state_name(x, e->options.index, name, sizeof(name));
-	f = fopen(name, "rb");
-	if (f == NULL)
-		return (errno == ENOENT);
-	ok = fread(&of, sizeof(of), 1, f) == 1 && of == fingerprint(x) &&
-	    explore_load(e, f);
-	(void)fclose(f);
-	return (ok);
+	return (explore_state_load(name, fingerprint(x), e) &&
+	    explore_state_check(name));
 }
 
-static void
+static bool
 save(const struct explorer *x, const struct explore *e)
 {
-	uint64_t of = fingerprint(x);
-	char name[4096], tmp[4112];
-	bool ok;
-	FILE *f;
+	char name[4096];
 
+	/* Where nothing was done the state is what it was. */
+	if (x->state == NULL ||
+	    e->count.executions == x->job[self_index].before)
+		return (true);
 	state_name(x, e->options.index, name, sizeof(name));
-	(void)snprintf(tmp, sizeof(tmp), "%s.new", name);
-	f = fopen(tmp, "wb");
-	ok = f != NULL && fwrite(&of, sizeof(of), 1, f) == 1 &&
-	    explore_save(e, f);
-	if (f != NULL)
-		ok = fclose(f) == 0 && ok;
-	if (!ok || rename(tmp, name) != 0)
-		(void)cli_usage("explore", "%s: %s", name, strerror(errno));
+	return (explore_state_save(name, fingerprint(x), e));
 }
 
 static int
@@ -225,8 +218,10 @@ job_main(struct explorer *x, uint32_t index)
 	if (explore_init(&e, x->world, &o) != 0)
 		return (cli_usage("explore", "out of memory"));
 	if (!load(x, &e))
-		return (cli_usage("explore",
-		    "%s.%u: not a state of this exploration", x->state, index));
+		return (CLI_USAGE);
+	j->before = e.count.executions;
+	if (e.options.runs != 0)
+		e.options.runs += j->before;
 	catch_death();
 	status = explore_go(&e);
 	j->count = e.count;
@@ -243,9 +238,20 @@ job_main(struct explorer *x, uint32_t index)
 		j->error = e.result.error;
 		return (cli_input_error(&j->error));
 	}
-	if (x->state != NULL)
-		save(x, &e);
+	j->unsaved = !save(x, &e);
 	return (0);
+}
+
+/* Executions a second, of this time. */
+static double
+rate(const struct explorer *x, const struct explore_count *c, double seconds)
+{
+	uint64_t before = 0;
+	uint32_t i;
+
+	for (i = 0; i < x->options.jobs; i++)
+		before += x->job[i].before;
+	return (seconds > 0 ? (double)(c->executions - before) / seconds : 0.0);
 }
 
 static void
@@ -290,11 +296,10 @@ progress(const struct explorer *x)
 	if (x->options.kind == EXPLORE_BOUND)
 		cli_progress("%" PRIu32 " deviations, about %.0f %%, %" PRIu64
 			     " executions, %.0f/s, %.0f s",
-		    c.level, c.done * 100, c.executions,
-		    s > 0 ? (double)c.executions / s : 0.0, s);
+		    c.level, c.done * 100, c.executions, rate(x, &c, s), s);
 	else
 		cli_progress("%" PRIu64 " executions, %.0f/s, %.0f s",
-		    c.executions, s > 0 ? (double)c.executions / s : 0.0, s);
+		    c.executions, rate(x, &c, s), s);
 }
 
 static void
@@ -371,6 +376,18 @@ start_jobs(struct explorer *x)
 
 /* ---- What was found ---------------------------------------------------- */
 
+/* Is the state of a job not where it was to be? */
+static bool
+unsaved(const struct explorer *x)
+{
+	uint32_t i;
+
+	for (i = 0; i < x->options.jobs; i++)
+		if (x->job[i].unsaved)
+			return (true);
+	return (false);
+}
+
 /* The finding with the fewest deviations. */
 static struct job *
 best_job(struct explorer *x)
@@ -388,6 +405,8 @@ best_job(struct explorer *x)
 	return (best);
 }
 
+/* Writes the trace with the deviations to where findings are kept, or, without
+ * a name, to standard output. */
 static int
 save_finding(struct explorer *x, const struct trace_deviation *d, uint32_t n,
     char *name, size_t size, struct trace_error *ret_err)
@@ -400,8 +419,9 @@ save_finding(struct explorer *x, const struct trace_deviation *d, uint32_t n,
 
 	base = base == NULL ? x->file : base + 1;
 	len = strcspn(base, ".");
-	(void)snprintf(
-	    name, size, "%s/%.*s-found.trace", x->keep, (int)len, base);
+	if (name != NULL)
+		(void)snprintf(
+		    name, size, "%s/%.*s-found.trace", x->keep, (int)len, base);
 	h->sched = TRACE_SCHED_RECORDED;
 	h->sched_seed = 0;
 	h->sticky = 1;
@@ -409,7 +429,9 @@ save_finding(struct explorer *x, const struct trace_deviation *d, uint32_t n,
 	h->may = x->options.may;
 	h->deviation = (struct trace_deviation *)(uintptr_t)d;
 	h->ndeviations = n;
-	error = trace_save(&x->trace, name, TRACE_TEXT, ret_err);
+	error = name != NULL ?
+	    trace_save(&x->trace, name, TRACE_TEXT, ret_err) :
+	    trace_print(&x->trace, stdout, ret_err);
 	h->sched = old.sched;
 	h->sched_seed = old.sched_seed;
 	h->sticky = old.sticky;
@@ -467,7 +489,7 @@ report(struct explorer *x, struct job *j)
 	    calloc((size_t)j->ndeviations + 1, sizeof(*d));
 	struct explore_options o = x->options;
 	struct explore_fewest fewest;
-	bool proven = j->signal == 0;
+	bool proven = j->signal == 0, kept = true;
 	uint32_t n = j->ndeviations;
 	struct trace_error error;
 	char name[4096] = "";
@@ -475,21 +497,23 @@ report(struct explorer *x, struct job *j)
 	if (d == NULL)
 		return (cli_usage("explore", "out of memory"));
 	memcpy(d, j->deviation, n * sizeof(*d));
-	if (x->protocol == NULL &&
-	    save_finding(x, d, n, name, sizeof(name), &error) != 0) {
-		free(d);
-		return (cli_input_error(&error));
-	}
+	if (x->protocol == NULL)
+		kept = save_finding(x, d, n, name, sizeof(name), &error) == 0;
 	/* What kills a process is not tried again in this one. */
 	o.until = cli_now() + 20;
 	if (proven &&
 	    explore_fewest(
 		x->world, &o, j->finding.signature, &d, &n, &fewest) == 0 &&
-	    x->protocol == NULL)
-		(void)save_finding(x, d, n, name, sizeof(name), &error);
-	print_found(x, j, name, n, proven ? &fewest : NULL);
+	    x->protocol == NULL && kept)
+		kept = save_finding(x, d, n, name, sizeof(name), &error) == 0;
+	print_found(x, j, kept ? name : "-", n, proven ? &fewest : NULL);
 	if (x->protocol != NULL)
 		tell(x, d, n);
+	if (!kept) { /* here it is not lost */
+		(void)cli_input_error(&error);
+		(void)printf("  trace      of standard input\n");
+		(void)save_finding(x, d, n, NULL, 0, &error);
+	}
 	free(d);
 	return (CLI_FINDING);
 }
@@ -520,16 +544,16 @@ conclude(struct explorer *x)
 		     " states different, %.1f s, %.0f/s\n",
 	    trace_memory_name(o->memory), c.executions, c.schedules,
 	    distinct_count(x->schedules), distinct_count(x->states), s,
-	    s > 0 ? (double)c.executions / s : 0.0);
+	    rate(x, &c, s));
 	if (c.blocked != 0)
 		(void)printf("  %" PRIu64 " ended with a thread blocked, "
 			     "rightly\n",
 		    c.blocked);
 	cli_print_slack(stdout, c.slack_used, c.slack_declared);
 	cli_print_orders(stdout, c.windows, c.windows_long);
-	return (status != CLI_CLEAN ? status :
-		cli_stop	    ? CLI_USAGE :
-				      CLI_CLEAN);
+	return (status != CLI_CLEAN    ? status :
+		cli_stop || unsaved(x) ? CLI_USAGE :
+					 CLI_CLEAN);
 }
 
 static int
@@ -700,6 +724,7 @@ parse_may(struct explorer *x)
 		{ "wake", TRACE_MAY_WAKE }, { "fail", TRACE_MAY_FAIL },
 		{ "solo", TRACE_MAY_SOLO }, { "nothing", 0 } };
 	const char *at = optarg;
+	bool nothing = false;
 	size_t i;
 
 	x->may_given = true;
@@ -718,11 +743,18 @@ parse_may(struct explorer *x)
 			    (int)len, at);
 			return (false);
 		}
+		nothing |= names[i].bit == 0;
 		x->options.may |= names[i].bit;
 		if (at[len] == '\0')
-			return (true);
+			break;
 		at += len + 1;
 	}
+	if (!nothing || strcmp(optarg, "nothing") == 0)
+		return (true);
+	(void)cli_usage("explore",
+	    "--may: \"%s\", expected nothing alone, or what else may happen",
+	    optarg);
+	return (false);
 }
 
 /* 0, or the status to exit with plus one. */
@@ -802,10 +834,19 @@ cli_explore(int argc, char **argv)
 			return (cli_usage("explore",
 			    "%s: no such protocol, see kalab list protocols",
 			    x.file));
+		if (x.run.audit_every != 0 || x.run.orders ||
+		    x.run.contents != MODEL_CONTENTS_FULL ||
+		    x.run.subject != subjects[0])
+			return (cli_usage("explore",
+			    "%s: a protocol has no --audit, --check, "
+			    "--contents or --subject",
+			    x.file));
 		trace_init(&x.trace);
 	} else if (cli_load(&x.trace, x.file, &error) != 0) {
 		return (cli_input_error(&error));
 	}
+	if (x.protocol == NULL && !cli_directory("explore", "--keep", x.keep))
+		return (CLI_USAGE);
 	if (!x.may_given)
 		x.options.may =
 		    x.protocol != NULL ? x.protocol->may : x.trace.header.may;

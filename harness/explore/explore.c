@@ -304,11 +304,31 @@ explore_save(const struct explore *e, FILE *f)
 	    search_save(&e->search, f));
 }
 
+/* The bound may be another than then: what was complete goes on with more
+ * deviations, and what is at more has all that are asked for. */
+static void
+bound_again(struct explore *e)
+{
+	const uint32_t bound = e->options.bound;
+
+	if (e->search.bound > bound) {
+		e->count.complete = true;
+	} else if (e->count.complete && e->search.bound < bound) {
+		e->count.complete = false;
+		e->count.level = ++e->search.bound;
+		e->search.repeat = 0;
+	}
+}
+
 bool
 explore_load(struct explore *e, FILE *f)
 {
-	return (fread(&e->count, sizeof(e->count), 1, f) == 1 &&
-	    search_load(&e->search, f));
+	if (fread(&e->count, sizeof(e->count), 1, f) != 1 ||
+	    !search_load(&e->search, f))
+		return (false);
+	if (e->options.kind == EXPLORE_BOUND)
+		bound_again(e);
+	return (true);
 }
 
 /* ---- The fewest deviations --------------------------------------------- */

@@ -105,6 +105,17 @@ trace_load(struct trace *ret_t, struct trace_reader *r, struct trace_error *err)
 	return (0);
 }
 
+static int
+write_all(
+    struct trace_writer *w, const struct trace *t, struct trace_error *err)
+{
+	for (size_t i = 0; i < t->nops; i++) {
+		if (trace_writer_op(w, &t->op[i]) != 0)
+			break;
+	}
+	return (trace_writer_close(w, err)); /* tells what failed */
+}
+
 int
 trace_save(const struct trace *t, const char *name, enum trace_form form,
     struct trace_error *err)
@@ -113,11 +124,17 @@ trace_save(const struct trace *t, const char *name, enum trace_form form,
 
 	if (trace_writer_open(&w, name, form, &t->header, err) != 0)
 		return (-1);
-	for (size_t i = 0; i < t->nops; i++) {
-		if (trace_writer_op(w, &t->op[i]) != 0)
-			break;
-	}
-	return (trace_writer_close(w, err)); /* tells what failed */
+	return (write_all(w, t, err));
+}
+
+int
+trace_print(const struct trace *t, FILE *f, struct trace_error *err)
+{
+	struct trace_writer *w;
+
+	if (trace_writer_open_stream(&w, f, TRACE_TEXT, &t->header, err) != 0)
+		return (-1);
+	return (write_all(w, t, err));
 }
 
 int

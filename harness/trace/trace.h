@@ -388,6 +388,7 @@ int trace_load(struct trace *ret_t, struct trace_reader *,
     struct trace_error *ret_err); /* all of it; 0 or -1 */
 int trace_save(const struct trace *, const char *name, enum trace_form,
     struct trace_error *ret_err);
+int trace_print(const struct trace *, FILE *, struct trace_error *ret_err);
 /* The bare payload of a trace: malloc'ed bytes. 0 or ENOMEM. */
 int trace_encode(const struct trace *, uint8_t **ret_bytes, size_t *ret_size);
 /* Renames registers densely and drops what names an undefined register:
