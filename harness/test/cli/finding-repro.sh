@@ -101,6 +101,21 @@ kalab-trace 1
 0 p0 = uma_zalloc_arg z0 RNOWAIT|ZERO 0
 EOT
 reproduce zn-zero-after-ctor zero.trace
+echo "== of two sleepers one goes on, whichever: that the other sleeps is right"
+cat > two.trace <<'EOT'
+kalab-trace 1
+threads 3
+pages 32
+reserve 0 0
+0 z0 = uma_zcreate "a" 1 0 0 0
+0 uma_zone_set_max z0 1
+0 c0 = objcache_create_zone "a" z0 0 0 0
+0 p0 = uma_zalloc z0 RNOWAIT
+1 p1 = objcache_get c0 WAITOK
+2 p2 = objcache_get c0 WAITOK
+0 uma_zfree z0 p0
+EOT
+reproduce zn-sleeper-not-woken-by-reclaim two.trace
 echo "== what only a schedule shows is not claimed"
 reproduce km-adopted-slab-not-needed 300
 echo "== what is written is read again, and fails again"
