@@ -464,8 +464,7 @@ put_table(FILE *f, const struct trace *t, const struct repro_record *r,
 		(void)fprintf(f, "\t{ step_%u, ", i + 1);
 		put_string(f, line, false);
 		(void)fprintf(f,
-		    ",\n\t    %u, %" PRIu32 ", %s, %s, %s, 0x%" PRIx32
-		    " },\n",
+		    ",\n\t    %u, %" PRIu32 ", %s, %s, %s, 0x%" PRIx32 " },\n",
 		    op->thread, z->threaded ? e->cpu : 0,
 		    e->slept || e->ended == 0 ? "true" : "false",
 		    e->ended == 0 ? "true" : "false", expect_names[x], panics);

@@ -306,6 +306,9 @@ judge(const struct step *s, enum ka_why why)
 	    why != KA_WHY_LIMIT && why != KA_WHY_OVERFLOW &&
 	    !(stale && (STALE >> why & 1) != 0) &&
 	    s->expect != EXPECT_REFUSED) {
+		/* What failed when it was recorded may be held here. */
+		if (INSIDE && why == KA_WHY_BUSY)
+			not_shown("something is in use that was not");
 		shown("panic %s, where the call is legal", ka_why_name(why));
 	} else if (s->expect == EXPECT_NOT_NULL && returned == 0) {
 		if (some_type_is_full())
