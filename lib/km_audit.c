@@ -146,6 +146,8 @@ kmalloc_audit(const char **ret_found)
 	size_t slot, slots = vm__bytes() / KA_SLAB_SIZE;
 
 	*ret_found = audit_text;
+	if (!kalloc_is_up())
+		return (NULL);
 	for (slot = 0; slot < slots; slot++) {
 		const struct ka_slab *slab = audit_slab(slot);
 

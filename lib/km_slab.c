@@ -508,7 +508,7 @@ slab_reclaim_all(void)
 size_t
 kmalloc_trim(void)
 {
-	return (slab_reclaim_all());
+	return (kalloc_is_up() ? slab_reclaim_all() : 0);
 }
 
 /* The owner is gone: nothing is current any more. */

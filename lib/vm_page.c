@@ -182,7 +182,7 @@ vm__halt(void)
 	vm_info = NULL;
 	vm_dirty = NULL;
 	vm_poison = NULL;
-	vm_pages = 0;
+	vm_pages = vm_free = 0;
 	memset(&vm_observer, 0, sizeof(vm_observer));
 	ka_mutex_fini(&vm_lock);
 	ka_chan_fini(&vm_chan);
@@ -450,21 +450,20 @@ vm__wait(uint64_t event, size_t npages, size_t align, unsigned flags,
 }
 
 static void
-vm_check_args(size_t npages, size_t align, unsigned flags)
+vm_check_args(const char *caller, size_t npages, size_t align, unsigned flags)
 {
 	unsigned depth = flags & VM_DEPTHS;
 
 	if (npages == 0)
-		ka_misuse(KA_WHY_BAD_ARG, NULL, "vm_page_alloc: no pages");
+		ka_misuse(KA_WHY_BAD_ARG, NULL, "%s: no pages", caller);
 	if ((flags & ~(unsigned)(VM_DEPTHS | VM_ALLOC_ZERO)) != 0 ||
 	    depth == 0 || (depth & (depth - 1)) != 0)
 		ka_misuse(KA_WHY_BAD_ARG, NULL,
-		    "vm_page_alloc: flags %#x, expected one depth", flags);
+		    "%s: flags %#x, expected one depth", caller, flags);
 	if ((align & (align - 1)) != 0 || align > KA_SLAB_SIZE)
 		ka_misuse(KA_WHY_BAD_ARG, NULL,
-		    "vm_page_alloc: alignment %zu, expected a power of two up "
-		    "to %u",
-		    align, KA_SLAB_SIZE);
+		    "%s: alignment %zu, expected a power of two up to %u",
+		    caller, align, KA_SLAB_SIZE);
 }
 
 void *
@@ -473,7 +472,7 @@ vm_page_alloc(size_t npages, size_t align, unsigned flags)
 	struct vm_info *info;
 	void *addr;
 
-	vm_check_args(npages, align, flags);
+	vm_check_args("vm_page_alloc", npages, align, flags);
 	if (!kalloc_is_up())
 		return (NULL);
 	addr = vm__alloc(npages, align, flags, NULL);
@@ -509,7 +508,9 @@ vm_page_free(void *addr, size_t npages)
 void
 vm_wait(size_t npages, size_t align, unsigned flags)
 {
-	vm_check_args(npages, align, flags);
+	vm_check_args("vm_wait", npages, align, flags);
+	if (!kalloc_is_up())
+		return;
 	vm__wait(vm__event(), npages, align, flags, VM_OBSERVE_PASS);
 }
 
@@ -647,6 +648,8 @@ vm_page_audit(const char **ret_found)
 {
 	size_t at, free = 0;
 
+	if (!kalloc_is_up())
+		return (NULL);
 	for (at = 0; at < vm_pages; at += WORD_PAGES) {
 		uint64_t unused =
 		    ~vm_used[at / WORD_PAGES] & word_bits(at, 0, vm_pages);

@@ -365,5 +365,5 @@ uma_audit(const char **ret_found)
 		if (zone != NULL)
 			id = audit_zone(zone, ret_found);
 	}
-	return (id != NULL ? id : audit_pages());
+	return (id != NULL || !kalloc_is_up() ? id : audit_pages());
 }

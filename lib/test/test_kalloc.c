@@ -580,6 +580,60 @@ halt_needs_no_report(void **state)
 	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
 }
 
+static void
+no_line(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+	fail();
+}
+
+static void
+nothing_is_there(void)
+{
+	const char *found;
+	struct vm_page_stats pages;
+	struct objcache_stats caches;
+	struct mpipe_stats pipes;
+	struct uma_zone_stats zones;
+
+	assert_int_equal(kmalloc_trim(), 0);
+	uma_reclaim(UMA_RECLAIM_DRAIN_CPU);
+	vm_wait(1, 0, VM_ALLOC_NORMAL);
+	assert_null(vm_page_alloc(1, 0, VM_ALLOC_NORMAL));
+	assert_null(kmalloc_audit(&found));
+	assert_null(objcache_audit(&found));
+	assert_null(mpipe_audit(&found));
+	assert_null(uma_audit(&found));
+	assert_null(vm_page_audit(&found));
+	vm_page_stats(&pages);
+	assert_int_equal(pages.pages, 0);
+	assert_int_equal(pages.free, 0);
+	assert_false(objcache_stats(0, &caches));
+	assert_false(mpipe_stats(0, &pipes));
+	assert_false(uma_stats(0, &zones));
+	kmalloc_map(no_line, NULL);
+	assert_null(objcache_create("none", 1, 1, NULL, NULL, NULL,
+	    objcache_nop_alloc, objcache_nop_free, NULL));
+	assert_null(uma_zcreate("none", 64, NULL, NULL, NULL, NULL, 0, 0));
+	assert_null(zinit("none", 64, 1, 0));
+	assert_why(BAD_TYPE, sink = kmalloc(64, M_ONE, M_NOWAIT));
+}
+
+/* Before a system and after it, what needs none can be called. */
+static void
+without_a_system_there_is_nothing(void **state)
+{
+	(void)state;
+	(void)ka_panic_set_handler(catch_panic);
+	nothing_is_there();
+	boot(&one_cpu);
+	sink = kmalloc(64, M_ONE, M_WAITOK);
+	assert_non_null(uma_zcreate("zone", 64, NULL, NULL, NULL, NULL, 0, 0));
+	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
+	nothing_is_there();
+}
+
 static pthread_t leaver;
 static pthread_barrier_t may_leave;
 static unsigned leavers;
@@ -672,6 +726,7 @@ main(void)
 		cmocka_unit_test(forced_halt_leaves_a_fresh_system),
 		cmocka_unit_test(declared_types_survive_a_reboot),
 		cmocka_unit_test(halt_needs_no_report),
+		cmocka_unit_test(without_a_system_there_is_nothing),
 		cmocka_unit_test(a_thread_may_exit_during_a_halt),
 		cmocka_unit_test(too_many_types_before_boot),
 	};

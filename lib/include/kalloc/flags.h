@@ -107,6 +107,6 @@
 	X(SLEEP, "sleep", "a call that may not block would sleep")             \
 	X(BUSY, "busy", "something is still in use")                           \
 	X(WRONG_ZONE, "wrong-zone", "freed to another zone than allocated")    \
-	X(BAD_HANDLE, "bad-handle", "no such cache, pipe or zone")
+	X(BAD_HANDLE, "bad-handle", "no such pipe or zone")
 
 #endif

@@ -36,7 +36,8 @@ extern "C" {
 
 struct mpipe_waiter;
 /* The caller's storage; fields are private. All zero is a pipe that is not
- * initialised. */
+ * initialised. Of a pipe whose system has ended nothing is asked but
+ * mpipe_init() and mpipe_done(): another call with it is not found out. */
 struct malloc_pipe {
 	void *mp_private;
 };

@@ -46,7 +46,7 @@ void vm_page_free(void *addr, size_t npages);
 
 /*
  * Waits until an allocation like this could succeed, or pages were freed
- * since the call began. Wakes are hints: try again after it.
+ * since the call began, or no system runs. Wakes are hints: try again after it.
  * Context: blocks; no lock may be held.
  */
 void vm_wait(size_t npages, size_t align, unsigned flags);
