@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct replay {
 	struct run_options run;
@@ -211,51 +212,96 @@ raise_status(struct replay *p, int status)
 		p->status = status;
 }
 
+/* What is read again for --twice. A pipe is not there again: it is kept. */
+struct input {
+	const char *name;
+	bool kept;
+	struct trace trace;
+};
+
 static bool
-run_once(struct replay *p, const char *name, struct run_result *r)
+open_input(const struct replay *p, const char *name, struct input *ret_in,
+    struct trace_error *ret_err)
+{
+	struct stat st;
+
+	*ret_in = (struct input) { .name = name };
+	if (!p->twice ||
+	    (strcmp(name, "-") != 0 &&
+		(stat(name, &st) != 0 || S_ISREG(st.st_mode))))
+		return (true);
+	ret_in->kept = cli_load(&ret_in->trace, name, ret_err) == 0;
+	return (ret_in->kept);
+}
+
+static bool
+run_once(struct replay *p, const struct input *in, struct run_result *r)
 {
 	struct trace_reader *reader;
 	struct run_source source;
+	struct run_mem mem;
 
-	if (trace_reader_open(&reader, name, &r->error) != 0) {
+	if (in->kept) {
+		source = run_source_mem(&mem, &in->trace);
+		run(&source, &p->run, r);
+	} else if (trace_reader_open(&reader, in->name, &r->error) == 0) {
+		source = run_source_reader(reader);
+		run(&source, &p->run, r);
+		trace_reader_close(reader);
+	} else {
 		r->status = RUN_BAD_INPUT;
-		return (false);
 	}
-	source = run_source_reader(reader);
-	run(&source, &p->run, r);
-	trace_reader_close(reader);
 	return (r->status == RUN_CLEAN || r->status == RUN_FINDING);
+}
+
+/* --twice: the other run, whose story is the same. */
+static void
+compare(const struct replay *p, const struct input *in, struct run_result *r)
+{
+	struct replay quiet = *p;
+	struct finding *f = &r->finding;
+	struct run_result again = { 0 };
+
+	quiet.run.story = NULL;
+	if (!run_once(&quiet, in, &again)) {
+		*r = again;
+		return;
+	}
+	if (again.hash == r->hash && again.ops == r->ops &&
+	    again.status == r->status)
+		return;
+	r->status = RUN_FINDING;
+	(void)snprintf(f->clause, sizeof(f->clause), "G-10");
+	(void)snprintf(f->operation, sizeof(f->operation), "replay");
+	(void)snprintf(f->expected, sizeof(f->expected),
+	    "the same events in both runs: hash %016llx",
+	    (unsigned long long)r->hash);
+	(void)snprintf(f->found, sizeof(f->found), "hash %016llx",
+	    (unsigned long long)again.hash);
+	(void)snprintf(
+	    f->signature, sizeof(f->signature), "run/G-10/replay/hash");
 }
 
 static void
 replay_file(void *arg, const char *name)
 {
 	struct replay *p = arg;
-	struct run_result r = { 0 }, again = { 0 };
+	struct run_result r = { 0 };
+	struct input in;
 	double seconds;
 
 	p->file = name;
 	p->files++;
 	p->began = cli_now();
-	(void)run_once(p, name, &r);
+	if (open_input(p, name, &in, &r.error))
+		(void)run_once(p, &in, &r);
+	else
+		r.status = RUN_BAD_INPUT;
 	seconds = cli_now() - p->began;
-	if (p->twice && r.status != RUN_BAD_INPUT &&
-	    run_once(p, name, &again) &&
-	    (again.hash != r.hash || again.ops != r.ops ||
-		again.status != r.status)) {
-		r.status = RUN_FINDING;
-		(void)snprintf(
-		    r.finding.clause, sizeof(r.finding.clause), "G-10");
-		(void)snprintf(
-		    r.finding.operation, sizeof(r.finding.operation), "replay");
-		(void)snprintf(r.finding.expected, sizeof(r.finding.expected),
-		    "the same events in both runs: hash %016llx",
-		    (unsigned long long)r.hash);
-		(void)snprintf(r.finding.found, sizeof(r.finding.found),
-		    "hash %016llx", (unsigned long long)again.hash);
-		(void)snprintf(r.finding.signature, sizeof(r.finding.signature),
-		    "run/G-10/replay/hash");
-	}
+	if (p->twice && r.status != RUN_BAD_INPUT)
+		compare(p, &in, &r);
+	if (in.kept)
+		trace_fini(&in.trace);
 	cli_progress_end();
 	if (p->form == JSON)
 		print_json(p, &r, seconds);
@@ -293,6 +339,18 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static bool
+set_form(struct replay *p, int form)
+{
+	if (p->form != TEXT && (int)p->form != form) {
+		(void)cli_usage("replay",
+		    "expected one of --json, --junit and --sarif, not two");
+		return (false);
+	}
+	p->form = form;
+	return (true);
+}
+
 /* 0, or the status to exit with plus one. */
 static int
 parse(struct replay *p, int argc, char **argv)
@@ -316,13 +374,13 @@ parse(struct replay *p, int argc, char **argv)
 			usage(stdout);
 			return (CLI_CLEAN + 1);
 		case 'f':
-			p->form = SARIF;
+			ok = set_form(p, SARIF);
 			break;
 		case 'j':
-			p->form = JSON;
+			ok = set_form(p, JSON);
 			break;
 		case 'u':
-			p->form = JUNIT;
+			ok = set_form(p, JUNIT);
 			break;
 		case 'o':
 			ok = cli_number("replay", "--ops", optarg, 1,

@@ -654,6 +654,8 @@ cli_run(int argc, char **argv)
 
 	if (end != 0)
 		return (end - 1);
+	if (!cli_directory("run", "--keep", c.keep))
+		return (CLI_USAGE);
 	if (c.runs == 0 && c.seconds == 0 && c.cpu_seconds == 0)
 		c.runs = 1;
 	cli_catch_signals();

@@ -236,6 +236,10 @@ cli_show(int argc, char **argv)
 		}
 	if (optind + 1 != argc)
 		return (cli_usage("show", "expected one file"));
+	if (s.bare && (s.map || s.run.perturb))
+		return (cli_usage("show",
+		    "--bare runs nothing: expected no --map and no "
+		    "--perturb with it"));
 	s.run.arg = &s;
 	return (show(&s, argv[optind]));
 }

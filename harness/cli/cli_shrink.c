@@ -85,8 +85,12 @@ report(const struct shrink_cli *c, const struct trace *t,
 	cli_command_file(&command, named ? c->output : "-");
 	if (!named)
 		cli_command_add(&command, " < this");
-	if (shrink_write(t, r, c->output, command.s, &e) != 0)
-		return (cli_input_error(&e));
+	if (shrink_write(t, r, c->output, command.s, &e) != 0) {
+		(void)cli_input_error(&e);
+		if (named) /* here it is not lost */
+			(void)shrink_write(t, r, "-", command.s, &e);
+		return (CLI_USAGE);
+	}
 	summary(c, t, r, status);
 	return (CLI_CLEAN);
 }
@@ -189,6 +193,8 @@ cli_shrink(int argc, char **argv)
 		return (end);
 	c.options.log = c.valgrind ? cli_valgrind_log() : NULL;
 	c.file = argv[optind];
+	if (!cli_output("shrink", c.output))
+		return (CLI_USAGE);
 	if (cli_load(&t, c.file, &e) != 0)
 		return (cli_input_error(&e));
 	cli_catch_signals();

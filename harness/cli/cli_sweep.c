@@ -265,7 +265,7 @@ replay_command(const struct sweep *s, const struct run_inject *at,
 	struct run_options o = s->run;
 	char text[48];
 
-	o.audit_every = 0; /* always */
+	o.audit_every = at->k == 0; /* sweep does it always */
 	cli_command_add(c, at->k == 0 ? "kalab replay" : "kalab sweep");
 	cli_command_options(c, &o);
 	at_text(at, text, sizeof(text));
@@ -438,7 +438,7 @@ conclude(struct sweep *s)
 		(void)json_dumpf(s->results, stdout, JSON_INDENT(2));
 		(void)printf("\n");
 		json_decref(s->results);
-	} else if (s->n > 1) {
+	} else if (s->n > 1 || s->lengthy != 0) {
 		(void)snprintf(title, sizeof(title),
 		    "%" PRIu64 " traces, %" PRIu64 " left out", s->traces,
 		    s->lengthy);
@@ -452,6 +452,11 @@ conclude(struct sweep *s)
 		return (cli_usage("sweep", "interrupted"));
 	if (s->bad != 0)
 		return (CLI_USAGE);
+	if (s->only.k != 0 && s->sum.fired == 0 && s->findings == 0) {
+		at_text(&s->only, title, sizeof(title));
+		return (
+		    cli_usage("sweep", "--at: no run has a point %s", title));
+	}
 	return (s->findings != 0 ? CLI_FINDING : CLI_CLEAN);
 }
 
@@ -521,7 +526,8 @@ add_file(void *arg, const char *name)
 	struct sweep *s = arg;
 
 	if (s->n < TRACES_MAX)
-		s->name[s->n++] = strdup(name);
+		s->name[s->n] = strdup(name);
+	s->n++;
 }
 
 /* "page:7+" */
@@ -626,5 +632,9 @@ cli_sweep(int argc, char **argv)
 			status = CLI_USAGE;
 	if (status != 0)
 		return (status);
+	if (s.n > TRACES_MAX)
+		return (cli_usage("sweep",
+		    "%" PRIu64 " traces are too many, expected %u at most", s.n,
+		    TRACES_MAX));
 	return (sweep(&s));
 }

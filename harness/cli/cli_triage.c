@@ -70,6 +70,18 @@ usage(FILE *f)
 	    "finding\n");
 }
 
+static bool
+set_form(struct triage_cli *c, int form)
+{
+	const bool other = c->form != FORM_TABLE && (int)c->form != form;
+
+	c->form = form;
+	if (other)
+		(void)cli_usage(
+		    "triage", "expected one of --json and --sarif, not both");
+	return (!other);
+}
+
 /* An option: -1 to go on, or the status to exit with. */
 static int
 parse_option(struct triage_cli *c, int opt)
@@ -91,7 +103,7 @@ parse_option(struct triage_cli *c, int opt)
 		o->jobs = (uint32_t)n;
 		break;
 	case OPT_JSON:
-		c->form = FORM_JSON;
+		ok = set_form(c, FORM_JSON);
 		break;
 	case OPT_KEEP:
 		c->keep = optarg;
@@ -105,7 +117,7 @@ parse_option(struct triage_cli *c, int opt)
 		o->replays = (uint32_t)n;
 		break;
 	case OPT_SARIF:
-		c->form = FORM_SARIF;
+		ok = set_form(c, FORM_SARIF);
 		break;
 	case OPT_TIME:
 		ok = cli_number("triage", "--time", optarg, 1, UINT32_MAX, &n);

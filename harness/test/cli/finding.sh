@@ -28,6 +28,10 @@ echo "status $?"
 # finding again; where it cannot be kept, the command makes it again.
 BAD_CALLOC_ODD=1
 export BAD_CALLOC_ODD
+n=0
+while [ $((n += 1)) -le 50 ]; do
+	mkdir -p "no/where/seed-$n.trace"
+done
 for keep in . no/where; do
 	bad run --subject malloc --contents sampled --cpus 2 --runs 50 \
 	    --keep $keep > out 2> err

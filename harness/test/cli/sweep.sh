@@ -40,3 +40,7 @@ timeout --preserve-status -k 30 -s INT 1 "$KALAB" sweep \
     "$ROOT/corpus/traces" > out 2> err
 echo "status $?"
 cat err
+echo "== what did not happen is no success; what was left out is told"
+t sweep --at page:99 a.trace
+t sweep --at page:99 a.trace b.trace
+t sweep --longest 2 a.trace

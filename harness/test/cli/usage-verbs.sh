@@ -64,3 +64,25 @@ t corpus count dir
 t corpus stats -o new dir
 t corpus stats none
 t corpus minimize --target none . | sed 's, in [^ ]*: see, in BIN: see,'
+echo "== numbers are decimal, or hexadecimal after 0x"
+"$KALAB" run --ops 010 --seed 08 | cut -d , -f 1,2
+"$KALAB" run --ops 0x10 --seed 0x8 | cut -d , -f 1,2
+t run --ops 0x
+t run --seed 0x-1
+echo "== what contradicts itself, or would have no effect"
+: > file
+t replay --json --junit file
+t replay --sarif --json file
+t triage --json --sarif file
+t show --bare --map file
+t show --perturb 1 --bare file
+t explore --may nothing,wake file
+for o in "--audit 1" "--check wgl" "--contents none" "--subject malloc"; do
+	# shellcheck disable=SC2086
+	t explore $o protocol:mpipe-pending
+done
+echo "== where a finding could not be kept"
+t run --keep none
+t run --keep file
+t explore --keep none file
+t shrink -o none/x file
