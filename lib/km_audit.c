@@ -128,19 +128,26 @@ audit_kept(unsigned index)
 	return (NULL);
 }
 
+struct audit_types {
+	uint64_t inuse, watched;
+};
+
 static void
 audit_sum(void *arg, struct malloc_type *type)
 {
+	struct audit_types *types = arg;
 	struct kmalloc_stats s;
 
 	kmalloc_type_stats(type, &s);
-	*(uint64_t *)arg += s.inuse;
+	types->inuse += s.inuse;
+	types->watched += KM_READ(type->ks_watched);
 }
 
 const char *
 kmalloc_audit(const char **ret_found)
 {
-	uint64_t owned = 0, inuse = 0;
+	struct audit_types types = { 0 };
+	uint64_t owned = 0;
 	const char *id;
 	unsigned i;
 	size_t slot, slots = vm__bytes() / KA_SLAB_SIZE;
@@ -168,11 +175,16 @@ kmalloc_audit(const char **ret_found)
 	     slot = vm__info_next(slot + 1))
 		owned += (vm__info(vm__base() + slot * KA_PAGE_SIZE)->owner &
 			     VM_OWNER_RUN) == 0;
-	km__type_each(audit_sum, &inuse);
-	inuse += km__type_stale_objects();
-	AUDIT(inuse == owned, "I-KM-4",
+	km__type_each(audit_sum, &types);
+	types.inuse += km__type_stale_objects();
+	AUDIT(types.inuse == owned, "I-KM-4",
 	    "types count %llu objects in use, %llu chunks are owned",
-	    (unsigned long long)inuse, (unsigned long long)owned);
+	    (unsigned long long)types.inuse, (unsigned long long)owned);
+	AUDIT(vm__waiters() != 0 ||
+		(KM_READ(cpu_shortage) == 0 && types.watched == 0),
+	    "I-KM-7",
+	    "nobody waits, pages are short for %u and limits watched by %llu",
+	    KM_READ(cpu_shortage), (unsigned long long)types.watched);
 	return (NULL);
 }
 

@@ -69,6 +69,8 @@
  *    I-KM-5  every mapped slab is reachable, or full, or moving
  *    I-KM-6  a CPU keeps at most slabs_keep wholly free slabs, and
  *            counts them
+ *    I-KM-7  pages are short, and a type's limit is watched, only while
+ *            somebody waits for pages
  *
  * 7. Failure. Pages (VM-6), limits. Nothing is changed before the last thing
  *    that can fail. Misuse is reported with nothing locked.

@@ -417,6 +417,17 @@ vm__event(void)
 	return (event);
 }
 
+uint32_t
+vm__waiters(void)
+{
+	uint32_t n;
+
+	ka_mutex_lock(&vm_lock);
+	n = vm_waiters;
+	ka_mutex_unlock(&vm_lock);
+	return (n);
+}
+
 void
 vm__kick(void)
 {

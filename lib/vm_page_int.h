@@ -54,6 +54,8 @@ size_t vm__info_next(size_t at);
  * the count to move. vm__kick() moves it: something may be had that was not.
  */
 uint64_t vm__event(void);
+/* How many wait. For audits. */
+uint32_t vm__waiters(void);
 void vm__wait(uint64_t event, size_t npages, size_t align, unsigned flags,
     enum vm_observe verdict);
 void vm__kick(void);

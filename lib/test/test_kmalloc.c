@@ -1042,6 +1042,28 @@ auditor_names_kept_slabs(void **state)
 	halt();
 }
 
+/* What only those who wait for pages may leave behind while they do. */
+static void
+auditor_names_what_waiters_left(void **state)
+{
+	const char *found;
+
+	(void)state;
+	boot(&one_cpu);
+	kfree(kmalloc(8, M_ONE, M_WAITOK), M_ONE);
+	audit();
+	cpu_shortage++;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-7");
+	assert_non_null(strstr(found, "short for 1"));
+	cpu_shortage--;
+	M_ONE->ks_watched += 2;
+	assert_string_equal(kmalloc_audit(&found), "I-KM-7");
+	assert_non_null(strstr(found, "watched by 2"));
+	M_ONE->ks_watched -= 2;
+	audit();
+	halt();
+}
+
 /* Where a slab is, and where its state says that it is. */
 static void
 auditor_names_slabs_out_of_place(void **state)
@@ -1249,6 +1271,7 @@ main(void)
 		cmocka_unit_test(every_order_of_frees_empties_the_slabs),
 		cmocka_unit_test(auditor_names_what_is_broken),
 		cmocka_unit_test(auditor_names_kept_slabs),
+		cmocka_unit_test(auditor_names_what_waiters_left),
 		cmocka_unit_test(auditor_names_slabs_out_of_place),
 		cmocka_unit_test(auditor_names_counts_and_owners),
 		cmocka_unit_test(what_others_did_meanwhile_is_seen),

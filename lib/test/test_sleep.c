@@ -461,8 +461,8 @@ a_slab_had_in_vain_goes_back_while_somebody_waits(void **state)
 	vm_page_observe(NULL);
 	assert_int_equal(last_step, 3);
 	assert_int_equal(vm_free_pages(), free_pages);
-	audit();
 	cpu__shortage_end();
+	audit();
 	atomic_store(&last_step, 4);
 	thread_join(t);
 	kfree(rest, M_SHARE);
