@@ -42,7 +42,7 @@ struct explorer {
 	struct run_options run;
 	uint64_t seconds;
 	bool quiet, may_given;
-	const char *keep, *state, *file;
+	const char *keep, *state, *file, *may_list;
 	const struct protocol *protocol; /* instead of a trace */
 	struct protocol_world protocol_world;
 	struct trace trace;
@@ -449,7 +449,12 @@ print_found(struct explorer *x, const struct job *j, const char *name,
 
 	memcpy(r.waits, j->waits, sizeof(r.waits));
 	if (x->protocol != NULL) {
-		cli_command_add(&command, "kalab explore %s", x->file);
+		cli_command_add(&command,
+		    "kalab explore --memory %s --bound %" PRIu32,
+		    trace_memory_name(x->options.memory), n);
+		if (x->may_list != NULL)
+			cli_command_add(&command, " --may '%s'", x->may_list);
+		cli_command_add(&command, " %s", x->file);
 	} else {
 		cli_command_add(&command, "kalab replay --story");
 		cli_command_options(&command, &x->run);
@@ -728,6 +733,7 @@ parse_may(struct explorer *x)
 	size_t i;
 
 	x->may_given = true;
+	x->may_list = optarg;
 	x->options.may = 0;
 	for (;;) {
 		size_t len = strcspn(at, ",|");

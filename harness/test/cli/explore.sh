@@ -48,3 +48,9 @@ deviate 1 1 1 run 0
 EOF
 "$KALAB" replay --story b.trace | sed -e 's/:[0-9]* (/:N (/' \
     -e 's/hash .*//'
+# The command of a protocol's finding shows it again, whatever showed it first.
+"$KALAB" explore --quiet --memory sc --bound 3 protocol:mpipe-pending > out
+grep replay out
+command=$(sed -n 's/^  replay     kalab //p' out)
+# shellcheck disable=SC2086
+"$KALAB" $command | grep signature
