@@ -858,6 +858,7 @@ cli_explore(int argc, char **argv)
 		    x.protocol != NULL ? x.protocol->may : x.trace.header.may;
 	cli_catch_signals();
 	status = explore(&x);
+	protocol_world_fini(&x.protocol_world);
 	trace_fini(&x.trace);
 	return (status);
 }

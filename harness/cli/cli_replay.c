@@ -223,7 +223,7 @@ static bool
 open_input(const struct replay *p, const char *name, struct input *ret_in,
     struct trace_error *ret_err)
 {
-	struct stat st;
+	struct stat st = { 0 };
 
 	*ret_in = (struct input) { .name = name };
 	if (!p->twice ||
