@@ -34,9 +34,10 @@
  *   ka_tell(cpu)  ka_look(cpu)              counters that a CPU adds to by plain
  *                                           instructions while others may read
  *                                           them: before they are added to, and
- *                                           before they are read. Nothing but a
- *                                           schedule point in the simulation,
- *                                           for who looks
+ *                                           before they are read. Nothing in
+ *                                           production; the simulation notes
+ *                                           both, and who looks is at a schedule
+ *                                           point
  *
  * Locks and sleeping.
  *   struct ka_mutex  ka_mutex_init ka_mutex_fini ka_mutex_lock
