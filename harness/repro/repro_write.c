@@ -328,9 +328,11 @@ count(const struct trace *t, const struct repro_record *r, struct sizes *z)
 		z->sleepers += e->slept || e->ended == 0;
 		z->threaded |= e->cpu != r->event[0].cpu || e->slept ||
 		    (e->ended == 0 && r->end != REPRO_DIED);
-		/* A sound library lets it sleep. */
-		z->threaded |=
-		    may_wait(op) && expect_of(r, e, &unused) == EXPECT_REFUSED;
+		/* A sound library lets it sleep; or it does so one after the
+		 * other, where it had been beside others. */
+		z->threaded |= may_wait(op) &&
+		    (r->preempted ||
+			expect_of(r, e, &unused) == EXPECT_REFUSED);
 		z->ended_types += op->code == TRACE_OP_KMALLOC_DESTROY ||
 		    op->code == TRACE_OP_MALLOC_UNINIT;
 		z->support |= op->code == TRACE_OP_MPIPE_INIT &&
