@@ -199,6 +199,11 @@ km_remote_free_debug(struct ka_slab *slab, uint32_t index, uint32_t owner)
 #define KM_PEEK(x) (x)
 #endif
 #define KM_READ(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+/* Before all that is read after it. */
+#define KM_READ_FIRST(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+
+/* The part of ks_loose that is bytes; of the rest see type_loose(). */
+#define KM_LOOSE_BYTES ((UINT64_C(1) << 48) - 1)
 
 /* km_slab.c: under c_lock of the CPU (cpu__lock_self, cpu__visit). */
 bool km__fill(struct ka_cpu *, unsigned class, struct km_todo *);

@@ -10,9 +10,9 @@
  *
  * Limit. ks_loose is at least the usage that grants allow; while it is below
  * the limit a grant is one addition. At the limit the counters of all CPUs are
- * summed and ks_loose is based anew on what is really in use. Grants of a type
- * add up to at most a sixteenth of its limit, so that usage exceeds the limit
- * by that and one request a CPU, no more.
+ * summed, twice, and ks_loose is based anew on what is really in use. Grants of
+ * a type add up to at most a sixteenth of its limit, so that usage exceeds the
+ * limit by that and one request a CPU, no more.
  *
  * Invariants: I-MT-1 a declared type's slot refers to it; I-MT-2 the counters
  * of a type sum to no negative number (kmalloc_audit()).
@@ -22,8 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GRANT_MAX    4096
-#define COLLECTS_MAX 8
+#define GRANT_MAX 4096
 
 MALLOC_DEFINE(M_CACHE, "cache", "Various Dynamically allocated caches");
 MALLOC_DEFINE(M_DEVBUF, "devbuf", "device driver memory");
@@ -180,13 +179,11 @@ malloc_init(struct malloc_type *type)
 
 struct type_sum {
 	int64_t allocs, frees, calls, bytes;
-	int64_t large; /* of bytes: what was ever allocated as whole pages */
 };
 
 static void
 type_sum_cpu(struct type_sum *s, const struct km_use *u, uint64_t classes)
 {
-	int64_t large;
 
 	for (; classes != 0; classes &= classes - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(classes);
@@ -202,10 +199,9 @@ type_sum_cpu(struct type_sum *s, const struct km_use *u, uint64_t classes)
 	s->calls += (int64_t)KM_READ(u->u_calls);
 	s->allocs += (int64_t)KM_READ(u->u_large);
 	s->frees += (int64_t)KM_READ(u->u_large_freed);
-	large = (int64_t)KM_READ(u->u_large_pages) * KA_PAGE_SIZE;
-	s->large += large;
-	s->bytes +=
-	    large - (int64_t)KM_READ(u->u_large_pages_freed) * KA_PAGE_SIZE;
+	s->bytes += ((int64_t)KM_READ(u->u_large_pages) -
+			(int64_t)KM_READ(u->u_large_pages_freed)) *
+	    KA_PAGE_SIZE;
 }
 
 static void
@@ -255,18 +251,56 @@ type_left_cpu(const struct km_use *u, uint64_t classes)
 	return (left);
 }
 
-static uint64_t
-type_left(const struct malloc_type *type)
+/* Bytes that were ever freed, as each CPU had it when it was looked at. */
+static int64_t
+type_freed(const struct malloc_type *type)
 {
-	uint64_t left = 0;
+	int64_t bytes = 0;
 	unsigned i;
 
 	for (i = 0; i <= cpu_count; i++) {
-		ka_look(cpu_at(i));
-		left += type_left_cpu(cpu_use(cpu_at(i), type->ks_cookie),
-		    KM_READ(type->ks_classes));
+		struct ka_cpu *cpu = cpu_at(i);
+		const struct km_use *u = cpu_use(cpu, type->ks_cookie);
+		uint64_t classes = KM_READ(type->ks_classes);
+
+		ka_look(cpu);
+		for (; classes != 0; classes &= classes - 1) {
+			unsigned c = (unsigned)__builtin_ctzll(classes);
+
+			bytes += (int64_t)KM_READ_FIRST(u->u_freed[c]) *
+			    km_class_size[c];
+		}
+		bytes += (int64_t)KM_READ_FIRST(u->u_large_pages_freed) *
+		    KA_PAGE_SIZE;
 	}
-	return (left);
+	return (bytes);
+}
+
+/* Bytes of chunks that were ever taken, and that grants still allow. */
+static int64_t
+type_taken(const struct malloc_type *type, int64_t *ret_left)
+{
+	int64_t bytes = 0;
+	unsigned i;
+
+	*ret_left = 0;
+	for (i = 0; i <= cpu_count; i++) {
+		struct ka_cpu *cpu = cpu_at(i);
+		const struct km_use *u = cpu_use(cpu, type->ks_cookie);
+		uint64_t classes = KM_READ(type->ks_classes);
+
+		ka_look(cpu);
+		for (; classes != 0; classes &= classes - 1) {
+			unsigned c = (unsigned)__builtin_ctzll(classes);
+			int64_t left = KM_READ(u->u_left[c]);
+
+			bytes += ((int64_t)KM_READ(u->u_granted[c]) - left) *
+			    km_class_size[c];
+			if (left > 0)
+				*ret_left += left * km_class_size[c];
+		}
+	}
+	return (bytes);
 }
 
 /* A read-modify-write sees what is newest; of a load only time can tell. Nobody
@@ -278,36 +312,52 @@ type_newest(uint64_t *at)
 }
 
 /*
- * Is the type's usage at its limit? Counters are summed while others run: a
- * free may be missed and its successor's allocation be seen. All counters only
- * grow, so two equal sums in a row are what was at one instant; if others are
- * too busy for that, the answer is no. Large objects are taken from ks_large,
- * where they are from the moment they are admitted, and not from the counter
- * of those allocated, so that none is missed on its way from here to there;
- * `own` bytes of it are the caller's. It is read after the counters: what they
- * say was freed is in it.
+ * Is the type's usage at its limit? Counters are summed while others run. What
+ * was taken and what was freed only grow; so what had been taken, less what had
+ * been freed *before*, is at least what usage was between the two, and less what
+ * had been freed *after*, at most. The first below the limit: there is room. The
+ * second at the limit: there is none. Otherwise others freed what decides, and
+ * it is looked at again: again and again only if others come and are served.
+ *
+ * Large objects are counted in ks_large, from the moment they are admitted;
+ * `own` bytes of it are the caller's. A CPU that is between the two steps of a
+ * grant counts for less by it, which is no more than grants may exceed the limit
+ * by.
+ *
+ * *ret_most: without `own`, no more was in use or granted.
  */
 static bool
 type_is_full(
-    struct malloc_type *type, uint64_t limit, uint64_t own, uint64_t *ret_usage)
+    struct malloc_type *type, uint64_t limit, uint64_t own, uint64_t *ret_most)
 {
-	struct type_sum s, before = { 0 };
-	int64_t usage;
-	unsigned i;
+	int64_t bound = limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
+	int64_t freed = type_freed(type), taken, left;
 
-	/* seldom: eight times in a row others allocate. */
-	for (i = 0; i < COLLECTS_MAX; i++) {
-		type_sum(&s, type);
-		usage = (int64_t)(type_newest(&type->ks_large) - own) +
-		    s.bytes - s.large;
-		*ret_usage = usage > 0 ? (uint64_t)usage : 0;
-		if (*ret_usage < limit)
+	for (;;) {
+		taken = type_taken(type, &left);
+		taken += (int64_t)(type_newest(&type->ks_large) - own);
+		*ret_most = (uint64_t)(taken - freed + left);
+		if (taken - freed < bound)
 			return (false);
-		if (i > 0 && memcmp(&s, &before, sizeof(s)) == 0)
+		freed = type_freed(type);
+		if (taken - freed >= bound)
 			return (true);
-		before = s;
 	}
-	return (false); /* seldom: as above */
+}
+
+/*
+ * ks_loose is bytes and, above them, a count of changes: who based it anew on
+ * what he summed would otherwise not see that others did so meanwhile, and were
+ * granted what makes it as it was. More bytes than fit are more than there are.
+ */
+static uint64_t
+type_loose(uint64_t before, uint64_t bytes, uint64_t more)
+{
+	uint64_t changes = (before | KM_LOOSE_BYTES) + 1;
+
+	if (bytes > KM_LOOSE_BYTES || more > KM_LOOSE_BYTES - bytes)
+		return (changes | KM_LOOSE_BYTES);
+	return (changes | (bytes + more));
 }
 
 /*
@@ -319,16 +369,12 @@ type_is_full(
 static bool
 type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 {
-	uint64_t limit = ka_load(&type->ks_limit, RELAXED), usage, before;
+	uint64_t limit = ka_load(&type->ks_limit, RELAXED), used, before;
 	uint64_t loose = ka_load(&type->ks_loose, RELAXED);
 
 	for (;;) {
-		if (loose < limit) {
-			if (ka_cas(&type->ks_loose, &loose, loose + bytes))
-				return (true);
-			continue;
-		}
-		if (type_is_full(type, limit, own, &usage)) {
+		used = loose & KM_LOOSE_BYTES;
+		if (used >= limit && type_is_full(type, limit, own, &used)) {
 			before = limit;
 			limit = type_newest(&type->ks_limit);
 			if (limit == before)
@@ -336,7 +382,7 @@ type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 			continue;
 		}
 		if (ka_cas(&type->ks_loose, &loose,
-			usage + type_left(type) + bytes))
+			type_loose(loose, used, bytes)))
 			return (true);
 	}
 }
@@ -348,10 +394,10 @@ type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 bool
 km__type_refuses(struct malloc_type *type)
 {
-	uint64_t limit = ka_load(&type->ks_limit, RELAXED), usage;
+	uint64_t limit = ka_load(&type->ks_limit, RELAXED), most;
 
-	return (ka_load(&type->ks_loose, RELAXED) >= limit &&
-	    type_is_full(type, limit, 0, &usage) &&
+	return ((ka_load(&type->ks_loose, RELAXED) & KM_LOOSE_BYTES) >= limit &&
+	    type_is_full(type, limit, 0, &most) &&
 	    type_newest(&type->ks_limit) == limit);
 }
 
@@ -428,7 +474,8 @@ type_grant_size(const struct km_use *use, const struct malloc_type *type,
 	if (n > GRANT_MAX)
 		n = GRANT_MAX;
 	if (n == 0 ||
-	    ka_load(&type->ks_loose, RELAXED) + n * km_class_size[class] >
+	    (ka_load(&type->ks_loose, RELAXED) & KM_LOOSE_BYTES) +
+		    n * km_class_size[class] >
 		limit)
 		n = 1;
 	return (n);

@@ -402,6 +402,12 @@ granted(unsigned cpu)
 	return (bytes);
 }
 
+static uint64_t
+loosely(const struct malloc_type *type)
+{
+	return (type->ks_loose & KM_LOOSE_BYTES);
+}
+
 static void *
 use_one(void *arg)
 {
@@ -439,18 +445,18 @@ grants_are_half_of_what_is_left(void **state)
 		assert_int_equal(use->u_granted[class], n);
 		assert_int_equal(use->u_left[class], n - 1);
 		loose += n * sizes[i];
-		assert_int_equal(M_ONE->ks_loose, loose);
+		assert_int_equal(loosely(M_ONE), loose);
 	}
 	thread_run(use_one, NULL);
 	assert_int_equal(granted(1), part / 2 - 8);
 	/* The count stays where it was when the large object goes. */
 	large = kmalloc(limit, M_ONE, M_WAITOK);
 	kfree(large, M_ONE);
-	assert_true(M_ONE->ks_loose >= limit);
+	assert_true(loosely(M_ONE) >= limit);
 	left = granted(0) + granted(1);
 	n = stats(M_ONE).memuse;
 	sink = kmalloc(128, M_ONE, M_WAITOK);
-	assert_int_equal(M_ONE->ks_loose, n + left + 128);
+	assert_int_equal(loosely(M_ONE), n + left + 128);
 	/* A failure for pages leaves a grant where it is. */
 	n = vm_free_pages();
 	large = vm_page_alloc(n, 0, VM_ALLOC_NORMAL);
@@ -460,6 +466,29 @@ grants_are_half_of_what_is_left(void **state)
 	kfree(sink, M_ONE);
 	for (i = 0; i < COUNT_OF(sizes); i++)
 		kfree(p[i], M_ONE);
+	halt();
+}
+
+/* Bytes that do not fit the count are more than there are: no limit is near. */
+static void
+a_count_that_is_full_stays_full(void **state)
+{
+	uint64_t changes;
+	void *p[2];
+
+	(void)state;
+	boot(&one_cpu);
+	kmalloc_raise_limit(M_ONE, UINT64_MAX);
+	M_ONE->ks_loose = KM_LOOSE_BYTES - 1;
+	p[0] = kmalloc(100 * 1024, M_ONE, M_WAITOK);
+	assert_int_equal(loosely(M_ONE), KM_LOOSE_BYTES);
+	changes = M_ONE->ks_loose >> 48;
+	assert_int_equal(changes, 1);
+	p[1] = kmalloc(100 * 1024, M_ONE, M_WAITOK);
+	assert_int_equal(loosely(M_ONE), KM_LOOSE_BYTES);
+	assert_int_equal(M_ONE->ks_loose >> 48, 2);
+	kfree(p[0], M_ONE);
+	kfree(p[1], M_ONE);
 	halt();
 }
 
@@ -1255,6 +1284,7 @@ main(void)
 		cmocka_unit_test(limit_is_kept_and_comes_back),
 		cmocka_unit_test(raised_limit_takes_effect_at_once),
 		cmocka_unit_test(grants_are_half_of_what_is_left),
+		cmocka_unit_test(a_count_that_is_full_stays_full),
 		cmocka_unit_test(sizes_at_the_top_fail_cleanly),
 		cmocka_unit_test(failure_for_pages_changes_nothing),
 		cmocka_unit_test(krealloc_keeps_the_common_prefix),

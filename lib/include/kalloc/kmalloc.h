@@ -47,7 +47,7 @@ struct malloc_type {
 	const char *ks_shortdesc;
 	const char *ks_longdesc;
 	uint64_t ks_limit;	     /* bytes (KM-6) */
-	uint64_t ks_loose;	     /* usage, at most; re-based by counting */
+	uint64_t ks_loose;	     /* changes << 48 | usage, at most */
 	uint64_t ks_large;	     /* bytes of whole pages, ever admitted */
 	uint64_t ks_waiting;	     /* of them, of who waits until served */
 	uint32_t ks_watched;	     /* so many wait for a forgotten one */
