@@ -368,6 +368,9 @@ cli_command_options(struct cli_command *c, const struct run_options *o)
 	if (o->perturb)
 		cli_command_add(
 		    c, " --perturb %llu", (unsigned long long)o->perturb_seed);
+	if (o->points_max != 0)
+		cli_command_add(
+		    c, " --points %llu", (unsigned long long)o->points_max);
 	if (strcmp(o->subject->name, "kalloc") != 0)
 		cli_command_add(c, " --subject %s", o->subject->name);
 }

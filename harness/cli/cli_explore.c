@@ -42,6 +42,7 @@ struct explorer {
 	struct run_options run;
 	uint64_t seconds;
 	bool quiet, may_given;
+	bool bound_given, depth_given, seed_given;
 	const char *keep, *state, *file, *may_list;
 	const struct protocol *protocol; /* instead of a trace */
 	struct protocol_world protocol_world;
@@ -454,6 +455,9 @@ print_found(struct explorer *x, const struct job *j, const char *name,
 		    trace_memory_name(x->options.memory), n);
 		if (x->may_list != NULL)
 			cli_command_add(&command, " --may '%s'", x->may_list);
+		if (x->run.points_max != 0)
+			cli_command_add(&command, " --points %llu",
+			    (unsigned long long)x->run.points_max);
 		cli_command_add(&command, " %s", x->file);
 	} else {
 		cli_command_add(&command, "kalab replay --story");
@@ -665,21 +669,24 @@ parse_number(struct explorer *x, int opt, const char *name)
 		break;
 	case OPT_BOUND:
 		x->options.bound = (uint32_t)n;
+		x->bound_given = true;
 		break;
 	case OPT_DEPTH:
 		x->options.depth = (uint32_t)n;
+		x->depth_given = true;
 		break;
 	case OPT_JOBS:
 		x->options.jobs = (uint32_t)n;
 		break;
 	case OPT_POINTS:
-		x->options.points_max = n;
+		x->options.points_max = x->run.points_max = n;
 		break;
 	case OPT_RUNS:
 		x->options.runs = n;
 		break;
 	case OPT_SEED:
 		x->options.seed = n;
+		x->seed_given = true;
 		break;
 	default:
 		x->seconds = n;
@@ -763,6 +770,31 @@ parse_may(struct explorer *x)
 	return (false);
 }
 
+/* What the strategy would not look at is not what was meant. */
+static bool
+strategy_has_its_options(const struct explorer *x)
+{
+	const enum explore_kind kind = x->options.kind;
+	const char *name = NULL, *whose = NULL;
+
+	if (x->bound_given && kind != EXPLORE_BOUND) {
+		name = "bound";
+		whose = "bound";
+	} else if (x->depth_given && kind != EXPLORE_PCT) {
+		name = "depth";
+		whose = "pct";
+	} else if (x->seed_given && kind != EXPLORE_RANDOM &&
+	    kind != EXPLORE_STICKY && kind != EXPLORE_PCT) {
+		name = "seed";
+		whose = "random, sticky or pct";
+	}
+	if (name != NULL)
+		(void)cli_usage("explore",
+		    "--%s: strategy %s has none, expected --strategy %s", name,
+		    explore_kind_name(kind), whose);
+	return (name == NULL);
+}
+
 /* 0, or the status to exit with plus one. */
 static int
 parse(struct explorer *x, int argc, char **argv)
@@ -808,6 +840,8 @@ parse(struct explorer *x, int argc, char **argv)
 			ok = parse_number(x, opt, options[at].name);
 		}
 	if (!ok)
+		return (CLI_USAGE + 1);
+	if (!strategy_has_its_options(x))
 		return (CLI_USAGE + 1);
 	if (optind + 1 != argc)
 		return (cli_usage("explore", "expected one trace, not %d",

@@ -43,6 +43,7 @@ usage(FILE *f)
 	    "  --junit           JUnit's XML, a test for each trace\n"
 	    "  --ops N           only the first N operations\n"
 	    "  --perturb SEED    another schedule than the trace's\n"
+	    "  --points N        of a run without an operation's end\n"
 	    "  --sarif           findings as SARIF 2.1.0\n"
 	    "  --story           tell every change of thread\n"
 	    "  --subject NAME    kalloc (default) or malloc\n"
@@ -332,6 +333,7 @@ static const struct option options[] = {
 	{ "junit", no_argument, NULL, 'u' },
 	{ "ops", required_argument, NULL, 'o' },
 	{ "perturb", required_argument, NULL, 'p' },
+	{ "points", required_argument, NULL, 'x' },
 	{ "sarif", no_argument, NULL, 'f' },
 	{ "story", no_argument, NULL, 'y' },
 	{ "subject", required_argument, NULL, 's' },
@@ -390,6 +392,10 @@ parse(struct replay *p, int argc, char **argv)
 			p->run.perturb = true;
 			ok = cli_number("replay", "--perturb", optarg, 0,
 			    UINT64_MAX, &p->run.perturb_seed);
+			break;
+		case 'x':
+			ok = cli_number("replay", "--points", optarg, 1,
+			    UINT32_MAX, &p->run.points_max);
 			break;
 		case 's':
 			ok = cli_subject("replay", optarg, &p->run.subject);

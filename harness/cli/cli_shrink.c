@@ -26,6 +26,7 @@ usage(FILE *f)
 	    "  --contents HOW    full (default), sampled or none\n"
 	    "  -o, --output FILE where the trace goes; default: standard "
 	    "output\n"
+	    "  --points N        of a run without an operation's end\n"
 	    "  --quiet           no progress and no summary\n"
 	    "  --subject NAME    kalloc (default) or malloc\n"
 	    "  --time SECONDS    stop after so long, with the best so far\n"
@@ -100,6 +101,7 @@ enum {
 	OPT_CHECK,
 	OPT_CONTENTS,
 	OPT_HELP,
+	OPT_POINTS,
 	OPT_QUIET,
 	OPT_SUBJECT,
 	OPT_TIME,
@@ -113,6 +115,7 @@ static const struct option options[] = {
 	{ "contents", required_argument, NULL, OPT_CONTENTS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "output", required_argument, NULL, 'o' },
+	{ "points", required_argument, NULL, OPT_POINTS },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
 	{ "subject", required_argument, NULL, OPT_SUBJECT },
 	{ "time", required_argument, NULL, OPT_TIME },
@@ -145,6 +148,10 @@ parse_option(struct shrink_cli *c, int opt)
 		return (CLI_CLEAN);
 	case 'o':
 		c->output = optarg;
+		break;
+	case OPT_POINTS:
+		ok = cli_number("shrink", "--points", optarg, 1, UINT32_MAX,
+		    &run->points_max);
 		break;
 	case OPT_QUIET:
 		c->quiet = true;

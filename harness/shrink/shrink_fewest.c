@@ -58,11 +58,12 @@ child(const struct trace *t, const struct shrink_options *options,
 	struct run_options run = { .subject = options->run.subject,
 		.contents = options->run.contents,
 		.audit_every = options->run.audit_every,
-		.orders = options->run.orders };
+		.orders = options->run.orders,
+		.points_max = options->run.points_max };
 	struct explore_options o = { .memory = t->header.memory,
 		.may = t->header.may,
 		.jobs = 1,
-		.points_max = POINTS_MAX,
+		.points_max = run.points_max != 0 ? run.points_max : POINTS_MAX,
 		.stop = options->stop,
 		.now = shrink__now };
 	struct explore_trace w;

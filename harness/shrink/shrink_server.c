@@ -78,6 +78,7 @@ run_candidate(const struct shrink__server *s, const struct trace *t,
 		.contents = s->options->run.contents,
 		.audit_every = s->options->run.audit_every,
 		.orders = s->options->run.orders,
+		.points_max = s->options->run.points_max,
 		.story = s->told ? note_place : NULL };
 	struct run_mem mem;
 	struct run_source source = run_source_mem(&mem, t);

@@ -1082,7 +1082,7 @@ sim_reset(const struct sim_config *config)
 	bound_points();
 	sim.nrecord = 0;
 	ka_sim_armed = SIM_ALWAYS_ARMED || config->strategy != NULL ||
-	    config->ndeviations != 0;
+	    config->ndeviations != 0 || config->counts;
 	ka_sim_weak = ka_sim_armed && config->memory != SIM_SC;
 	ka_sim_commits = config->on_commit != NULL;
 	ka_sim_self = SIM_NONE;

@@ -151,6 +151,7 @@ struct sim_config {
 	bool record;	     /* keep the deviations: sim_record() */
 	bool hash;	     /* keep the hash of what has happened */
 	uint64_t points_max; /* without an operation's end; 0: no bound */
+	bool counts;	     /* points, also where nothing is chosen */
 	uint64_t alone_max;  /* of a call that runs alone; 0: 10000 */
 	bool locks_stay;     /* the order of locks is that of all runs so far */
 	/* Who could run, the running thread or not: a set, of as many words as

@@ -54,3 +54,16 @@ grep replay out
 command=$(sed -n 's/^  replay     kalab //p' out)
 # shellcheck disable=SC2086
 "$KALAB" $command | grep signature
+# What a strategy would not look at is refused.
+t explore --strategy pct --bound 2 a.trace
+t explore --depth 2 a.trace
+t explore --strategy exhaustive --seed 2 a.trace
+t explore --seed 3 --strategy sticky --runs 3 --depth 2 a.trace
+# So few points are a livelock, also when it is replayed, and made smaller.
+"$KALAB" explore --quiet --points 3 a.trace > out
+grep -e signature -e replay out
+command=$(sed -n 's/^  replay     kalab //p' out)
+# shellcheck disable=SC2086
+"$KALAB" $command | grep signature
+"$KALAB" shrink --quiet --points 3 a-found.trace | grep -v '^#'
+"$KALAB" replay a-found.trace | sed 's/hash .*//'
