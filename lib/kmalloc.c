@@ -771,10 +771,13 @@ krealloc(void *p, size_t size, struct malloc_type *type, int flags)
 }
 
 static char *
-km_strdup(const char *str, size_t len, struct malloc_type *type)
+km_strdup(
+    const char *str, size_t len, struct malloc_type *type, const char *caller)
 {
-	char *p = kmalloc(len + 1, type, M_WAITOK);
+	char *p;
 
+	km__type_check(type, caller);
+	p = kmalloc(len + 1, type, M_WAITOK);
 	memcpy(p, str, len);
 	p[len] = '\0';
 	return (p);
@@ -783,12 +786,14 @@ km_strdup(const char *str, size_t len, struct malloc_type *type)
 char *
 kstrdup(const char *str, struct malloc_type *type)
 {
-	return (str == NULL ? NULL : km_strdup(str, strlen(str), type));
+	return (
+	    str == NULL ? NULL : km_strdup(str, strlen(str), type, "kstrdup"));
 }
 
 char *
 kstrndup(const char *str, size_t maxlen, struct malloc_type *type)
 {
-	return (
-	    str == NULL ? NULL : km_strdup(str, strnlen(str, maxlen), type));
+	return (str == NULL ?
+		NULL :
+		km_strdup(str, strnlen(str, maxlen), type, "kstrndup"));
 }

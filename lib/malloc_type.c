@@ -631,6 +631,7 @@ kmalloc_set_debug(struct malloc_type *type, unsigned debug)
 	struct kmalloc_stats s;
 	unsigned i, class;
 
+	km__type_check(type, "kmalloc_set_debug");
 	kmalloc_type_stats(type, &s);
 	if (s.inuse != 0)
 		ka_misuse(KA_WHY_BUSY, NULL,

@@ -114,6 +114,14 @@ flags_must_be_of_one_family(void **state)
 
 /* ---- Types (KM-5, KM-10) ---------------------------------------------- */
 
+/* Who was called is who is named. */
+static void
+assert_caller(const char *name)
+{
+	assert_int_equal(strncmp(caught.message, name, strlen(name)), 0);
+	assert_int_equal(caught.message[strlen(name)], ':');
+}
+
 static void
 use_undeclared_type(struct malloc_type *type, void *p)
 {
@@ -128,7 +136,9 @@ use_undeclared_type(struct malloc_type *type, void *p)
 	assert_why(BAD_TYPE, sink = krealloc(NULL, 9, type, M_WAITOK));
 	assert_why(BAD_TYPE, sink = krealloc(p, 9, type, M_WAITOK));
 	assert_why(BAD_TYPE, sink = kstrdup("text", type));
+	assert_caller("kstrdup");
 	assert_why(BAD_TYPE, sink = kstrndup("text", 2, type));
+	assert_caller("kstrndup");
 	assert_why(BAD_TYPE, kfree(p, type));
 	assert_why(BAD_TYPE, kfree(NULL, type));
 	assert_why(BAD_TYPE, kmalloc_type_stats(type, &s));
@@ -136,6 +146,7 @@ use_undeclared_type(struct malloc_type *type, void *p)
 	assert_why(BAD_TYPE, kmalloc_raise_limit(type, 1));
 	assert_why(BAD_TYPE, kmalloc_set_unlimited(type));
 	assert_why(BAD_TYPE, kmalloc_set_debug(type, 1));
+	assert_caller("kmalloc_set_debug");
 	assert_why(BAD_TYPE, (void)malloc_uninit(type));
 }
 

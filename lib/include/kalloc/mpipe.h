@@ -80,7 +80,7 @@ void mpipe_done(malloc_pipe_t);
 
 /* A buffer, or NULL; NULL only when nnom or more are held. Context: never
  * blocks (MP-1). Misuse, here and below: a pipe that is not initialised:
- * KA_WHY_BAD_HANDLE. */
+ * KA_WHY_BAD_HANDLE; NULL is not found out, and the process dies. */
 void *mpipe_alloc_nowait(malloc_pipe_t) __attribute__((warn_unused_result));
 /* A buffer, never NULL. Sleeps only while none is free and the pipe cannot
  * grow (MP-3). Context: may block. */

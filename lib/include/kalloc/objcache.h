@@ -92,7 +92,8 @@ struct objcache *objcache_create_mbacked(struct malloc_type *, size_t objsize,
  * Returns NULL if the backend or the constructor failed, also with M_WAITOK;
  * and at the limit, unless M_WAITOK is given without M_NULLOK: then it sleeps
  * until an object is put on any CPU or quota returns (OC-5, OC-8).
- * Misuse: M_ZERO, or not one family: KA_WHY_BAD_FLAGS.
+ * Misuse: M_ZERO, or not one family: KA_WHY_BAD_FLAGS. Here and below: a cache
+ * that is NULL, or destroyed, is not found out, and the process may die.
  */
 void *objcache_get(struct objcache *, int ocflags)
     __attribute__((warn_unused_result));
