@@ -355,7 +355,7 @@ type_loose(uint64_t before, uint64_t bytes, uint64_t more)
 {
 	uint64_t changes = (before | KM_LOOSE_BYTES) + 1;
 
-	if (bytes > KM_LOOSE_BYTES || more > KM_LOOSE_BYTES - bytes)
+	if (more > KM_LOOSE_BYTES - bytes)
 		return (changes | KM_LOOSE_BYTES);
 	return (changes | (bytes + more));
 }

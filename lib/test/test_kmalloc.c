@@ -469,6 +469,99 @@ grants_are_half_of_what_is_left(void **state)
 	halt();
 }
 
+static void *
+use_much(void *arg)
+{
+	void **p = arg;
+
+	for (unsigned i = 0; i < 1024; i++)
+		p[i] = kmalloc(8192, M_ONE, M_WAITOK | M_NULLOK);
+	return (NULL);
+}
+
+/* Usage is tested exactly: at the limit there is none, whoever has it. */
+static void
+at_the_limit_is_full(void **state)
+{
+	static void *p[1024];
+	const uint64_t limit = 1024 * 4096;
+	void *large, *chunk;
+	unsigned n = 0;
+
+	(void)state;
+	boot(&one_cpu);
+	kmalloc_raise_limit(M_ONE, limit);
+	large = kmalloc(limit - 4096 * 3, M_ONE, M_WAITOK);
+	assert_int_equal(loosely(M_ONE), limit - 4096 * 3);
+	chunk = kmalloc(4096 * 3, M_ONE, M_WAITOK);
+	assert_int_equal(loosely(M_ONE), limit);
+	assert_null(kmalloc(8, M_ONE, M_WAITOK | M_NULLOK));
+	assert_null(kmalloc(9000, M_ONE, M_WAITOK | M_NULLOK));
+	/* What is freed is not what the count says until the limit is met. */
+	kfree(chunk, M_ONE);
+	assert_int_equal(loosely(M_ONE), limit);
+	kfree(large, M_ONE);
+	large = kmalloc(4096 * 5, M_ONE, M_WAITOK);
+	assert_int_equal(loosely(M_ONE), 4096 * 5);
+	kfree(large, M_ONE);
+	large = kmalloc(4096 * 3, M_ONE, M_WAITOK);
+	assert_int_equal(loosely(M_ONE), 4096 * 8);
+	kfree(large, M_ONE);
+	/* A thread without a CPU has it all. */
+	thread_run(use_much, p);
+	assert_null(kmalloc(8, M_ONE, M_WAITOK | M_NULLOK));
+	while (n < COUNT_OF(p) && p[n] != NULL)
+		kfree(p[n++], M_ONE);
+	assert_in_range(n, limit / 8192, limit / 8192 + limit / 16 / 8192 + 2);
+	halt();
+}
+
+/* How many may pass before the next test, at the edges. */
+static void
+grants_end_at_the_limit(void **state)
+{
+	const uint64_t limit = one_cpu.pages * UINT64_C(4096);
+	const uint64_t n = limit / 2048 / 16 / 2 / 2;
+	struct km_use *use;
+	unsigned class;
+	void *p;
+
+	(void)state;
+	boot(&one_cpu);
+	kmalloc_set_unlimited(M_ONE);
+	use = cpu_use(cpu_at(0), M_ONE->ks_cookie);
+	/* As many as fit below it. */
+	class = km_class_of[2048];
+	M_ONE->ks_loose = limit - n * 2048;
+	p = kmalloc(2048, M_ONE, M_WAITOK);
+	assert_int_equal(use->u_granted[class], n);
+	kfree(p, M_ONE);
+	/* One, if that is too many by a byte. */
+	class = km_class_of[4096];
+	M_ONE->ks_loose = limit - n / 4 * 4096 + 1;
+	p = kmalloc(4096, M_ONE, M_WAITOK);
+	assert_int_equal(use->u_granted[class], 1);
+	kfree(p, M_ONE);
+	/* Never more than 4096. */
+	M_ONE->ks_loose = 0;
+	p = kmalloc(8, M_ONE, M_WAITOK);
+	assert_int_equal(use->u_granted[km_class_of[8]], 4096);
+	kfree(p, M_ONE);
+	/* What is in hand counts where the count is based anew, to the last. */
+	class = km_class_of[1024];
+	use->u_left[class] = 1;
+	use->u_granted[class] = 1;
+	M_ONE->ks_classes |= UINT64_C(1) << class;
+	M_ONE->ks_loose = limit;
+	p = kmalloc(4096 * 3, M_ONE, M_WAITOK);
+	assert_int_equal(loosely(M_ONE),
+	    4096 * 3 + 1024 + (n - 1) * 2048 + UINT64_C(4095) * 8);
+	use->u_left[class] = 0;
+	use->u_granted[class] = 0;
+	kfree(p, M_ONE);
+	halt();
+}
+
 /* Bytes that do not fit the count are more than there are: no limit is near. */
 static void
 a_count_that_is_full_stays_full(void **state)
@@ -1285,6 +1378,8 @@ main(void)
 		cmocka_unit_test(raised_limit_takes_effect_at_once),
 		cmocka_unit_test(grants_are_half_of_what_is_left),
 		cmocka_unit_test(a_count_that_is_full_stays_full),
+		cmocka_unit_test(at_the_limit_is_full),
+		cmocka_unit_test(grants_end_at_the_limit),
 		cmocka_unit_test(sizes_at_the_top_fail_cleanly),
 		cmocka_unit_test(failure_for_pages_changes_nothing),
 		cmocka_unit_test(krealloc_keeps_the_common_prefix),
