@@ -1353,6 +1353,7 @@ zone__forget(void)
 			}
 		zone_put_back(zone);
 	}
-	zone_last = 0;
+	/* Who was stopped in zone_put_back() did not get to it. */
+	zone_high = zone_last = 0;
 }
 #endif

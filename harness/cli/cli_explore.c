@@ -472,6 +472,7 @@ print_found(struct explorer *x, const struct job *j, const char *name,
 		cli_print_finding(stdout, &r, x->file, command.s);
 	(void)printf("  deviations %" PRIu32 "%s\n", n,
 	    fewest == NULL     ? "" :
+		!fewest->shown ? ", which alone do not show it" :
 		fewest->proven ? ", no fewer show it" :
 				 ", fewer may show it");
 }

@@ -396,6 +396,7 @@ parse(struct replay *p, int argc, char **argv)
 		case 'x':
 			ok = cli_number("replay", "--points", optarg, 1,
 			    UINT32_MAX, &p->run.points_max);
+			p->run.counts = true;
 			break;
 		case 's':
 			ok = cli_subject("replay", optarg, &p->run.subject);

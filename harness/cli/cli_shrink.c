@@ -152,6 +152,7 @@ parse_option(struct shrink_cli *c, int opt)
 	case OPT_POINTS:
 		ok = cli_number("shrink", "--points", optarg, 1, UINT32_MAX,
 		    &run->points_max);
+		run->counts = true;
 		break;
 	case OPT_QUIET:
 		c->quiet = true;

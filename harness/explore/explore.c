@@ -2,12 +2,14 @@
 #include "explore.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/random.h"
 
 #define PROGRESS_EVERY 256u
+#define AGAIN_EVERY    64u /* of so many executions one is done again */
 
 static const char *const kind_names[] = {
 	[EXPLORE_RECORDED] = "recorded",
@@ -63,8 +65,10 @@ trace_execute(struct explore_world *w, const struct explore_how *how,
 	options.hash_events = how->hash;
 	options.locks_stay = how->locks_stay;
 	options.points_max = how->points_max;
+	options.counts = true;
 	options.quiet_first = t->has_quiesce && how->strategy != NULL;
 	options.record = true;
+	options.record_clean = how->record_clean;
 	options.no_halt = true; /* no schedule is left to choose then */
 	options.stop = how->stop;
 	options.state = how->state;
@@ -148,16 +152,16 @@ keep_deviations(struct explore *e)
 {
 	const struct run_result *r = &e->result;
 
-	free(e->deviation);
-	e->deviation =
-	    calloc((size_t)r->ndeviations + 1, sizeof(*e->deviation));
-	if (e->deviation == NULL)
+	struct trace_deviation *d =
+	    calloc((size_t)r->ndeviations + 1, sizeof(*d));
+
+	if (d == NULL)
 		return (false);
 	if (r->ndeviations != 0)
-		memcpy(e->deviation, r->deviation,
-		    r->ndeviations * sizeof(*e->deviation));
+		memcpy(d, r->deviation, r->ndeviations * sizeof(*d));
+	free(e->deviation);
+	e->deviation = d;
 	e->ndeviations = r->ndeviations;
-	e->count.deviations = r->ndeviations;
 	return (true);
 }
 
@@ -202,6 +206,55 @@ count(struct explore *e)
 		o->schedule(o->arg, r->schedule);
 }
 
+/* Not what the execution was, whose deviations it has (G-10). */
+static void
+went_otherwise(struct run_result *r, const struct run_result *again)
+{
+	r->status = RUN_FINDING;
+	memset(&r->finding, 0, sizeof(r->finding));
+	(void)snprintf(r->finding.clause, sizeof(r->finding.clause), "G-10");
+	(void)snprintf(
+	    r->finding.operation, sizeof(r->finding.operation), "explore");
+	(void)snprintf(r->finding.expected, sizeof(r->finding.expected),
+	    "hash %016" PRIx64 ", %" PRIu64 " operations", r->hash, r->ops);
+	(void)snprintf(r->finding.found, sizeof(r->finding.found),
+	    "hash %016" PRIx64 ", %" PRIu64
+	    " operations by the deviations alone",
+	    again->hash, again->ops);
+	(void)snprintf(r->finding.signature, sizeof(r->finding.signature),
+	    "explore/G-10/deviations/hash");
+}
+
+/*
+ * Deviations are all that is written down of a finding: what they are of must
+ * come again by them alone, whoever chose them.
+ */
+static void
+do_again(struct explore *e)
+{
+	const struct explore_options *o = &e->options;
+	struct explore_how how = { .memory = o->memory,
+		.may = o->may,
+		.points_max = o->points_max,
+		.stop = o->stop };
+	struct run_result again, *r = &e->result;
+
+	if (!keep_deviations(e)) {
+		r->status = RUN_FAILED;
+		trace_error_set(&r->error, "kalab", 0, 0, "out of memory");
+		return;
+	}
+	how.deviation = e->deviation;
+	how.ndeviations = e->ndeviations;
+	e->world->execute(e->world, &how, &again);
+	r->deviation = e->deviation;
+	if (again.status == RUN_INTERRUPTED)
+		r->status = RUN_INTERRUPTED;
+	else if (again.status != r->status || again.hash != r->hash ||
+	    again.schedule != r->schedule || again.ops != r->ops)
+		went_otherwise(r, &again);
+}
+
 static void
 execute(struct explore *e)
 {
@@ -211,6 +264,7 @@ execute(struct explore *e)
 		.hash = o->kind == EXPLORE_EXHAUSTIVE,
 		.locks_stay = true,
 		.points_max = o->points_max,
+		.record_clean = e->count.executions % AGAIN_EVERY == 0,
 		.stop = o->stop,
 		.state = o->state,
 		.arg = o->arg };
@@ -222,6 +276,8 @@ execute(struct explore *e)
 	    e->result.status != RUN_INTERRUPTED)
 		strayed(&e->result);
 	count(e);
+	if (how.record_clean && e->result.status == RUN_CLEAN)
+		do_again(e);
 }
 
 /* Is there another execution to do? */
@@ -279,6 +335,7 @@ explore_go(struct explore *e)
 		case RUN_FINDING:
 			if (!keep_deviations(e))
 				e->result.status = RUN_FAILED;
+			e->count.deviations = e->ndeviations;
 			return (e->result.status);
 		default:
 			return (e->result.status);
@@ -394,6 +451,12 @@ explore_fewest(struct explore_world *w, const struct explore_options *options,
 	memset(ret_f, 0, sizeof(*ret_f));
 	if (work == NULL)
 		return (ENOMEM);
+	ret_f->executions++;
+	ret_f->shown = shows(w, &o, signature, *deviation, *n);
+	if (!ret_f->shown) {
+		free(work);
+		return (0);
+	}
 	*n = leave_out(
 	    w, &o, signature, *deviation, *n, work, &ret_f->executions);
 	free(work);

@@ -37,8 +37,9 @@ int explore_kind_by_name(const char *); /* or -1 */
 struct explore_how {
 	struct sim_strategy *strategy; /* NULL: the deviations */
 	enum trace_memory memory;
-	uint32_t may; /* TRACE_MAY_ bits */
-	bool hash;    /* the strategy asks for sim_hash() */
+	uint32_t may;	   /* TRACE_MAY_ bits */
+	bool hash;	   /* the strategy asks for sim_hash() */
+	bool record_clean; /* the deviations also of what shows nothing */
 	bool locks_stay;
 	const struct trace_deviation *deviation; /* without a strategy */
 	uint32_t ndeviations;
@@ -126,10 +127,12 @@ bool explore_load(struct explore *, FILE *);
 /*
  * Fewer deviations that show the same signature: first each is left out that
  * can be, then all schedules with fewer are searched, so that what is returned
- * is the fewest there are, if *ret_proven. The list is replaced.
+ * is the fewest there are, if ret_f->proven. The list is replaced. If it does
+ * not show it itself, as what two executions tell together, it stays.
  */
 struct explore_fewest {
 	uint64_t executions;
+	bool shown; /* by the deviations, in an execution alone */
 	bool proven;
 };
 int explore_fewest(struct explore_world *, const struct explore_options *,

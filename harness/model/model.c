@@ -1017,8 +1017,9 @@ const struct model_clause model_clauses[] = {
 	    "outside of sections",
 	    'D' },
 	{ "G-10",
-	    "through runs that are done again, one in 64 of kalab run and of "
-	    "fuzzing engines, and all that are asked for: the same events",
+	    "through runs that are done again, one in 64 of kalab run, of kalab "
+	    "explore by the deviations alone and of fuzzing engines, and all "
+	    "that are asked for: the same events",
 	    'D' },
 	{ "G-11",
 	    "through runs with all debug options and without, of one seed of "

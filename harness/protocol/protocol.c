@@ -288,6 +288,8 @@ execute(struct explore_world *world, const struct explore_how *how,
 		.strategy = how->strategy,
 		.record = true,
 		.hash = how->hash,
+		.points_max = how->points_max,
+		.counts = true,
 		.others = others,
 		.passes = passes,
 		.on_wrong = on_wrong };
@@ -318,7 +320,7 @@ execute(struct explore_world *world, const struct explore_how *how,
 		judge(p, r);
 	r->points = sim_points();
 	sim_leave();
-	if (r->status == RUN_FINDING)
+	if (r->status == RUN_FINDING || how->record_clean)
 		keep_record(w, r);
 	if (how->state != NULL)
 		how->state(how->arg, r->schedule);

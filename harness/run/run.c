@@ -760,9 +760,9 @@ finish(struct run_state *s)
 		s->result->finding = *f;
 		if (s->busy != 0 && s->result->waits[0] == '\0')
 			describe_waits(s);
-		if (s->options->record)
-			run__schedule_end(s);
 	}
+	if (f != NULL ? s->options->record : s->options->record_clean)
+		run__schedule_end(s);
 }
 
 /* ---- The beginning ----------------------------------------------------- */

@@ -137,7 +137,9 @@ struct run_options {
 	uint32_t may;
 	bool quiet_first;    /* nothing is asked before the first quiesce */
 	uint64_t points_max; /* without an operation's end; 0: very many */
-	bool record;	     /* run_result.deviation, of a finding */
+	bool counts;	     /* points, also where nothing is chosen */
+	bool record;	     /* run_result.deviation, of a finding ... */
+	bool record_clean;   /* ... and of a run without one */
 	bool hash_events;    /* for strategies that ask for sim_hash() */
 	bool locks_stay;     /* order of locks: of all runs of the process */
 	uint64_t ops_max;    /* stop before operation ops_max + 1; 0: all */

@@ -303,7 +303,7 @@ run__schedule(struct run_state *s, bool *ret_recorded)
 		.points_max = s->options->points_max != 0 ?
 		    s->options->points_max :
 		    RUN_POINTS_MAX,
-		.counts = s->options->points_max != 0,
+		.counts = s->options->counts,
 		/* Each item of each page that a zone's reserve asks for is
 		 * marked: two bytes for one. */
 		.alone_max = 10000 + 2048 * (uint64_t)s->header->pages,

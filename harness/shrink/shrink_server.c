@@ -79,6 +79,7 @@ run_candidate(const struct shrink__server *s, const struct trace *t,
 		.audit_every = s->options->run.audit_every,
 		.orders = s->options->run.orders,
 		.points_max = s->options->run.points_max,
+		.counts = s->options->run.counts,
 		.story = s->told ? note_place : NULL };
 	struct run_mem mem;
 	struct run_source source = run_source_mem(&mem, t);

@@ -588,8 +588,8 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 	t->site = site;
 	if (KA_UNLIKELY(++sim.points > sim.points_end))
 		livelock();
+	t->point++; /* also in quiet: a place is the same without */
 	if (!sim.quiet) {
-		t->point++;
 		if (!sim.draws)
 			go_by_question(t, kind);
 		else if (!sim__stays(sim.config.strategy))
@@ -628,9 +628,11 @@ sim_pick(const uint32_t *list, uint32_t n, uint32_t usual)
 	struct sim_strategy *s = sim.config.strategy;
 	uint32_t i, chosen;
 
-	if (!ka_sim_armed || sim.quiet)
+	if (!ka_sim_armed)
 		return (usual);
 	t->point++;
+	if (sim.quiet)
+		return (usual);
 	if (n == 1 && sim.draws && set_count(sim.buffered, sim.cpu_words) == 0)
 		return (usual);
 	if (due(t) == NULL && (s == NULL || s->ends))
