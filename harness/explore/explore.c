@@ -248,10 +248,9 @@ do_again(struct explore *e)
 	how.ndeviations = e->ndeviations;
 	e->world->execute(e->world, &how, &again);
 	r->deviation = e->deviation;
-	if (again.status == RUN_INTERRUPTED)
-		r->status = RUN_INTERRUPTED;
-	else if (again.status != r->status || again.hash != r->hash ||
-	    again.schedule != r->schedule || again.ops != r->ops)
+	if (again.status != RUN_INTERRUPTED &&
+	    (again.status != r->status || again.hash != r->hash ||
+		again.schedule != r->schedule || again.ops != r->ops))
 		went_otherwise(r, &again);
 }
 
