@@ -1323,6 +1323,9 @@ zone__halt(bool force)
 		for (id = 1; id <= high; id++) {
 			zone = &zone_table[id - 1];
 			second = zone->z_keg != &zone->z_own_keg;
+			/* Of walkers that are no more. */
+			if (force)
+				zone->z_refs = 0;
 			if (zone->z_state == ZONE_FREE || second != (pass == 0))
 				continue;
 			zone_halt_one(zone, force);

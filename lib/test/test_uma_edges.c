@@ -1084,6 +1084,29 @@ is_walked(void)
 	return (is);
 }
 
+/* By force a system ends under who walks over its zones; the next system's do
+ * not wait for him. */
+static void
+walkers_end_with_their_system(void **state)
+{
+	uint16_t id;
+
+	(void)state;
+	boot(&two_cpus);
+	mine = make(64, 0);
+	id = mine->z_id;
+	mine->z_refs = 1;
+	assert_int_equal(kalloc_halt(true, NULL, NULL), 0);
+	boot(&two_cpus);
+	/* Records are taken in turn. */
+	do
+		mine = make(64, 0);
+	while (mine->z_id != id && (uma_zdestroy(mine), true));
+	assert_int_equal(mine->z_refs, 0);
+	uma_zdestroy(mine);
+	halt();
+}
+
 /* Who ends a zone waits for those who walk over all. */
 static void
 an_end_waits_for_walkers(void **state)
@@ -1141,6 +1164,7 @@ main(void)
 		cmocka_unit_test(an_item_from_elsewhere_in_two_magazines),
 		cmocka_unit_test(a_drain_finds_what_moves),
 		cmocka_unit_test(an_end_waits_for_walkers),
+		cmocka_unit_test(walkers_end_with_their_system),
 	};
 
 	return (cmocka_run_group_tests_name("uma-edges", tests, NULL, NULL));
