@@ -574,9 +574,11 @@ malloc_uninit(struct malloc_type *type)
 	inuse = s.allocs > s.frees ? (size_t)(s.allocs - s.frees) : 0;
 	type_slot[cookie >> 16] = NULL;
 	type_stale[cookie >> 16] = inuse != 0;
+	/* Its storage may serve another, or go away; with the slot, since a
+	 * system that ends by force in between looks there. */
+	type->ks_heap = 0;
 	ka_store(&type->ks_magic, 0, RELEASE);
 	ka_store(&type->ks_cookie, 0, RELAXED);
-	type->ks_heap = 0; /* its storage may serve another, or go away */
 	link = type_static_link(type);
 	if (*link != NULL)
 		*link = type->ks_next;
