@@ -177,20 +177,43 @@ malloc_init(struct malloc_type *type)
 		    "malloc_init: more than %u malloc types", KA_TYPES_MAX);
 }
 
+/*
+ * Chunks of a class that a CPU ever took: what it was granted, less what of that
+ * is left. A grant moves both, and so does one that is given back: who reads one
+ * before and the other after that sees what nobody ever took.
+ */
+static int64_t
+use_taken(
+    struct ka_cpu *cpu, uint32_t cookie, unsigned class, int64_t *ret_left)
+{
+	const struct km_use *u = cpu_use(cpu, cookie);
+	uint64_t granted, before;
+
+	granted = KM_READ_FIRST(u->u_granted[class]);
+	do {
+		before = granted;
+		*ret_left = KM_READ_FIRST(u->u_left[class]);
+		ka_look(cpu);
+		granted = KM_READ_FIRST(u->u_granted[class]);
+	} while (granted != before);
+	return ((int64_t)granted - *ret_left);
+}
+
 struct type_sum {
 	int64_t allocs, frees, calls, bytes;
 };
 
 static void
-type_sum_cpu(struct type_sum *s, const struct km_use *u, uint64_t classes)
+type_sum_cpu(
+    struct type_sum *s, struct ka_cpu *cpu, uint32_t cookie, uint64_t classes)
 {
+	const struct km_use *u = cpu_use(cpu, cookie);
 
 	for (; classes != 0; classes &= classes - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(classes);
-		uint64_t granted = KM_READ(u->u_granted[i]);
-		int64_t allocs, frees;
+		int64_t allocs, frees, left;
 
-		allocs = (int64_t)granted - KM_READ(u->u_left[i]);
+		allocs = use_taken(cpu, cookie, i, &left);
 		frees = (int64_t)KM_READ(u->u_freed[i]);
 		s->allocs += allocs;
 		s->frees += frees;
@@ -212,7 +235,7 @@ type_sum_id(struct type_sum *s, uint32_t cookie, uint64_t classes)
 	memset(s, 0, sizeof(*s));
 	for (i = 0; i <= cpu_count; i++) {
 		ka_look(cpu_at(i));
-		type_sum_cpu(s, cpu_use(cpu_at(i), cookie), classes);
+		type_sum_cpu(s, cpu_at(i), cookie, classes);
 	}
 }
 
@@ -280,21 +303,19 @@ type_freed(const struct malloc_type *type)
 static int64_t
 type_taken(const struct malloc_type *type, int64_t *ret_left)
 {
+	uint64_t classes, all = ka_load(&type->ks_classes, RELAXED);
 	int64_t bytes = 0;
 	unsigned i;
 
 	*ret_left = 0;
 	for (i = 0; i <= cpu_count; i++) {
 		struct ka_cpu *cpu = cpu_at(i);
-		const struct km_use *u = cpu_use(cpu, type->ks_cookie);
-		uint64_t classes = KM_READ(type->ks_classes);
+		int64_t left;
 
-		ka_look(cpu);
-		for (; classes != 0; classes &= classes - 1) {
+		for (classes = all; classes != 0; classes &= classes - 1) {
 			unsigned c = (unsigned)__builtin_ctzll(classes);
-			int64_t left = KM_READ(u->u_left[c]);
 
-			bytes += ((int64_t)KM_READ(u->u_granted[c]) - left) *
+			bytes += use_taken(cpu, type->ks_cookie, c, &left) *
 			    km_class_size[c];
 			if (left > 0)
 				*ret_left += left * km_class_size[c];
@@ -364,13 +385,15 @@ type_loose(uint64_t before, uint64_t bytes, uint64_t more)
  * May bytes be added? Tested before they are (KM-6). The compare-and-swap
  * makes test and addition one, so that of callers that race only one exceeds
  * the limit. Nobody is refused by a limit that was raised meanwhile: what made
- * the type full may have come after that, and within the new one.
+ * the type full may have come after that, and within the new one. ks_loose comes
+ * before what is summed: the grants that are in it are to be seen, and the
+ * classes that they are of.
  */
 static bool
 type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 {
 	uint64_t limit = ka_load(&type->ks_limit, RELAXED), used, before;
-	uint64_t loose = ka_load(&type->ks_loose, RELAXED);
+	uint64_t loose = ka_load(&type->ks_loose, ACQUIRE);
 
 	for (;;) {
 		used = loose & KM_LOOSE_BYTES;
@@ -381,9 +404,12 @@ type_admit(struct malloc_type *type, uint64_t bytes, uint64_t own)
 				return (false);
 			continue;
 		}
-		if (ka_cas(&type->ks_loose, &loose,
+		if (!ka_cas(&type->ks_loose, &loose,
 			type_loose(loose, used, bytes)))
-			return (true);
+			continue;
+		if (own == 0 && used + bytes >= limit) /* counted nowhere yet */
+			ka_look(ka_cpu_self());
+		return (true);
 	}
 }
 

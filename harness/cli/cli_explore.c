@@ -41,7 +41,7 @@ struct explorer {
 	struct explore_options options;
 	struct run_options run;
 	uint64_t seconds;
-	bool quiet, may_given;
+	bool quiet, may_given, memory_given;
 	bool bound_given, depth_given, seed_given;
 	const char *keep, *state, *file, *may_list;
 	const struct protocol *protocol; /* instead of a trace */
@@ -72,7 +72,8 @@ usage(FILE *f)
 	    "solo,\n"
 	    "                    joined by commas, or nothing; default: the "
 	    "trace's\n"
-	    "  --memory MODEL    sc, tso (default) or c11\n"
+	    "  --memory MODEL    sc, tso or c11; default: the trace's if that\n"
+	    "                    is c11, otherwise tso\n"
 	    "  --points N        of a run without an operation's end; "
 	    "default 100000\n"
 	    "  --quiet           no progress\n"
@@ -720,6 +721,7 @@ parse_memory(struct explorer *x)
 		if (strcmp(optarg, trace_memory_name((enum trace_memory)i)) ==
 		    0) {
 			x->options.memory = (enum trace_memory)i;
+			x->memory_given = true;
 			return (true);
 		}
 	(void)cli_usage(
@@ -891,6 +893,8 @@ cli_explore(int argc, char **argv)
 	if (!x.may_given)
 		x.options.may =
 		    x.protocol != NULL ? x.protocol->may : x.trace.header.may;
+	if (!x.memory_given && x.trace.header.memory == TRACE_MEMORY_C11)
+		x.options.memory = TRACE_MEMORY_C11;
 	cli_catch_signals();
 	status = explore(&x);
 	protocol_world_fini(&x.protocol_world);
