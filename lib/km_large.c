@@ -106,7 +106,8 @@ km__large_free(void *p, struct malloc_type *type, struct vm_info *info)
 	for (i = 1; i < npages + guarded; i++)
 		ka_store(&info[i].owner, VM_OWNER_NONE, RELAXED);
 	cpu = cpu__lock_self();
-	use = cpu_use(cpu, type->ks_cookie);
+	/* If the type has ended before, still to its id: another may be there. */
+	use = cpu_use(cpu, cookie);
 	ka_tell(cpu);
 	KM_ADD(use->u_large_freed, 1);
 	KM_ADD(use->u_large_pages_freed, npages);

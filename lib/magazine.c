@@ -448,14 +448,18 @@ mag__put(struct mag_cache *cache, void *object)
 
 /* ---- Looking ---------------------------------------------------------- */
 
+/* Puts first, then gets: of an object that was put in between the get would
+ * otherwise be missed, and another that is held would not show. */
 void
-mag__sum(struct mag_cache *cache, struct mag_sum *ret_sum)
+mag__sum_locked(struct mag_cache *cache, struct mag_sum *ret_sum)
 {
 	struct magazine *m;
 	unsigned i;
 
 	memset(ret_sum, 0, sizeof(*ret_sum));
-	ka_mutex_lock(&cache->c_lock);
+	for (i = 0; i <= cpu_count; i++)
+		ret_sum->puts +=
+		    KM_READ_FIRST(mag_slot(cache, cpu_at(i))->s_puts);
 	for (m = cache->c_full; m != NULL; m = m->m_next)
 		ret_sum->cached += m->m_rounds;
 	for (i = 0; i <= cpu_count; i++) {
@@ -464,11 +468,17 @@ mag__sum(struct mag_cache *cache, struct mag_sum *ret_sum)
 
 		ka_mutex_lock(&cpu->c_lock);
 		ret_sum->gets += KM_READ(slot->s_gets);
-		ret_sum->puts += KM_READ(slot->s_puts);
 		ret_sum->cached += KM_READ(slot->s_loaded->m_rounds);
 		ret_sum->cached += KM_READ(slot->s_previous->m_rounds);
 		ka_mutex_unlock(&cpu->c_lock);
 	}
+}
+
+void
+mag__sum(struct mag_cache *cache, struct mag_sum *ret_sum)
+{
+	ka_mutex_lock(&cache->c_lock);
+	mag__sum_locked(cache, ret_sum);
 	ka_mutex_unlock(&cache->c_lock);
 }
 

@@ -191,11 +191,13 @@ void *mag__take_any(struct mag_cache *);
  * they hold beyond stays: drain. 0: nothing is cached. Nothing locked. */
 void mag__set_capacity(struct mag_cache *, uint32_t capacity);
 
-/* Sums over CPUs: exact at quiescence; nothing locked. */
+/* Sums over CPUs: exact at quiescence. While others get and put, gets less puts
+ * is no less than what was held at some instant of the call. */
 struct mag_sum {
 	uint64_t gets, puts, cached;
 };
 void mag__sum(struct mag_cache *, struct mag_sum *ret_sum);
+void mag__sum_locked(struct mag_cache *, struct mag_sum *ret_sum);
 
 /* Checks the invariants, as vm_page_audit(). */
 const char *mag__audit(struct mag_cache *, const char **ret_found);

@@ -204,38 +204,51 @@ struct type_sum {
 };
 
 static void
-type_sum_cpu(
+type_sum_frees(struct type_sum *s, const struct km_use *u, uint64_t classes)
+{
+	for (; classes != 0; classes &= classes - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(classes);
+		int64_t frees = (int64_t)KM_READ_FIRST(u->u_freed[i]);
+
+		s->frees += frees;
+		s->bytes -= frees * km_class_size[i];
+	}
+	s->frees += (int64_t)KM_READ_FIRST(u->u_large_freed);
+	s->bytes -=
+	    (int64_t)KM_READ_FIRST(u->u_large_pages_freed) * KA_PAGE_SIZE;
+}
+
+static void
+type_sum_allocs(
     struct type_sum *s, struct ka_cpu *cpu, uint32_t cookie, uint64_t classes)
 {
 	const struct km_use *u = cpu_use(cpu, cookie);
 
 	for (; classes != 0; classes &= classes - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(classes);
-		int64_t allocs, frees, left;
+		int64_t left, allocs = use_taken(cpu, cookie, i, &left);
 
-		allocs = use_taken(cpu, cookie, i, &left);
-		frees = (int64_t)KM_READ(u->u_freed[i]);
 		s->allocs += allocs;
-		s->frees += frees;
-		s->bytes += (allocs - frees) * km_class_size[i];
+		s->bytes += allocs * km_class_size[i];
 	}
 	s->calls += (int64_t)KM_READ(u->u_calls);
 	s->allocs += (int64_t)KM_READ(u->u_large);
-	s->frees += (int64_t)KM_READ(u->u_large_freed);
-	s->bytes += ((int64_t)KM_READ(u->u_large_pages) -
-			(int64_t)KM_READ(u->u_large_pages_freed)) *
-	    KA_PAGE_SIZE;
+	s->bytes += (int64_t)KM_READ(u->u_large_pages) * KA_PAGE_SIZE;
 }
 
+/* Frees first: while others are at it the sum is no less than what was in use
+ * at some instant of it. */
 static void
 type_sum_id(struct type_sum *s, uint32_t cookie, uint64_t classes)
 {
 	unsigned i;
 
 	memset(s, 0, sizeof(*s));
+	for (i = 0; i <= cpu_count; i++)
+		type_sum_frees(s, cpu_use(cpu_at(i), cookie), classes);
 	for (i = 0; i <= cpu_count; i++) {
 		ka_look(cpu_at(i));
-		type_sum_cpu(s, cpu_at(i), cookie, classes);
+		type_sum_allocs(s, cpu_at(i), cookie, classes);
 	}
 }
 

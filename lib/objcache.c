@@ -652,8 +652,10 @@ objcache_destroy(struct objcache *oc)
 	uint64_t used;
 
 	mag__close(&oc->oc_mags);
-	mag__sum(&oc->oc_mags, &sum);
+	mag__lock(&oc->oc_mags);
+	mag__sum_locked(&oc->oc_mags, &sum);
 	used = oc_used(oc, &sum);
+	mag__unlock(&oc->oc_mags);
 	if (used != 0) {
 		mag__reopen(&oc->oc_mags);
 		ka_misuse(KA_WHY_BUSY, NULL,
