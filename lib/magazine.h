@@ -197,6 +197,7 @@ struct mag_sum {
 	uint64_t gets, puts, cached;
 };
 void mag__sum(struct mag_cache *, struct mag_sum *ret_sum);
+/* With mag__lock() held. */
 void mag__sum_locked(struct mag_cache *, struct mag_sum *ret_sum);
 
 /* Checks the invariants, as vm_page_audit(). */

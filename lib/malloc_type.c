@@ -291,25 +291,15 @@ type_left_cpu(const struct km_use *u, uint64_t classes)
 static int64_t
 type_freed(const struct malloc_type *type)
 {
-	int64_t bytes = 0;
+	struct type_sum s = { 0 };
 	unsigned i;
 
 	for (i = 0; i <= cpu_count; i++) {
-		struct ka_cpu *cpu = cpu_at(i);
-		const struct km_use *u = cpu_use(cpu, type->ks_cookie);
-		uint64_t classes = KM_READ(type->ks_classes);
-
-		ka_look(cpu);
-		for (; classes != 0; classes &= classes - 1) {
-			unsigned c = (unsigned)__builtin_ctzll(classes);
-
-			bytes += (int64_t)KM_READ_FIRST(u->u_freed[c]) *
-			    km_class_size[c];
-		}
-		bytes += (int64_t)KM_READ_FIRST(u->u_large_pages_freed) *
-		    KA_PAGE_SIZE;
+		ka_look(cpu_at(i));
+		type_sum_frees(&s, cpu_use(cpu_at(i), type->ks_cookie),
+		    KM_READ(type->ks_classes));
 	}
-	return (bytes);
+	return (-s.bytes);
 }
 
 /* Bytes of chunks that were ever taken, and that grants still allow. */

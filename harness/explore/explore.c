@@ -151,7 +151,6 @@ static bool
 keep_deviations(struct explore *e)
 {
 	const struct run_result *r = &e->result;
-
 	struct trace_deviation *d =
 	    calloc((size_t)r->ndeviations + 1, sizeof(*d));
 
@@ -165,20 +164,27 @@ keep_deviations(struct explore *e)
 	return (true);
 }
 
+/* Two executions that were to be one (G-10). */
 static void
-strayed(struct run_result *r)
+differ(struct run_result *r, const char *how)
 {
 	r->status = RUN_FINDING;
 	memset(&r->finding, 0, sizeof(r->finding));
 	(void)snprintf(r->finding.clause, sizeof(r->finding.clause), "G-10");
 	(void)snprintf(
 	    r->finding.operation, sizeof(r->finding.operation), "explore");
+	(void)snprintf(r->finding.signature, sizeof(r->finding.signature),
+	    "explore/G-10/%s", how);
+}
+
+static void
+strayed(struct run_result *r)
+{
+	differ(r, "schedule/strayed");
 	(void)snprintf(r->finding.expected, sizeof(r->finding.expected),
 	    "the same questions after the same answers");
 	(void)snprintf(r->finding.found, sizeof(r->finding.found),
 	    "a schedule that was repeated went another way");
-	(void)snprintf(r->finding.signature, sizeof(r->finding.signature),
-	    "explore/G-10/schedule/strayed");
 }
 
 static void
@@ -206,23 +212,17 @@ count(struct explore *e)
 		o->schedule(o->arg, r->schedule);
 }
 
-/* Not what the execution was, whose deviations it has (G-10). */
+/* Not what the execution was, whose deviations it has. */
 static void
 went_otherwise(struct run_result *r, const struct run_result *again)
 {
-	r->status = RUN_FINDING;
-	memset(&r->finding, 0, sizeof(r->finding));
-	(void)snprintf(r->finding.clause, sizeof(r->finding.clause), "G-10");
-	(void)snprintf(
-	    r->finding.operation, sizeof(r->finding.operation), "explore");
+	differ(r, "deviations/hash");
 	(void)snprintf(r->finding.expected, sizeof(r->finding.expected),
 	    "hash %016" PRIx64 ", %" PRIu64 " operations", r->hash, r->ops);
 	(void)snprintf(r->finding.found, sizeof(r->finding.found),
 	    "hash %016" PRIx64 ", %" PRIu64
 	    " operations by the deviations alone",
 	    again->hash, again->ops);
-	(void)snprintf(r->finding.signature, sizeof(r->finding.signature),
-	    "explore/G-10/deviations/hash");
 }
 
 /*
