@@ -364,11 +364,8 @@ sim__c11_rmw_done(volatile void *addr, size_t size)
 	if (i-- == 0)
 		return;
 	l = &location[i];
-	/* Whoever acquires it acquires what it saw (release sequence). A
-	 * compare-and-swap that failed is a load; told by the value, which is
-	 * the same for everybody either way. */
-	if (l->store[l->n - 1].value == value)
-		return;
+	/* Whoever acquires it acquires what it saw (release sequence), also if
+	 * it wrote what was there. */
 	copy(&before, &l->store[l->n - 1].view);
 	s = append(l, value, true);
 	v->now.rank[i] = s->rank;

@@ -296,9 +296,9 @@ ka_sim_rmw(volatile void *addr, size_t size)
 }
 
 void
-ka_sim_rmw_done(volatile void *addr, size_t size)
+ka_sim_rmw_done(volatile void *addr, size_t size, bool wrote)
 {
-	if (ka_sim_self != SIM_NONE && sim.config.memory == SIM_C11)
+	if (wrote && ka_sim_self != SIM_NONE && sim.config.memory == SIM_C11)
 		sim__c11_rmw_done(addr, size);
 }
 

@@ -254,6 +254,9 @@ static const struct litmus tests[] = {
 	{ "SB+rel-acq", { "Wx1.rel Ry.acq", "Wy1.rel Rx.acq" }, "00|11", "tc",
 	    { 3, 4, 4 } },
 	{ "SB+rmw", { "Ux1 Ry", "Uy1 Rx" }, "0000|11", "c", { 3, 3, 4 } },
+	/* A read-modify-write that changes nothing is one. */
+	{ "SB+rmw-of-what-is-there", { "Wx1 Uy0", "Uy1 Rx" }, "000|11", "",
+	    { 3, 3, 3 } },
 	{ "MP", { "Wx1 Wy1", "Ry Rx" }, "10|11", "c", { 3, 3, 4 } },
 	{ "MP+rel-acq", { "Wx1 Wy1.rel", "Ry.acq Rx" }, "10|11", "",
 	    { 3, 3, 3 } },

@@ -81,9 +81,10 @@ bool ka_sim_load(const volatile void *, size_t, int order);
 bool ka_sim_store(volatile void *, size_t, uint64_t value, int order);
 /* The same, of what nobody else can look at yet: no schedule point. */
 bool ka_sim_init(volatile void *, size_t, uint64_t value);
-/* Before and after an atomic read-modify-write. */
+/* Before and after an atomic read-modify-write; wrote: it was no
+ * compare-and-swap that failed, which is a load. */
 void ka_sim_rmw(volatile void *, size_t);
-void ka_sim_rmw_done(volatile void *, size_t);
+void ka_sim_rmw_done(volatile void *, size_t, bool wrote);
 void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 
 #define KA_SIM_AT(kind, obj, site)                                             \
@@ -127,7 +128,7 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 		    !ka_sim_init((p), sizeof(*(p)), ka_bits))                  \
 			__atomic_store_n((p), ka_stored, __ATOMIC_RELAXED);    \
 	} while (0)
-#define KA_SIM_RMW_OF(p, expr)                                                 \
+#define KA_SIM_RMW_OF(p, expr, wrote)                                          \
 	({                                                                     \
 		KA_SIM_AT(KA_SIM_RMW, (p), KA_HERE);                           \
 		KA_SIM_SHARES();                                               \
@@ -135,17 +136,19 @@ void ka_sim_fence(bool all); /* of the CPU, or of all CPUs */
 			ka_sim_rmw((p), sizeof(*(p)));                         \
 		__auto_type ka_result = (expr);                                \
 		if (KA_SIM_RARE(ka_sim_weak))                                  \
-			ka_sim_rmw_done((p), sizeof(*(p)));                    \
+			ka_sim_rmw_done((p), sizeof(*(p)), (wrote));           \
 		ka_result;                                                     \
 	})
 #define ka_cas(p, old, new)                                                    \
 	KA_SIM_RMW_OF((p),                                                     \
 	    __atomic_compare_exchange_n(                                       \
-		(p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		(p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE), \
+	    ka_result)
 #define ka_xchg(p, v)                                                          \
-	KA_SIM_RMW_OF((p), __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
+	KA_SIM_RMW_OF(                                                         \
+	    (p), __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL), true)
 #define ka_add(p, v)                                                           \
-	KA_SIM_RMW_OF((p), __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
+	KA_SIM_RMW_OF((p), __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL), true)
 
 #define ka_fence()                                                             \
 	do {                                                                   \
