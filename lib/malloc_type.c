@@ -347,6 +347,7 @@ type_newest(uint64_t *at)
  * `own` bytes of it are the caller's. A CPU that is between the two steps of a
  * grant counts for less by it, which is no more than grants may exceed the limit
  * by.
+ * The limit is one that ks_loose has reached.
  *
  * *ret_most: without `own`, no more was in use or granted.
  */
@@ -354,8 +355,7 @@ static bool
 type_is_full(
     struct malloc_type *type, uint64_t limit, uint64_t own, uint64_t *ret_most)
 {
-	int64_t bound = limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
-	int64_t freed = type_freed(type), taken, left;
+	int64_t freed = type_freed(type), taken, left, bound = (int64_t)limit;
 
 	for (;;) {
 		taken = type_taken(type, &left);

@@ -527,9 +527,7 @@ mp_map_grow(struct mpipe *p)
 			return (true);
 		}
 		mp_leave(p);
-		/* unreached: a thousand million buffers. */
-		if (room > UINT32_MAX / 4 ||
-		    ptr_map__init(&more, 2 * room) != 0)
+		if (ptr_map__init(&more, 2 * room) != 0)
 			return (false);
 		mp_enter(p);
 		old = more; /* others were faster: not needed */

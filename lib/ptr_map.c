@@ -18,6 +18,8 @@ ptr_map__init(struct ptr_map *map, uint32_t room)
 {
 	unsigned log = 4;
 
+	if (room > PTR_MAP_ROOM_MAX)
+		return (ENOMEM);
 	while ((UINT64_C(1) << (log - 1)) < room)
 		log++;
 	map->shift = 32 - log;

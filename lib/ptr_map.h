@@ -12,6 +12,9 @@
 
 #include "port/port.h"
 
+/* So that twice as many is a number. */
+#define PTR_MAP_ROOM_MAX (UINT32_C(1) << 30)
+
 struct ptr_map_slot {
 	uintptr_t key; /* 0: none */
 	uint64_t value;
@@ -49,7 +52,7 @@ ptr_map_look(const struct ptr_map *map, const void *p)
 /* NULL if it is not there. p is not NULL. */
 struct ptr_map_slot *ptr_map__find(const struct ptr_map *, const void *p);
 
-/* Room for so many. 0 or ENOMEM. */
+/* Room for so many. 0 or ENOMEM, also for more than PTR_MAP_ROOM_MAX. */
 int ptr_map__init(struct ptr_map *, uint32_t room);
 void ptr_map__fini(struct ptr_map *);
 /* What is not there yet; there must be room. */

@@ -612,6 +612,18 @@ a_buffer_on_its_way_back_is_not_held(void **state)
 	}
 }
 
+/* One of twice the size is a number, or there is no memory for it. */
+static void
+a_map_that_cannot_grow_is_no_memory(void **state)
+{
+	struct ptr_map map = { 0 };
+
+	(void)state;
+	assert_int_equal(ptr_map__init(&map, PTR_MAP_ROOM_MAX + 1), ENOMEM);
+	assert_int_equal(ptr_map__init(&map, UINT32_MAX), ENOMEM);
+	assert_null(map.slot);
+}
+
 static atomic_uint fault_step;
 static void *fault_page;
 static __thread bool may_fault;
@@ -1605,6 +1617,7 @@ main(void)
 		cmocka_unit_test(threads_share_a_pipe),
 		cmocka_unit_test(the_map_may_grow_twice_at_one_time),
 		cmocka_unit_test(a_buffer_on_its_way_back_is_not_held),
+		cmocka_unit_test(a_map_that_cannot_grow_is_no_memory),
 		cmocka_unit_test(a_buffer_that_is_zeroed_is_not_held),
 		cmocka_unit_test(a_pipe_needs_its_thread),
 		cmocka_unit_test(hoarded_slabs_are_taken_before_sleeping),

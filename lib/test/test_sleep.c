@@ -76,6 +76,7 @@ sleepers_are_woken_by_a_free(void **state)
 			n = take_all_pages(p);
 			t = thread_start(sleeper_main, &s);
 			assert_true(wait_until(vm_stats().waits >= 1));
+			audit();
 			/* One chunk is enough for the first two. */
 			for (i = 0; i < (w < 2 ? 1 : n); i++) {
 				if (mode == 1)
