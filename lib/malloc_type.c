@@ -531,6 +531,8 @@ km__type_grant(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 	km__type_touch(cookie, class);
 	ka_tell(cpu);
 	KM_ADD(use->u_left[class], n);
+	ka_look(cpu); /* others may, between the two */
+	ka_tell(cpu);
 	KM_ADD(use->u_granted[class], n);
 	return (true);
 }
@@ -553,6 +555,8 @@ km__type_revoke(struct ka_cpu *cpu, struct malloc_type *type, unsigned class)
 		return;
 	ka_tell(cpu);
 	KM_ADD(use->u_granted[class], -left);
+	ka_look(cpu); /* others may, between the two */
+	ka_tell(cpu);
 	KM_ADD(use->u_left[class], -left);
 }
 
