@@ -910,6 +910,7 @@ run(const struct run_source *source, const struct run_options *options,
     struct run_result *ret_r)
 {
 	struct run_state *s = &run_state;
+	uint64_t mapped;
 	bool recorded;
 	uint32_t i;
 
@@ -952,6 +953,7 @@ run(const struct run_source *source, const struct run_options *options,
 	    (s->subject->caps & SUBJECT_OWNERS) != 0;
 	run__faults_reset(s);
 	run__history_reset();
+	mapped = sim_mapped();
 	if (!begin_subject(s)) {
 		sim_leave();
 		return;
@@ -959,6 +961,7 @@ run(const struct run_source *source, const struct run_options *options,
 	loop(s, recorded && s->window == 1);
 	finish(s);
 	s->subject->halt();
+	run__halted(s, mapped);
 	sim_leave();
 }
 

@@ -9,6 +9,9 @@
  * all that, finds out whether anything was changed. The second time when all
  * was given back: if that is so, the system ends.
  *
+ * When it has ended it has no memory of its own left, unless calls were given up
+ * in the middle.
+ *
  * What is in use says the model; of caches, pipes and zones their statistics,
  * which are compared with the model's at the same place (run__quiesce).
  */
@@ -226,4 +229,21 @@ run__booted(struct run_state *s)
 		return;
 	(void)snprintf(found, sizeof(found), "%" PRIu64 " pages", free_pages);
 	model_report(s->model, "G-1", "boot", "the whole budget free", found);
+}
+
+void
+run__halted(struct run_state *s, uint64_t mapped_before)
+{
+	uint64_t left = sim_mapped() - mapped_before;
+	char found[64];
+
+	if (left == 0 || s->busy != 0 || s->result->status != RUN_CLEAN)
+		return;
+	(void)snprintf(found, sizeof(found), "%" PRId64 " pages", left);
+	model_report(s->model, "G-1", "memory",
+	    "nothing that the library mapped for itself is left", found);
+	s->result->status = RUN_FINDING;
+	s->result->finding = *model_finding(s->model);
+	if (s->options->record && !s->options->record_clean)
+		run__schedule_end(s);
 }

@@ -235,10 +235,11 @@ void run__history_excuse(uint32_t frame);
 void run__history_finish(struct run_state *);
 /* run_halt.c */
 /* The system was booted; its end is asked for while something is in use, and
- * when all was given back: G-1. */
+ * when all was given back; it has ended: G-1. */
 void run__booted(struct run_state *);
 void run__halt_refused(struct run_state *);
 void run__halt(struct run_state *);
+void run__halted(struct run_state *, uint64_t mapped_before);
 /* run_drain.c */
 /* Frees all that is live, trims, and checks that nothing is left (G-8). */
 void run__drain(struct run_state *);

@@ -212,6 +212,9 @@ int sim_reset(const struct sim_config *);
 void sim_enter(void);
 void sim_leave(void);
 
+/* Pages that the library has mapped for itself (ka_os_map) and not given back. */
+uint64_t sim_mapped(void);
+
 /* The thread's op-th operation (for the places of deviations). */
 void sim_start(uint32_t thread, uint32_t op, void (*fn)(void *), void *arg);
 /* Who stopped, and why, may be another: sim_last(), config.passes. */

@@ -110,6 +110,14 @@ sim_large_put(void *p, size_t pages)
 	sim_large[i].pages = pages;
 }
 
+static uint64_t sim_pages_mapped;
+
+uint64_t
+sim_mapped(void)
+{
+	return (sim_pages_mapped);
+}
+
 void *
 ka_os_map(size_t bytes)
 {
@@ -117,8 +125,12 @@ ka_os_map(size_t bytes)
 	void *p;
 
 	p = pages > SIM_BLOCK_PAGES ? sim_large_get(pages) : sim_block[pages];
-	if (p == NULL)
-		return (sim_map(pages * 4096, 4096));
+	if (p == NULL) {
+		p = sim_map(pages * 4096, 4096);
+		sim_pages_mapped += p != NULL ? pages : 0;
+		return (p);
+	}
+	sim_pages_mapped += pages;
 	if (pages > SIM_BLOCK_PAGES)
 		return (p);
 	sim_sync_acquire(p);
@@ -132,6 +144,7 @@ ka_os_unmap(void *p, size_t bytes)
 {
 	size_t pages = (bytes + 4095) / 4096;
 
+	sim_pages_mapped -= pages;
 	if (pages > SIM_BLOCK_PAGES) {
 		sim_large_put(p, pages);
 		return;

@@ -36,6 +36,14 @@ outside_of_pages(struct call *c)
 }
 
 static void
+keeps_memory_of_its_own(struct call *c)
+{
+	healthy->exec(c);
+	if (c->code == TRACE_OP_KMALLOC && seen++ == 0)
+		*(char *)ka_os_map(5000) = 1;
+}
+
+static void
 spoils_contents(struct call *c)
 {
 	healthy->exec(c);
@@ -412,6 +420,11 @@ static const struct breakage breakages[] = {
 	    .clause = "G-1",
 	    .signature = "kmalloc/G-1/halt/reported",
 	    .leave = ends_in_use,
+	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
+	{ .name = "maps memory for itself and does not give it back",
+	    .clause = "G-1",
+	    .signature = "kmalloc/G-1/memory/reported",
+	    .exec = keeps_memory_of_its_own,
 	    .trace = MAKE "0 p0 = kmalloc 64 m0 WAITOK\n" },
 	{ .name = "refuses to end when nothing is in use",
 	    .clause = "G-1",
