@@ -337,6 +337,15 @@ slot_put(struct mag_slot *slot, void *object)
 	return (true);
 }
 
+/* Is there a CPU without owner that may have something? The spare one never has
+ * one: whoever uses it keeps nothing from others by that. */
+static bool
+may_collect(struct mag_cache *cache)
+{
+	return (ka_load(&cpu_parked, RELAXED) != 0 ||
+	    slot_peek(mag_slot(cache, cpu_at(cpu_count))));
+}
+
 /* Moves what CPUs without owner have to the depot; under its lock. */
 static void
 depot_collect(struct mag_cache *cache)
@@ -344,7 +353,7 @@ depot_collect(struct mag_cache *cache)
 	struct magazine *m;
 	unsigned i, j;
 
-	for (i = 0; i < cpu_count && cache->c_empty != NULL; i++) {
+	for (i = 0; i <= cpu_count && cache->c_empty != NULL; i++) {
 		struct ka_cpu *cpu = cpu_at(i);
 		struct mag_slot *slot = mag_slot(cache, cpu);
 
@@ -396,7 +405,7 @@ mag__get(struct mag_cache *cache)
 	if (object != NULL)
 		return (object);
 	ka_mutex_lock(&cache->c_lock);
-	if (cache->c_full == NULL && ka_load(&cpu_parked, RELAXED) != 0)
+	if (cache->c_full == NULL && may_collect(cache))
 		depot_collect(cache);
 	object = depot_exchange_get(cache);
 	ka_mutex_unlock(&cache->c_lock);

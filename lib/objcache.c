@@ -723,8 +723,10 @@ objcache_get_stats(struct objcache *oc, struct objcache_stats *ret_s)
 
 	memset(ret_s, 0, sizeof(*ret_s));
 	memcpy(ret_s->name, oc->oc_name, sizeof(ret_s->name));
-	mag__sum(&oc->oc_mags, &sum);
+	/* With the rest: of an object that comes to be held by a slot, and
+	 * leaves past it, only the second would be seen in between. */
 	mag__lock(&oc->oc_mags);
+	mag__sum_locked(&oc->oc_mags, &sum);
 	ret_s->limit = (uint64_t)oc->oc_limit;
 	ret_s->requested = sum.gets + oc->oc_gets;
 	ret_s->used = oc_used(oc, &sum);

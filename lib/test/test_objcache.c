@@ -1172,6 +1172,50 @@ hoard_main(void *arg)
 	return (NULL);
 }
 
+static atomic_bool dtor_stops;
+
+static void *
+dtor_main(void *arg)
+{
+	void *p;
+
+	(void)arg;
+	while (!atomic_load(&dtor_stops)) {
+		put(get(M_WAITOK));
+		p = get(M_WAITOK);
+		must(atomic_fetch_sub(&((struct obj *)p)->holders, 1) == 1);
+		objcache_dtor(world.oc, p);
+	}
+	return (NULL);
+}
+
+/* G-7: who looks at a cache sees what is held, whatever else goes by. */
+static void
+what_is_held_shows(void **state)
+{
+	struct obj *o;
+	pthread_t t;
+	unsigned i;
+
+	(void)state;
+	boot_cpus(2);
+	(void)make(0, 0);
+	o = get(M_WAITOK);
+	atomic_store(&dtor_stops, false);
+	t = thread_start(dtor_main, NULL);
+	for (i = 0; i < 1000000; i++) {
+		const uint64_t used = oc_stats(world.oc).used;
+
+		if (used < 1)
+			break;
+	}
+	atomic_store(&dtor_stops, true);
+	thread_join(t);
+	assert_int_equal(i, 1000000);
+	put(o);
+	end();
+}
+
 /* OC-6: whatever other CPUs have in their magazines. */
 static void
 the_limit_can_be_held_from_any_cpu(void **state)
@@ -1533,6 +1577,7 @@ main(void)
 		cmocka_unit_test(magazines_are_of_every_cpu),
 		cmocka_unit_test(magazines_can_be_made_smaller),
 		cmocka_unit_test(audits_see_what_is_broken),
+		cmocka_unit_test(what_is_held_shows),
 		cmocka_unit_test(the_limit_can_be_held_from_any_cpu),
 		cmocka_unit_test(a_sleeper_takes_what_others_cache),
 		cmocka_unit_test(the_dead_leave_their_objects),
