@@ -135,6 +135,8 @@ struct mpipe {
 	struct mp_callback *mp_queue; /* a ring */
 	uint32_t mp_queue_first, mp_pending, mp_queue_room;
 	bool mp_ending;
+	bool mp_calling; /* the thread is in a callback; under mp_lock */
+	bool mp_closing; /* somebody waits for the end of that; the same */
 	/* Constant. */
 	struct malloc_type *mp_type;
 	size_t mp_bytes;
@@ -997,9 +999,13 @@ mp_thread_main(void *arg)
 		if (ending)
 			break;
 		if (cb.fn != NULL) {
+			p->mp_calling = true;
 			ka_mutex_unlock(&p->mp_lock);
 			cb.fn(cb.arg1, cb.arg2);
 			ka_mutex_lock(&p->mp_lock);
+			p->mp_calling = false;
+			if (p->mp_closing)
+				ka_chan_wake_all(&p->mp_chan);
 		} else {
 			ka_chan_sleep(&p->mp_chan, &p->mp_lock);
 		}
@@ -1014,6 +1020,33 @@ mp_thread_run(struct mpipe *p)
 		p->mp_has_thread = ka_thread_start(&p->mp_thread, "mpipe",
 				       mp_thread_main, p) == 0;
 	return (p->mp_has_thread || (p->mp_flags & MPF_CALLBACK) == 0);
+}
+
+/*
+ * No callback is called from now on: true, if nothing is held and none is
+ * pending. One that runs is waited for: it may come to have a buffer.
+ */
+static bool
+mp_close(struct mpipe *p, uint32_t *ret_held, uint32_t *ret_pending)
+{
+	bool idle;
+
+	ka_mutex_lock(&p->mp_lock);
+	for (;;) {
+		mp_enter(p);
+		*ret_held = p->mp_total - mp_count_free(p);
+		*ret_pending = p->mp_pending;
+		idle = *ret_held == 0 && *ret_pending == 0;
+		p->mp_ending = idle && !p->mp_calling;
+		mp_leave(p);
+		if (!idle || !p->mp_calling)
+			break;
+		p->mp_closing = true;
+		ka_chan_sleep(&p->mp_chan, &p->mp_lock);
+		p->mp_closing = false;
+	}
+	ka_mutex_unlock(&p->mp_lock);
+	return (idle);
 }
 
 static void
@@ -1223,17 +1256,13 @@ mpipe_done(malloc_pipe_t mp)
 		mp->mp_private = NULL;
 		return;
 	}
-	mp_enter(p);
-	held = p->mp_total - mp_count_free(p);
-	pending = p->mp_pending;
-	mp_leave(p);
-	if (held != 0 || pending != 0)
-		ka_misuse(KA_WHY_BUSY, mp,
-		    "mpipe_done: %u buffers are held, %u callbacks pending",
-		    held, pending);
 	if (p->mp_has_thread && ka_thread_is_self(&p->mp_thread))
 		ka_misuse(
 		    KA_WHY_BUSY, mp, "mpipe_done: in a callback of the pipe");
+	if (!mp_close(p, &held, &pending))
+		ka_misuse(KA_WHY_BUSY, mp,
+		    "mpipe_done: %u buffers are held, %u callbacks pending",
+		    held, pending);
 	mp_thread_stop(p);
 	mp_unregister(p);
 	mp->mp_private = NULL;

@@ -1220,6 +1220,50 @@ a_pending_callback_keeps_the_pipe(void **state)
 	end();
 }
 
+static _Atomic(void *) kept;
+
+static void
+keep_in_callback(void *arg1, void *arg2)
+{
+	(void)arg1;
+	(void)arg2;
+	atomic_store(&in_callback, true);
+	while (atomic_load(&hold_callback))
+		sleep_ms(1);
+	sleep_ms(20);
+	atomic_store(&kept, mpipe_alloc_nowait(&pipe_a));
+	(void)atomic_fetch_add(&called, 1);
+}
+
+/* MP-9: a callback that runs when the pipe is to end takes a buffer for itself,
+ * as it is there for. */
+static void
+a_callback_may_come_to_hold_a_buffer(void **state)
+{
+	void *p;
+
+	(void)state;
+	callbacks_begin(1, 1);
+	atomic_store(&hold_callback, true);
+	p = mpipe_alloc_nowait(&pipe_a);
+	assert_null(
+	    mpipe_alloc_callback(&pipe_a, keep_in_callback, NULL, NULL));
+	mpipe_free(&pipe_a, p);
+	assert_true(wait_until(atomic_load(&in_callback)));
+	assert_int_equal(mp_stats(&pipe_a).pending, 0);
+	atomic_store(&hold_callback, false);
+	assert_why(BUSY, mpipe_done(&pipe_a));
+	assert_int_equal(atomic_load(&called), 1);
+	mpipe_free(&pipe_a, atomic_load(&kept));
+	/* And the pipe is as it was. */
+	p = mpipe_alloc_nowait(&pipe_a);
+	assert_null(
+	    mpipe_alloc_callback(&pipe_a, note_callback, (void *)1, &pipe_a));
+	mpipe_free(&pipe_a, p);
+	assert_true(wait_until(atomic_load(&called) == 2));
+	end();
+}
+
 static const char *callback_why;
 
 static void
@@ -1611,6 +1655,7 @@ main(void)
 		cmocka_unit_test(callbacks_run_in_order),
 		cmocka_unit_test(a_free_during_growth_is_found),
 		cmocka_unit_test(a_pending_callback_keeps_the_pipe),
+		cmocka_unit_test(a_callback_may_come_to_hold_a_buffer),
 		cmocka_unit_test(a_callback_cannot_end_its_pipe),
 		cmocka_unit_test(callbacks_need_memory_to_be_queued),
 		cmocka_unit_test(a_pipe_leaves_nothing_mapped),
