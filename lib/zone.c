@@ -699,8 +699,8 @@ zone__prealloc(struct uma_zone *zone, uint64_t items)
 	ka_mutex_unlock(&keg->k_lock);
 	zone__rebound(keg);
 	r = zone_try(&rq);
-	while (r == ZONE_NO_PAGES)
-		r = zone_wait_pages(&rq);
+	while (r == ZONE_NO_PAGES || r == ZONE_NO_ROOM)
+		r = zone_wait(&rq, r);
 	ka_mutex_lock(&keg->k_lock);
 	keg->k_filling -= items;
 	ka_mutex_unlock(&keg->k_lock);
@@ -763,7 +763,6 @@ static void *
 zone_ctor_refused(struct uma_zone *zone, void *item)
 {
 	(void)ka_add(&zone->z_ctor_failures, 1);
-	(void)ka_add(&zone->z_failures, 1);
 	if (zone->z_keg != NULL &&
 	    !zone__claim(item, zone->z_id, ZONE_WORD_FREE))
 		zone_misused(zone, item, "uma_zalloc: ctor");
@@ -792,17 +791,38 @@ zone__alloc(struct uma_zone *zone, void *udata, int flags)
 	return (item);
 }
 
-/* The same without constructor; before it is given up, what all CPUs cache is
- * made to be had. */
+/*
+ * What any CPU caches, else past the caches. They are closed meanwhile: when
+ * there is nothing in them, what comes back goes past them, too. One item is
+ * taken, and not all that there are: of two who look at one time the second
+ * would miss what the first has in hand.
+ */
+static void *
+zone_get_last(struct uma_zone *zone, int flags)
+{
+	void *item;
+
+	mag__close(&zone->z_cache);
+	mag__lock(&zone->z_cache);
+	item = mag__take_any(&zone->z_cache);
+	mag__unlock(&zone->z_cache);
+	if (item == NULL)
+		item = zone_get(zone, flags);
+	mag__reopen(&zone->z_cache);
+	if (item == NULL)
+		return (NULL);
+	(void)ka_add(&zone->z_gets, 1);
+	return (zone_own(zone, item));
+}
+
+/* The same without constructor; nothing is refused that somebody caches. */
 void *
 zone__alloc_last(struct uma_zone *zone, int flags)
 {
 	void *item = zone_get_any(zone, flags);
 
-	if (item == NULL && (zone->z_flags & ZF_CACHED) != 0) {
-		zone__drain(zone);
-		item = zone_get_any(zone, flags);
-	}
+	if (item == NULL && (zone->z_flags & ZF_CACHED) != 0)
+		item = zone_get_last(zone, flags);
 	if (item == NULL)
 		(void)ka_add(&zone->z_failures, 1);
 	return (item);
@@ -832,7 +852,7 @@ zone_holds(const struct uma_zone *zone, const void *item)
 }
 
 /* Puts into the caches; when they are full, a bucketful of the depot makes
- * room. */
+ * room, unless that is one item, as this is. */
 static bool
 zone_cache_put(struct uma_zone *zone, void *item)
 {
@@ -842,7 +862,7 @@ zone_cache_put(struct uma_zone *zone, void *item)
 	if (bucket == 0)
 		return (false);
 	outcome = mag__put(&zone->z_cache, item);
-	if (outcome == MAG_FULL) {
+	if (outcome == MAG_FULL && bucket > 1) {
 		zone_drain_part(zone, NULL, bucket);
 		outcome = mag__put(&zone->z_cache, item);
 	}
@@ -1213,13 +1233,12 @@ zone_end(struct uma_zone *zone)
 	if ((zone->z_flags & ZF_CACHED) != 0)
 		mag__fini(&zone->z_cache);
 	if (keg != NULL && keg != &zone->z_own_keg) {
+		zone__rebound(keg);
 		ka_mutex_lock(&zone_lock);
-		keg->k_zones--;
+		keg->k_zones--; /* and now the primary may end */
 		ka_mutex_unlock(&zone_lock);
 	}
 	zone_put_back(zone);
-	if (keg != NULL && keg != &zone->z_own_keg)
-		zone__rebound(keg);
 }
 
 /* May wait for others that walk over all zones. */

@@ -26,7 +26,7 @@ static void
 stats_get(struct uma_zone *zone, struct uma_zone_stats *ret_s)
 {
 	struct mag_sum sum = { 0 };
-	uint64_t gets;
+	uint64_t gets, none;
 
 	memset(ret_s, 0, sizeof(*ret_s));
 	ret_s->name = zone->z_name;
@@ -39,11 +39,11 @@ stats_get(struct uma_zone *zone, struct uma_zone_stats *ret_s)
 	gets = sum.gets + ka_load(&zone->z_gets, RELAXED);
 	ret_s->used = zone__used(zone);
 	ret_s->cached = sum.cached;
-	ret_s->failures = ka_load(&zone->z_failures, RELAXED);
+	none = ka_load(&zone->z_failures, RELAXED);
+	ret_s->failures = none + ka_load(&zone->z_ctor_failures, RELAXED);
 	ret_s->sleeps = ka_load(&zone->z_sleeps, RELAXED);
 	/* A constructor that refused had an item. */
-	ret_s->requests =
-	    gets + ret_s->failures - ka_load(&zone->z_ctor_failures, RELAXED);
+	ret_s->requests = gets + none;
 	ka_mutex_lock(&zone->z_lock);
 	ret_s->limit = zone->z_max;
 	ka_mutex_unlock(&zone->z_lock);

@@ -207,7 +207,9 @@ struct uma_zone {
 	uma_maxaction *z_maxaction;
 	/* Shared: what passed by the caches. */
 	uint64_t z_gets, z_puts;
-	uint64_t z_failures, z_ctor_failures, z_sleeps;
+	uint64_t z_failures;	  /* calls that got no item ... */
+	uint64_t z_ctor_failures; /* and those whose ctor refused it */
+	uint64_t z_sleeps;
 	uint32_t z_bucket; /* capacity now */
 	struct zone_keg z_own_keg;
 	/* Under zone_lock; last: outlive what is above. */

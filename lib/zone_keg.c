@@ -297,6 +297,11 @@ zone__keg_get(struct zone_keg *keg, struct zone_request *rq, void **store,
 	return (n != 0 ? ZONE_GOT : r);
 }
 
+/*
+ * While another's slab is on its way that may not come, or that goes, there is
+ * room when that is over. Otherwise a maximum was lowered: what it keeps from
+ * being allocated needs no slab, and nobody knows when that ends.
+ */
 enum zone_result
 zone__keg_prefill(struct zone_keg *keg, struct zone_request *rq)
 {
@@ -306,6 +311,8 @@ zone__keg_prefill(struct zone_keg *keg, struct zone_request *rq)
 	ka_mutex_lock(&keg->k_lock);
 	while (keg->k_free < keg->k_reserve + rq->zr_prealloc) {
 		r = keg_grow(keg, rq);
+		if (r == ZONE_NO_ROOM && keg->k_moving == 0)
+			r = ZONE_END;
 		if (r != ZONE_GOT)
 			break;
 		grown = true;

@@ -84,6 +84,7 @@ struct mzone {
 
 	/* The keg. */
 	uint64_t pages, pages_most;
+	uint64_t gone; /* slabs so far, but those whose init had refused */
 	uint64_t keg_held;
 	uint64_t statics;		 /* items in static memory */
 	uint64_t reserve_lo, reserve_hi; /* apart while it may be either */
@@ -155,6 +156,7 @@ struct mzframe {
 	uint64_t max_new;
 	bool lowers;			 /* and it is less than what it was */
 	uint64_t reserve_lo, reserve_hi; /* of the keg at begin */
+	uint64_t gone;			 /* the same */
 	uint32_t keg_took;		 /* it took pages for this keg */
 	bool joined;			 /* it is counted in allocs */
 	bool taken;			 /* it is counted in frees */

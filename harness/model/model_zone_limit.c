@@ -300,7 +300,7 @@ reserve_end(struct model *m, struct mthread *th, const struct call *c)
 static void
 prealloc_begin(struct model *m, struct mthread *th, const struct call *c)
 {
-	const struct mzframe *f = zn_frame(m, th);
+	struct mzframe *f = zn_frame(m, th);
 	const struct mzone *z = zn_zone(m, f->zone);
 	struct mzone *keg = zn_keg(m, z);
 
@@ -313,6 +313,37 @@ prealloc_begin(struct model *m, struct mthread *th, const struct call *c)
 		return;
 	keg->asked += slabs_for(keg, c->n[0]);
 	keg->tried |= c->n[0] > 0;
+	f->gone = keg->gone;
+}
+
+static bool
+fail_short(struct model *m, const struct mthread *th, const struct mzone *z,
+    uint64_t n)
+{
+	const struct mzone *keg = zn_keg(m, z);
+
+	model__fail(m, th, "ZN-14", "prealloc-short");
+	model__expected(
+	    m, "%" PRIu64 " free items in slabs of %s", n, zn__text(m, z).s);
+	model__found(m,
+	    "%" PRIu64 " items in %" PRIu64 " pages, %" PRIu64 " held",
+	    zn_keg_items(keg, keg->pages), keg->pages, keg->keg_held);
+	return (true);
+}
+
+/* Whatever others did meanwhile: no slab went, and there are too few. A maximum
+ * keeps more from being allocated. */
+static bool
+is_short_of_slabs(struct model *m, const struct mthread *th,
+    const struct mzone *z, uint64_t n)
+{
+	const struct mzone *keg = zn_keg(m, z);
+
+	if (z->max_lo < n)
+		n = z->max_lo;
+	return (keg->gone == zn_frame(m, th)->gone && !keg->shared &&
+	    !keg->sourced && !keg->boot && zn_keg_items(keg, keg->pages) < n &&
+	    fail_short(m, th, z, n));
 }
 
 static void
@@ -325,18 +356,13 @@ prealloc_end(struct model *m, struct mthread *th, const struct call *c)
 
 	zn__op_end(m, th);
 	if (!zn__outcome(m, th, c) || c->why != 0 || z->keg == 0 || n == 0 ||
-	    !zn__was_sole(m, th) || f->refused || th->page_failed ||
-	    keg->ipers == 0)
+	    f->refused || th->page_failed || keg->ipers == 0 ||
+	    is_short_of_slabs(m, th, z, n) || !zn__was_sole(m, th))
 		return;
 	items = zn_keg_items(keg, keg->pages);
 	/* What a maximum keeps from being allocated needs no page either. */
 	if (items < keg->keg_held + n && !keg->limited) {
-		model__fail(m, th, "ZN-14", "prealloc-short");
-		model__expected(m, "%" PRIu64 " free items in slabs of %s", n,
-		    zn__text(m, z).s);
-		model__found(m,
-		    "%" PRIu64 " items in %" PRIu64 " pages, %" PRIu64 " held",
-		    items, keg->pages, keg->keg_held);
+		(void)fail_short(m, th, z, n);
 		return;
 	}
 	if (keg->reserve_hi > 0 || keg->shared)

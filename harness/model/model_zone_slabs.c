@@ -248,6 +248,7 @@ slab_goes(struct model *m, const struct mthread *th, uint32_t run,
 	items_forget(m, run, addr, end);
 	zn__take_moves(keg);
 	keg->pages -= (end - addr) / PAGE;
+	keg->gone += !slab->failed;
 	keg->credit = 0;
 }
 

@@ -50,7 +50,11 @@ static uint64_t now;
 static struct {
 	uint32_t event;
 	bool open, excused;
+	bool drains; /* counted in drainers */
 } frames[CALL_FRAMES_MAX];
+/* Calls in flight that may have in hand what zones cache: those that wait for
+ * pages, and reclaims of all. */
+static uint32_t drainers;
 
 static struct window *
 window_of(enum trace_class class, uint32_t handle)
@@ -81,14 +85,36 @@ run__history_reset(void)
 		for (i = 0; i < nwindows[class]; i++)
 			windows[class][i].known = false;
 	memset(frames, 0, sizeof(frames));
+	drainers = 0;
 	now = 0;
+}
+
+/* Something moves in all zones, or in all that there is. */
+static void disturb(enum trace_class class)
+{
+	uint32_t i;
+
+	for (i = 0; i < nwindows[class]; i++)
+		if (windows[class][i].known)
+			windows[class][i].calm = false;
+}
+
+static void
+drains(uint32_t frame)
+{
+	drainers += !frames[frame].drains;
+	frames[frame].drains = true;
+	disturb(TRACE_ZONE);
+	disturb(TRACE_VMZONE);
 }
 
 void
 run__history_excuse(uint32_t frame)
 {
-	if (frame < CALL_FRAMES_MAX)
-		frames[frame].excused = true;
+	if (frame >= CALL_FRAMES_MAX)
+		return;
+	frames[frame].excused = true;
+	drains(frame);
 }
 
 /* What a call is to its owner; HISTORY_LIFE: nothing. */
@@ -134,16 +160,6 @@ waits(const struct call *c)
 	    (c->flags & M_WAITOK) != 0);
 }
 
-/* Something moves in all zones, or in all that there is. */
-static void disturb(enum trace_class class)
-{
-	uint32_t i;
-
-	for (i = 0; i < nwindows[class]; i++)
-		if (windows[class][i].known)
-			windows[class][i].calm = false;
-}
-
 /* ---- The order --------------------------------------------------------- */
 
 static void
@@ -174,11 +190,10 @@ calls_of(const struct window *w)
 static void
 excuse(struct window *w)
 {
-	bool shy = w->owner.shy && w->capacity != 0 && w->n > 1;
 	uint32_t i;
 
 	for (i = 0; i < calls_of(w); i++)
-		if (!w->judged || !w->calm || shy)
+		if (!w->judged || !w->calm)
 			w->event[i].excused = true;
 }
 
@@ -191,6 +206,10 @@ judge(struct run_state *s, enum trace_class class, uint32_t handle,
 	enum wgl_verdict v;
 
 	excuse(w);
+	/* Each of the others may have a bucketful in hand; of one item that is
+	 * what it returns. */
+	if (owner.shy && w->capacity > 1)
+		owner.slack += (w->n - 1) * w->capacity;
 	s->result->windows++;
 	v = w->n > WGL_CALLS_MAX ?
 	    WGL_TOO_LONG :
@@ -245,7 +264,7 @@ close_window(
 			w->judged = false;
 	}
 	w->n = 0;
-	w->calm = true;
+	w->calm = drainers == 0;
 	w->limits = false;
 }
 
@@ -260,8 +279,11 @@ run__history_begin(struct run_state *s, const struct call *c)
 	struct window *w;
 
 	frames[c->thread].open = frames[c->thread].excused = false;
-	if (c->code == TRACE_OP_UMA_RECLAIM || c->code == TRACE_OP_KMALLOC_TRIM)
-		disturb(TRACE_ZONE);
+	if (c->code == TRACE_OP_UMA_RECLAIM ||
+	    c->code == TRACE_OP_KMALLOC_TRIM ||
+	    c->code == TRACE_OP_MPIPE_ALLOC_WAITOK ||
+	    c->code == TRACE_OP_MPIPE_WAIT)
+		drains(c->thread);
 	if (plan->class <= TRACE_RUN || plan->out > TRACE_RUN ||
 	    c->handle == TRACE_NOREG)
 		return;
@@ -343,7 +365,7 @@ made(struct run_state *s, const struct call *c)
 		    c->code == TRACE_OP_UMA_ZCREATE_STATIC ?
 		(uint64_t)c->n[0] :
 		0);
-	w->calm = true;
+	w->calm = drainers == 0;
 	w->judged = class != TRACE_ZONE ||
 	    c->code == TRACE_OP_UMA_ZCREATE_STATIC ||
 	    (c->code == TRACE_OP_UMA_ZCREATE &&
@@ -361,6 +383,8 @@ run__history_end(struct run_state *s, const struct call *c)
 	uint32_t at = frames[c->thread].event;
 	struct window *w;
 
+	drainers -= frames[c->thread].drains;
+	frames[c->thread].drains = false;
 	if (run_plan[c->code].out > TRACE_RUN) {
 		if (c->why == 0 && c->ret != 0)
 			made(s, c);

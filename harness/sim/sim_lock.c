@@ -134,6 +134,21 @@ ka_sim_lock_slow(struct ka_mutex *m, const struct ka_site *site)
 	m->waiters--;
 }
 
+const char ka_sim_ended[] = "ended";
+
+/* On the host nobody knows what it does then, nor whose it is by now. */
+static void
+ended(const struct ka_site *site)
+{
+	char found[256];
+
+	(void)snprintf(found, sizeof(found),
+	    "thread %u takes one at %s:%u that is no more", ka_sim_self,
+	    site->file, site->line);
+	sim__wrong(
+	    "G-5", "lock-ended", "no lock is taken after its end", found);
+}
+
 void
 ka_sim_locked(struct ka_mutex *m, const struct ka_site *site)
 {
@@ -141,6 +156,8 @@ ka_sim_locked(struct ka_mutex *m, const struct ka_site *site)
 
 	if (ka_sim_self == SIM_NONE)
 		return;
+	if (m->name == ka_sim_ended)
+		ended(site);
 	sim_sync_acquire(m);
 	if (ka_sim_weak && sim.config.memory == SIM_TSO)
 		sim__flush_cpu(t->cpu);

@@ -85,6 +85,21 @@ unlocks_only(struct call *c)
 	healthy->exec(c);
 }
 
+/* Takes a lock that has ended. */
+static void
+locks_what_ended(struct call *c)
+{
+	struct ka_mutex m;
+
+	ka_mutex_init(&m, "canary");
+	ka_mutex_fini(&m);
+	if (c->code == TRACE_OP_KFREE) {
+		ka_mutex_lock(&m);
+		ka_mutex_unlock(&m);
+	}
+	healthy->exec(c);
+}
+
 /* ---- What is left ------------------------------------------------------ */
 
 /* Takes a page in a call of kmalloc, and forgets it. */
@@ -192,6 +207,13 @@ static const struct breakage canaries[] = {
 	    .clause = "G-5",
 	    .signature = "kmalloc/G-5/not-owned/reported",
 	    .exec = unlocks_only,
+	    .trace = HEAD "schedule random 1\n"
+			  "0 m0 = kmalloc_create \"t\"\n"
+			  "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },
+	{ .name = "locks what ended",
+	    .clause = "G-5",
+	    .signature = "kmalloc/G-5/lock-ended/reported",
+	    .exec = locks_what_ended,
 	    .trace = HEAD "schedule random 1\n"
 			  "0 m0 = kmalloc_create \"t\"\n"
 			  "0 p0 = kmalloc 64 m0 WAITOK\n0 kfree p0 m0\n" },

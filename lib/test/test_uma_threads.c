@@ -8,6 +8,7 @@
  */
 #include "kalloc_test.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 
 static uma_zone_t zone;
@@ -72,6 +73,98 @@ refused_main(void *arg)
 {
 	must(uma_zalloc_arg(zone, arg, M_NOWAIT) == NULL);
 	return (NULL);
+}
+
+static atomic_uint refuse_turn, refused_turn;
+
+static int
+refuse_all(void *item, size_t size, void *udata, int flags)
+{
+	(void)item;
+	(void)size;
+	(void)udata;
+	(void)flags;
+	return (1);
+}
+
+#define REFUSALS 3000u
+
+static void *
+refusing_main(void *arg)
+{
+	unsigned i;
+
+	(void)arg;
+	for (i = 1; i <= REFUSALS; i++) {
+		while (atomic_load(&refuse_turn) < i)
+			(void)sched_yield();
+		must(uma_zalloc(zone, M_NOWAIT) == NULL);
+		atomic_store(&refused_turn, i);
+	}
+	return (NULL);
+}
+
+/* G-7: no count is ever less than nothing: a call whose constructor refused is
+ * counted three times. */
+static void
+requests_are_never_negative(void **state)
+{
+	struct uma_zone_stats s;
+	unsigned i, negative = 0;
+	pthread_t t;
+
+	(void)state;
+	boot_cpus(2, 1024);
+	atomic_store(&refuse_turn, 0);
+	atomic_store(&refused_turn, 0);
+	t = thread_start(refusing_main, NULL);
+	for (i = 1; i <= REFUSALS; i++) {
+		zone = uma_zcreate(
+		    "refuses", 64, refuse_all, NULL, NULL, NULL, 7, 0);
+		atomic_store(&refuse_turn, i);
+		do {
+			uma_zone_get_stats(zone, &s);
+			negative += s.requests > 1;
+		} while (atomic_load(&refused_turn) < i);
+		uma_zdestroy(zone);
+	}
+	thread_join(t);
+	assert_int_equal(negative, 0);
+	halt();
+}
+
+static void *
+free_all_main(void *arg)
+{
+	void **p = arg;
+
+	for (; *p != NULL; p++)
+		uma_zfree(zone, *p);
+	return (NULL);
+}
+
+/* ZN-6: no other CPU has a cache, and a thread without a CPU none that it may
+ * keep things in. */
+static void
+a_thread_without_a_cpu_keeps_nothing(void **state)
+{
+	void *p[401];
+	unsigned i;
+
+	(void)state;
+	for (i = 2; i <= 400; i += i < 20 ? 1 : 190) {
+		boot_cpus(1, 1024);
+		zone = uma_zcreate("alone", 64, NULL, NULL, NULL, NULL, 7, 0);
+		uma_zone_set_max(zone, (int)i);
+		assert_int_equal(take_all(p, i + 1), i);
+		p[i] = NULL;
+		thread_run(free_all_main, p);
+		assert_int_equal(take_all(p, i + 1), i);
+		p[i] = NULL;
+		(void)free_all_main(p);
+		uma_zdestroy(zone);
+		halt();
+	}
 }
 
 enum wake {
@@ -764,6 +857,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_thread_without_a_cpu_keeps_nothing),
+		cmocka_unit_test(requests_are_never_negative),
 		cmocka_unit_test(sleepers_are_woken_by_every_path),
 		cmocka_unit_test(what_others_cache_is_taken),
 		cmocka_unit_test(every_sleeper_has_its_turn),
