@@ -35,6 +35,7 @@ struct window {
 	struct history_owner owner;
 	uint64_t held;	   /* before the window */
 	uint64_t capacity; /* of a magazine or bucket */
+	uint64_t most;	   /* of a cache: the greatest owner.most so far */
 	uint64_t items;	   /* of a zone of the UMA interface on static memory */
 	struct history_event event[WGL_CALLS_MAX];
 	uint32_t n, inflight;
@@ -204,8 +205,13 @@ judge(struct run_state *s, enum trace_class class, uint32_t handle,
 	const struct history_event *last = NULL;
 	struct history_owner owner = w->owner;
 	enum wgl_verdict v;
+	uint32_t i;
 
 	excuse(w);
+	/* A lower limit takes nothing away from a cache. */
+	for (i = 0; i < calls_of(w) && class == TRACE_CACHE; i++)
+		if (w->event[i].kind == HISTORY_LIMIT)
+			w->event[i].most = w->most;
 	/* Each of the others may have a bucketful in hand; of one item that is
 	 * what it returns. */
 	if (owner.shy && w->capacity > 1)
@@ -237,6 +243,9 @@ look(struct run_state *s, enum trace_class class, uint32_t handle,
 	if (w->items != 0 && st.limit != 0 && st.limit < w->owner.most)
 		w->owner.least = w->owner.most = st.limit;
 	w->capacity = st.capacity > w->capacity ? st.capacity : w->capacity;
+	w->most = w->owner.most > w->most ? w->owner.most : w->most;
+	if (class == TRACE_CACHE)
+		w->owner.most = w->most;
 	if (class == TRACE_ZONE &&
 	    w->owner.least >= 2 * (uint64_t)s->header->cpus)
 		w->owner.slack = 2 * w->capacity * (s->header->cpus - 1);
@@ -329,6 +338,7 @@ run__history_begin(struct run_state *s, const struct call *c)
 		 * to have both at one instant is not promised. */
 		if (w->items != 0)
 			e->most = w->items;
+		w->most = e->most > w->most ? e->most : w->most;
 	}
 }
 
