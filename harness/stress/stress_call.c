@@ -474,17 +474,54 @@ do_pages(struct caller *w, const struct trace_op *op, struct call *c)
 
 /* ---- What changes limits, and the rest --------------------------------- */
 
+static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/*
+ * Of calls that overlap any may have been the last: the least of their limits
+ * is what may be slept at. One that ended before another began was not.
+ */
+static uint64_t
+last_limit(struct owner *o, const struct limit_call *call)
+{
+	uint64_t least = HISTORY_NO_LIMIT;
+	bool is_last = true;
+	uint32_t i, n = 0;
+
+	for (i = 0; i < o->nlimits; i++) {
+		is_last &= o->limits[i].from < call->to;
+		if (o->limits[i].to > call->from)
+			o->limits[n++] = o->limits[i];
+	}
+	if (is_last && n == LIMITS_AT_ONCE) {
+		n--; /* more at once: of two it is the lesser one's */
+		if (o->limits[n].least > call->least)
+			o->limits[n] = *call;
+		n++;
+	} else if (is_last) {
+		o->limits[n++] = *call;
+	}
+	o->nlimits = n;
+	for (i = 0; i < n; i++)
+		if (o->limits[i].least < least)
+			least = o->limits[i].least;
+	return (least);
+}
+
 static void
 note_limit(struct caller *w, struct owner *o, uint64_t from, uint64_t least,
     uint64_t most)
 {
+	const struct limit_call call = { from, stress__stamp(), least };
 	struct history_event *e =
-	    stress__event(w, HISTORY_LIMIT, o, from, stress__stamp());
+	    stress__event(w, HISTORY_LIMIT, o, from, call.to);
 
 	e->least = least;
 	e->most = most;
-	if (least < atomic_exchange(&o->sleeps_at, least))
+	(void)pthread_mutex_lock(&limits_lock);
+	least = last_limit(o, &call);
+	if (least < atomic_exchange(&o->sleeps_at, least) || o->nlimits > 1)
 		atomic_store(&o->lowered, true);
+	(void)pthread_mutex_unlock(&limits_lock);
 	stress__slack(o);
 }
 

@@ -44,6 +44,8 @@ struct hook {
  * A malloc type, cache, pipe or zone. Its number is that of the history's
  * owner. It stays when it has ended: a register may then name another.
  */
+#define LIMITS_AT_ONCE 8u
+
 struct owner {
 	enum trace_class class;
 	uint32_t id, reg;
@@ -54,6 +56,11 @@ struct owner {
 	uint64_t size;
 	_Atomic uint64_t held;	    /* objects; certainly, at rest */
 	_Atomic uint64_t sleeps_at; /* who waits may sleep if so many are */
+	/* Calls that set its limit, of which any may have been the last. */
+	struct limit_call {
+		uint64_t from, to, least;
+	} limits[LIMITS_AT_ONCE];
+	uint32_t nlimits;
 	/* Of a type: owners that charge it; of a zone: caches over it; and who
 	 * helps a sleeper by what a cache has. */
 	_Atomic uint32_t users;
