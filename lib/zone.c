@@ -947,13 +947,14 @@ bucket_now(struct uma_zone *zone)
 	return (n);
 }
 
-void
-zone__set_bucket(struct uma_zone *zone)
+/* True: it is smaller, and what is cached has to go. */
+static bool
+set_bucket(struct uma_zone *zone)
 {
 	uint32_t was, now;
 
 	if ((zone->z_flags & ZF_CACHED) == 0)
-		return;
+		return (false);
 	ka_mutex_lock(&zone_lock);
 	was = zone->z_bucket;
 	now = bucket_now(zone);
@@ -962,8 +963,19 @@ zone__set_bucket(struct uma_zone *zone)
 		ka_store(&zone->z_bucket, now, RELAXED);
 	}
 	ka_mutex_unlock(&zone_lock);
-	if (now < was)
-		zone__drain(zone);
+	return (now < was);
+}
+
+/* The caches are closed while they are drained, so that nothing stays that a get
+ * moves which looked before: without buckets nobody would look for it. */
+void
+zone__set_bucket(struct uma_zone *zone)
+{
+	if (!set_bucket(zone))
+		return;
+	mag__close(&zone->z_cache);
+	zone__drain(zone);
+	mag__reopen(&zone->z_cache);
 }
 
 /*
@@ -992,7 +1004,8 @@ zone__set_max(struct uma_zone *zone, uint64_t max)
 		zone__rebound(zone->z_keg);
 	if (cached && reopen)
 		mag__reopen(&zone->z_cache);
-	zone__set_bucket(zone);
+	if (set_bucket(zone))
+		zone__drain(zone);
 	if (over)
 		zone__drain(zone);
 	reopen = true;

@@ -1054,6 +1054,65 @@ a_drain_finds_what_moves(void **state)
 	halt();
 }
 
+/* The same for a get that has looked at the size of buckets already. */
+static void
+fini_gets_late(void *item, size_t size)
+{
+	(void)item;
+	(void)size;
+	if (moved_item != NULL)
+		return;
+	moved_item = mag__get(&other->z_cache);
+	must(moved_item != NULL &&
+	    zone__claim(moved_item, ZONE_WORD_FREE, other->z_id));
+}
+
+static void
+lower_maxcache(void)
+{
+	uma_zone_set_maxcache(other, 0);
+}
+
+static void
+reserve_some(void)
+{
+	uma_zone_reserve(mine, 1);
+}
+
+/* Without buckets nobody looks into the caches: nothing stays there (ZN-6,
+ * ZN-14). */
+static void
+no_bucket_leaves_nothing(void **state)
+{
+	static void (*const lower[])(void) = { reserve_some, lower_maxcache };
+	unsigned i;
+	void *p;
+
+	(void)state;
+	for (i = 0; i < COUNT_OF(lower); i++) {
+		boot(&two_cpus);
+		mine = make(64, 0);
+		other = uma_zsecond_create(
+		    "late", NULL, NULL, NULL, fini_gets_late, mine);
+		uma_zone_set_maxcache(other, 1000);
+		p = uma_zalloc(other, M_WAITOK);
+		thread_run(cache_six, NULL);
+		uma_zfree(other, p);
+		moved_item = NULL;
+		/* As if all this came since uma_zone_reserve() looked. */
+		mine->z_own_keg.k_used = 0;
+		lower[i]();
+		assert_non_null(moved_item);
+		assert_int_equal(zstats(other).cached, 0);
+		assert_int_equal(zstats(other).used, 1);
+		audit();
+		uma_zfree(other, moved_item);
+		uma_zdestroy(other);
+		uma_zdestroy(mine);
+		halt();
+	}
+}
+
 /* ---- One thread looks, another ends ------------------------------------------- */
 
 static void
@@ -1163,6 +1222,7 @@ main(void)
 		cmocka_unit_test(items_of_nobody_are_told),
 		cmocka_unit_test(an_item_from_elsewhere_in_two_magazines),
 		cmocka_unit_test(a_drain_finds_what_moves),
+		cmocka_unit_test(no_bucket_leaves_nothing),
 		cmocka_unit_test(an_end_waits_for_walkers),
 		cmocka_unit_test(walkers_end_with_their_system),
 	};
