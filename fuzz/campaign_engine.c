@@ -62,6 +62,7 @@ campaign_run_quietly(const char *exe, const char *first, const char *second,
 	const double until = campaign_now() + seconds;
 	size_t n = 0;
 	int fds[2], status = -1;
+	bool ended = false;
 	pid_t pid;
 
 	if (pipe(fds) != 0)
@@ -86,10 +87,14 @@ campaign_run_quietly(const char *exe, const char *first, const char *second,
 
 		if (got > 0 && n + 1 < size)
 			n += (size_t)got;
-		if (got > 0)
+		if (got > 0 && (!ended || campaign_now() < until))
 			continue;
-		if (waitpid(pid, &status, WNOHANG) == pid)
+		if (ended)
 			break;
+		/* What it said last may have come after the look. */
+		ended = waitpid(pid, &status, WNOHANG) == pid;
+		if (ended)
+			continue;
 		if (campaign_now() > until)
 			(void)kill(-pid, SIGKILL);
 		(void)usleep(2000);

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The estimate of a campaign, at its edges and against counting. */
+/*
+ * Goal: the estimate of a campaign, at its edges and against counting; and that
+ * what a program says is heard.
+ * Method: a program that ends between two looks is one that waitpid() finds after
+ * a while.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -66,12 +73,40 @@ interval_holds(void **state)
 	assert_in_range(inside, 340, 400);
 }
 
+pid_t __real_waitpid(pid_t, int *, int);
+pid_t __wrap_waitpid(pid_t, int *, int);
+
+pid_t
+__wrap_waitpid(pid_t pid, int *status, int options)
+{
+	(void)usleep(200000);
+	return (__real_waitpid(pid, status, options));
+}
+
+static void
+what_is_said_last_is_heard(void **state)
+{
+	char said[64] = "";
+
+	(void)state;
+	assert_int_equal(campaign_run_quietly("/bin/echo", "this", "and that",
+			     20, said, sizeof(said)),
+	    0);
+	assert_string_equal(said, "this and that\n");
+	/* More than is kept is read, and lets nobody wait. */
+	assert_int_equal(campaign_run_quietly("/bin/sh", "-c", "seq 1 30000",
+			     20, said, sizeof(said)),
+	    0);
+	assert_int_equal(strlen(said), sizeof(said) - 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(edges),
 		cmocka_unit_test(interval_holds),
+		cmocka_unit_test(what_is_said_last_is_heard),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
