@@ -234,7 +234,7 @@ run__booted(struct run_state *s)
 void
 run__halted(struct run_state *s, uint64_t mapped_before)
 {
-	uint64_t left = sim_mapped() - mapped_before;
+	int64_t left = (int64_t)(sim_mapped() - mapped_before);
 	char found[64];
 
 	if (left == 0 || s->busy != 0 || s->result->status != RUN_CLEAN)

@@ -1027,23 +1027,26 @@ cache_six(void *arg)
 	return (NULL);
 }
 
-/* What moves while a closed cache is drained is found as well. */
+/* Two CPUs have items of a secondary zone. */
 static void
-a_drain_finds_what_moves(void **state)
+cached_by_two(uma_fini *fini)
 {
 	void *p;
 
-	(void)state;
 	boot(&two_cpus);
 	mine = make(64, 0);
-	other =
-	    uma_zsecond_create("moves", NULL, NULL, NULL, fini_allocates, mine);
+	other = uma_zsecond_create("moves", NULL, NULL, NULL, fini, mine);
 	uma_zone_set_maxcache(other, 1000);
 	p = uma_zalloc(other, M_WAITOK);
 	thread_run(cache_six, NULL);
 	uma_zfree(other, p);
 	moved_item = NULL;
-	uma_zone_set_max(other, 4);
+}
+
+/* One item moved, which is held, and no other was left. */
+static void
+nothing_is_cached(void)
+{
 	assert_non_null(moved_item);
 	assert_int_equal(zstats(other).cached, 0);
 	assert_int_equal(zstats(other).used, 1);
@@ -1052,6 +1055,16 @@ a_drain_finds_what_moves(void **state)
 	uma_zdestroy(other);
 	uma_zdestroy(mine);
 	halt();
+}
+
+/* What moves while a closed cache is drained is found as well. */
+static void
+a_drain_finds_what_moves(void **state)
+{
+	(void)state;
+	cached_by_two(fini_allocates);
+	uma_zone_set_max(other, 4);
+	nothing_is_cached();
 }
 
 /* The same for a get that has looked at the size of buckets already. */
@@ -1086,30 +1099,14 @@ no_bucket_leaves_nothing(void **state)
 {
 	static void (*const lower[])(void) = { reserve_some, lower_maxcache };
 	unsigned i;
-	void *p;
 
 	(void)state;
 	for (i = 0; i < COUNT_OF(lower); i++) {
-		boot(&two_cpus);
-		mine = make(64, 0);
-		other = uma_zsecond_create(
-		    "late", NULL, NULL, NULL, fini_gets_late, mine);
-		uma_zone_set_maxcache(other, 1000);
-		p = uma_zalloc(other, M_WAITOK);
-		thread_run(cache_six, NULL);
-		uma_zfree(other, p);
-		moved_item = NULL;
+		cached_by_two(fini_gets_late);
 		/* As if all this came since uma_zone_reserve() looked. */
 		mine->z_own_keg.k_used = 0;
 		lower[i]();
-		assert_non_null(moved_item);
-		assert_int_equal(zstats(other).cached, 0);
-		assert_int_equal(zstats(other).used, 1);
-		audit();
-		uma_zfree(other, moved_item);
-		uma_zdestroy(other);
-		uma_zdestroy(mine);
-		halt();
+		nothing_is_cached();
 	}
 }
 

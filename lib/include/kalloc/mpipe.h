@@ -71,8 +71,9 @@ void mpipe_init(malloc_pipe_t, struct malloc_type *, size_t bytes, int nnom,
     mpipe_deconstruct_fn *deconstruct, void *priv);
 /*
  * Ends a pipe. All buffers must be back and no callback pending (MP-4, MP-9):
- * otherwise KA_WHY_BUSY, and the pipe is as it was. A zeroed or ended pipe, or
- * one of a system that has ended: nothing happens.
+ * otherwise KA_WHY_BUSY, and the pipe is as it was. If all are back while a
+ * callback runs, its end is waited for first: it may have come to hold one. A
+ * zeroed or ended pipe, or one of a system that has ended: nothing happens.
  * Context: may block (for the support thread); no other thread may use the
  * pipe. In a callback of the pipe: KA_WHY_BUSY.
  */
