@@ -63,6 +63,7 @@ run__do(struct run_state *s, struct call *c)
 		s->owner[plan->class][c->handle].ending = true;
 	if (s->depth[thread]++ == 0)
 		s->called_back[thread] = 0;
+	sim_tells();
 	model_invoke(s->model, c);
 	if (s->options->orders)
 		run__history_begin(s, c);
@@ -77,6 +78,7 @@ run__do(struct run_state *s, struct call *c)
 	    (plan->out <= TRACE_RUN || c->ret != 0) &&
 	    (c->code != TRACE_OP_OBJCACHE_RECLAIMLIST || s->busy == 1) &&
 	    look(s, (enum trace_class)plan->class, c->handle, &st);
+	sim_tells();
 	model_return(s->model, c);
 	if (s->options->orders)
 		run__history_end(s, c);
@@ -249,6 +251,7 @@ run__callback(void *arg, struct callback *cb)
 		    found);
 	run__mix(s, (uint64_t)cb->hook << 32 ^ run__relative(s, cb->addr));
 	run__show(s, (uint64_t)cb->class << 32 | cb->handle, cb->hook);
+	sim_tells();
 	model_callback(s->model, cb);
 	action = hook_due(&o->hook[cb->hook]);
 	if (cb->hook == TRACE_HOOK_CALLBACK && action == TRACE_ACTION_NONE)
@@ -277,5 +280,6 @@ run__callback_done(void *arg, struct callback *cb)
 	run__mix(s, run__relative(s, cb->ret));
 	if (cb->ret == 0)
 		run__history_excuse(cb->thread);
+	sim_tells();
 	model_callback_done(s->model, cb);
 }

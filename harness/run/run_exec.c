@@ -485,6 +485,7 @@ run__page_alloc(void *arg, uint64_t addr, uint64_t npages, uint64_t align,
 	run__mix(s, run__relative(s, addr) + npages);
 	if (addr == 0 && thread != SIM_NONE)
 		run__history_excuse(run__frame(s, thread));
+	sim_tells();
 	model_vm_alloc(s->model, run__frame(s, thread), addr, npages, align,
 	    flags, injected != 0, injected == 2);
 }
@@ -496,6 +497,7 @@ run__page_free(void *arg, uint64_t addr, uint64_t npages)
 	uint32_t thread = sim_current();
 
 	run__mix(s, ~run__relative(s, addr) - npages);
+	sim_tells();
 	model_vm_free(s->model, run__frame(s, thread), addr, npages);
 }
 

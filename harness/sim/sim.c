@@ -583,8 +583,11 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 {
 	struct sim_thread *t = sim_resumed;
 
-	if (ka_sim_self == SIM_NONE || sim.held)
+	if (KA_UNLIKELY(ka_sim_self == SIM_NONE || sim.held)) {
+		if (sim.held && sim.config.hash && ka_sim_self != SIM_NONE)
+			note(t, kind, obj);
 		return;
+	}
 	t->site = site;
 	if (KA_UNLIKELY(++sim.points > sim.points_end))
 		livelock();
@@ -602,7 +605,7 @@ ka_sim_point(enum ka_sim_point kind, const volatile void *obj,
 void
 ka_sim_tell(const struct ka_cpu *cpu)
 {
-	if (ka_sim_self != SIM_NONE && !sim.held && sim.config.hash)
+	if (ka_sim_self != SIM_NONE && sim.config.hash)
 		sim__event(&sim.thread[ka_sim_self], SIM_CHANGES, cpu);
 }
 
@@ -716,11 +719,26 @@ sim_record(uint32_t *ret_n)
 	return (sim.record);
 }
 
+/* What the caller is told, he judges by what he was told before. */
+static void
+tells(enum sim_event event)
+{
+	if (sim.config.hash && ka_sim_self != SIM_NONE)
+		sim__event(&sim.thread[ka_sim_self], event, &sim__world);
+}
+
+void
+sim_tells(void)
+{
+	tells(SIM_CHANGES);
+}
+
 void
 sim__tell(void (*fn)(void *, uint32_t), uint32_t thread)
 {
 	if (fn == NULL)
 		return;
+	tells(SIM_SEES);
 	sim_sync_look(false);
 	fn(sim.config.arg, thread);
 	sim_sync_look(true);
@@ -736,6 +754,7 @@ void
 ka_sim_commit(enum ka_commit_kind kind, enum ka_commit_what what,
     const void *object, uint64_t n)
 {
+	tells(SIM_SEES);
 	sim_sync_look(false);
 	sim.config.on_commit(sim.config.arg, ka_sim_self,
 	    (enum sim_commit_kind)kind, (enum sim_commit_what)what, object, n);
@@ -781,6 +800,8 @@ takes_up(const struct sim_thread *t)
 	}
 	if (!ka_sim_weak || sim.config.memory != SIM_C11)
 		return;
+	if (sim.config.hash)
+		sim__event_cpu(&sim.thread[ka_sim_self]);
 	sim__c11_acquire(ka_sim_self, &sim.holder[t->cpu]);
 }
 

@@ -293,6 +293,11 @@ uint64_t sim_switches(void);
  * asked for it): equal for runs that differ in nothing else. */
 uint64_t sim_hash(void);
 
+/* The running thread tells the caller what is judged by its place among all
+ * that is told: the order of two such is no matter of indifference, nor is that
+ * of one and an operation's begin or end. */
+void sim_tells(void);
+
 /* The deviations of the run so far, sorted by place (config.record). Valid
  * until the next reset. */
 const struct sim_deviation *sim_record(uint32_t *ret_n);

@@ -241,7 +241,18 @@ choose(enum sim_do what, uint32_t n)
 	chosen = sim__ask(t, ka_sim_self, false);
 	if (chosen == SIM_PRUNE)
 		sim__stop_with(SIM_PREEMPTED);
+	if (sim.config.hash && chosen != 0)
+		sim__event_chose(t, what, chosen);
 	return (chosen);
+}
+
+/* What all that is sequentially consistent has seen: a fence changes it, an
+ * access is before or after one. */
+static void
+in_order(enum sim_event event)
+{
+	if (sim.config.hash)
+		sim__event(&sim.thread[ka_sim_self], event, &seq_cst);
 }
 
 static void
@@ -278,6 +289,8 @@ sim__c11_load(const volatile void *addr, size_t size, int order)
 		n++;
 	s = &l->store[l->n - 1 - choose(SIM_READ, n)];
 	saw(v, l, s, is_acquire(order));
+	if (order == __ATOMIC_SEQ_CST)
+		in_order(SIM_SEES);
 	if (order == __ATOMIC_SEQ_CST && seq_cst.rank[at] < s->rank)
 		seq_cst.rank[at] = s->rank;
 	ka_sim_value = s->value;
@@ -333,6 +346,8 @@ sim__c11_store(volatile void *addr, size_t size, uint64_t value, int order)
 	copy(&s->view, is_release(order) ? &v->now : &v->fenced);
 	s->view.rank[at] = s->rank;
 	v->now.rank[at] = s->rank;
+	if (order == __ATOMIC_SEQ_CST)
+		in_order(SIM_SEES);
 	if (order == __ATOMIC_SEQ_CST && seq_cst.rank[at] < s->rank)
 		seq_cst.rank[at] = s->rank;
 	return (k != 0);
@@ -379,6 +394,7 @@ sim__c11_fence(bool all)
 	struct thread_views *v = &views[ka_sim_self];
 	uint32_t i;
 
+	in_order(SIM_CHANGES);
 	join(&v->now, &v->pending);
 	join(&v->now, &seq_cst);
 	for (i = 0; all && i < sim.total; i++) {

@@ -13,7 +13,8 @@
  * It is as good as what is told: everything by which threads influence each
  * other is an event on the same object for both. Locks, channels, sections and
  * atomics are; plain memory is under one of them, or it is a data race, which
- * is a finding of its own. What the model is told is an object too.
+ * is a finding of its own. What the model is told is an object too; under C11
+ * so are what a fence has seen, and each CPU, whose threads share a view.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ static struct object {
 
 static uint32_t hash_run;
 static uint32_t hash_objects;
+static struct sim_thread *hash_ran[SIM_THREADS_MAX + 1]; /* last, on a CPU */
 /* Of what has left each CPU's store buffer, in its order. */
 static uint64_t hash_flushed[SIM_THREADS_MAX + 1];
 
@@ -46,6 +48,7 @@ sim__hash_reset(void)
 	hash_run++;
 	hash_objects = 0;
 	memset(hash_flushed, 0, sizeof(hash_flushed[0]) * sim.config.cpus);
+	memset(hash_ran, 0, sizeof(hash_ran[0]) * sim.config.cpus);
 }
 
 static struct object *
@@ -110,6 +113,25 @@ void
 sim__event_delay(struct sim_thread *t, const volatile void *addr)
 {
 	t->hash = mix(mix(t->hash, 6), (uintptr_t)addr);
+}
+
+void
+sim__event_chose(struct sim_thread *t, enum sim_do what, uint32_t n)
+{
+	t->hash = mix(mix(t->hash, 7), (uint64_t)what << 32 | n);
+}
+
+/* Who goes on after himself has changed nothing. */
+void
+sim__event_cpu(struct sim_thread *t)
+{
+	struct sim_thread *before = hash_ran[t->cpu];
+
+	hash_ran[t->cpu] = t;
+	if (before == NULL || before == t)
+		return;
+	sim__event(before, SIM_CHANGES, sim.on[t->cpu]);
+	sim__event(t, SIM_CHANGES, sim.on[t->cpu]);
 }
 
 uint64_t

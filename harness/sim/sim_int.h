@@ -167,6 +167,11 @@ void sim__event(struct sim_thread *, enum sim_event, const volatile void *);
 /* A store that has not reached memory; and when it does. */
 void sim__event_delay(struct sim_thread *, const volatile void *);
 void sim__event_flush(uint32_t cpu, const volatile void *);
+/* A deviation that is the thread's own: which of several stores it meets. */
+void sim__event_chose(struct sim_thread *, enum sim_do, uint32_t n);
+/* Is about to run; where views matter, what ran on its CPU before it is in its
+ * view. */
+void sim__event_cpu(struct sim_thread *);
 
 /* The order of operations' beginnings and ends, and of what the observers are
  * told, is an object like any other. */
