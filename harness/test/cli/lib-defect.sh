@@ -20,14 +20,16 @@ library() {
 }
 
 # compile FILE.c PROGRAM LIBRARY: as that build was compiled.
+compiler=
 compile() {
-	# shellcheck disable=SC2046
-	$(python3 -c 'import json, shlex, sys
+	[ -n "$compiler" ] || compiler=$(python3 -c 'import json, shlex, sys
 for c in json.load(open(sys.argv[1])):
 	if c["output"].startswith("lib/libkalloc.a.p/"):
 		w = shlex.split(c["command"])
 		print(*w[:2 if w[0].endswith("ccache") else 1],
 			*[x for x in w if x.startswith("-fsanitize")])
-		break' "$BUILD/compile_commands.json") -g -std=gnu17 -Wall -Wextra \
-	    -Werror -I"$ROOT/lib/include" "$1" -o "$2" "$3" -pthread
+		break' "$BUILD/compile_commands.json")
+	# shellcheck disable=SC2086
+	$compiler -g -std=gnu17 -Wall -Wextra -Werror -I"$ROOT/lib/include" \
+	    "$1" -o "$2" "$3" -pthread
 }
