@@ -319,19 +319,24 @@ search(const struct defects *c, struct defect *d, char *dir)
 	d->seconds = children_ran() - began;
 }
 
+/* What is found by an order that calls cannot have is looked for so again. */
 static void
-examine(struct defect *d, char *dir)
+examine(const struct defects *c, struct defect *d, char *dir)
 {
+	const bool orders = strcmp(c->engine, "explore") == 0;
 	char program[PATH_MAX + 16];
 	char least[PATH_MAX + 16], out[PATH_MAX + 16], text[4096];
 	char self[PATH_MAX] = "";
 	char *shrink[] = { program, (char[]) { "shrink" },
 		(char[]) { "--audit" }, (char[]) { AUDIT_EVERY },
 		(char[]) { "--time" }, (char[]) { SHRINK_TIME },
-		(char[]) { "--output" }, least, d->trace, NULL };
+		(char[]) { "--output" }, least, d->trace,
+		orders ? (char[]) { "--check" } : NULL, (char[]) { "wgl" },
+		NULL };
 	char *replay[] = { (char[]) { "/usr/bin/env" }, (char[]) { "timeout" },
 		(char[]) { "60" }, self, (char[]) { "replay" },
 		(char[]) { "--audit" }, (char[]) { AUDIT_EVERY }, d->trace,
+		orders ? (char[]) { "--check" } : NULL, (char[]) { "wgl" },
 		NULL };
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *at;
@@ -366,7 +371,7 @@ one(const struct defects *c, struct defect *d)
 		defects_engine(c, d, dir);
 	d->right = defects_has_word(d->clauses, d->clause);
 	if (d->state == DEFECT_FOUND)
-		examine(d, dir);
+		examine(c, d, dir);
 	if (!c->keep) {
 		char *argv[] = { (char[]) { "/bin/rm" }, (char[]) { "-rf" },
 			dir, NULL };
