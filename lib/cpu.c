@@ -6,7 +6,9 @@
  * path and keeps it until it exits; a CPU whose owner is gone is *parked*: it
  * keeps its partial slabs and its magazines, which the next owner or anybody
  * in need takes over.
- * In the simulation CPUs belong to the schedule and are always open to it.
+ * In the simulation CPUs belong to the schedule. They have an owner from the
+ * beginning, until a thread is said to exit: then until the next slow path of
+ * any thread on that CPU.
  */
 #include "cpu.h"
 
@@ -26,9 +28,17 @@ static char *cpu_stats; /* of all types */
 /* Statistics of so many CPUs: a 64 KiB share for each type. */
 #define STATS_GROUP ((size_t)(KA_TYPES_MAX + 1) << 16)
 
-#ifndef KA_PORT_SIM
 static struct ka_mutex cpu_lock = KA_MUTEX_INITIALIZER; /* c_owned */
 
+/* Its owner is gone, and anybody may take what it has; or it has one again. */
+static void
+cpu_set_owned(struct ka_cpu *cpu, bool owned)
+{
+	ka_store(&cpu->c_owned, (uint8_t)owned, RELAXED);
+	(void)ka_add(&cpu_parked, owned ? (uint32_t)-1 : 1);
+}
+
+#ifndef KA_PORT_SIM
 /* What threads without a CPU of their own have: closed, and of no system, so
  * that it outlives them all. */
 static struct ka_cpu cpu_void = { .c_key = CPU_KEY_CLOSED,
@@ -55,8 +65,7 @@ cpu_exit(struct ka_cpu *cpu)
 	kmalloc__flush(cpu);
 	ka_mutex_lock(&cpu_lock);
 	cpu->c_tls = NULL;
-	ka_store(&cpu->c_owned, (uint8_t)0, RELAXED);
-	(void)ka_add(&cpu_parked, 1);
+	cpu_set_owned(cpu, false);
 	ka_mutex_unlock(&cpu_lock);
 }
 
@@ -77,16 +86,37 @@ cpu__attach(void)
 	}
 	if (i < cpu_count) {
 		cpu->c_tls = &ka_tls_cpu;
-		ka_store(&cpu->c_owned, (uint8_t)1, RELAXED);
-		(void)ka_add(&cpu_parked, (uint32_t)-1);
+		cpu_set_owned(cpu, true);
 	}
 	ka_mutex_unlock(&cpu_lock);
 	ka_port_bind(i < cpu_count ? cpu : &cpu_void, i == cpu_count);
 }
 #else
+/* A thread that needs its CPU owns it. Plain: only threads of the CPU change
+ * that, and one that has moved away meanwhile owns another by then. */
 void
 cpu__attach(void)
 {
+	struct ka_cpu *cpu = ka_cpu_self();
+
+	if (KA_LIKELY(cpu->c_owned))
+		return;
+	ka_mutex_lock(&cpu_lock);
+	if (!cpu->c_owned)
+		cpu_set_owned(cpu, true);
+	ka_mutex_unlock(&cpu_lock);
+}
+
+void
+cpu__exit(void)
+{
+	struct ka_cpu *cpu = ka_cpu_self();
+
+	kmalloc__flush(cpu);
+	ka_mutex_lock(&cpu_lock);
+	if (cpu->c_owned)
+		cpu_set_owned(cpu, false);
+	ka_mutex_unlock(&cpu_lock);
 }
 #endif
 
@@ -137,6 +167,9 @@ cpu__boot(unsigned ncpus)
 		cpu_init(cpu_at(i), i);
 #ifdef KA_PORT_SIM
 	cpu_parked = 0;
+	ka_mutex_init(&cpu_lock, "owners");
+	for (i = 0; i < ncpus; i++)
+		cpu_at(i)->c_owned = 1;
 	ka_sim_cpus(cpu_at(0), CPU_STRIDE, ncpus);
 #else
 	cpu_parked = ncpus;

@@ -120,6 +120,10 @@ void cpu__halt(void);
 
 /* Gives the calling thread a CPU if it has none and one is free. */
 void cpu__attach(void);
+#ifdef KA_PORT_SIM
+/* The calling thread's CPU has no owner any more, as after a thread's exit. */
+void cpu__exit(void);
+#endif
 /* The CPU one is on, locked, opened if it may be, and in its section if it is
  * not the spare one. cpu__unlock undoes both. */
 struct ka_cpu *cpu__lock_self(void);

@@ -460,6 +460,8 @@ draw_weights(struct gen *g, const struct gen_options *o)
 		uint32_t w = g->mix.tight ? tight_weight((enum trace_opcode)i) :
 					    gen_weight[i];
 
+		if (i == TRACE_OP_THREAD_EXIT)
+			continue; /* gen_exit() */
 		if (!g->group[trace_ops[i].group])
 			w = 0;
 		if (i != TRACE_OP_KMALLOC && i != TRACE_OP_KFREE &&
@@ -686,11 +688,28 @@ draw_length(struct gen *g, uint32_t ops)
 	return (g->mix.tight && ops > 2 * END_OPS ? ops - END_OPS : ops);
 }
 
+/* In a quarter of the runs threads exit. That is drawn apart, so that what else
+ * there is is that of a run without. */
+static int
+gen_exit(struct gen *g, uint64_t *rng, bool exits)
+{
+	struct trace_op op = { .code = TRACE_OP_THREAD_EXIT,
+		.out = TRACE_NOREG };
+
+	if (!exits || random_below(rng, 12) != 0)
+		return (0);
+	op.thread = (uint16_t)random_below(rng, g->t->header.threads);
+	op.line = g->t->nops + 1;
+	return (trace_append(g->t, &op));
+}
+
 int
 gen_trace(const struct gen_options *o, struct trace *ret_t)
 {
 	struct gen g = { .mix = { .rng = o->seed, .header = &ret_t->header },
 		.t = ret_t };
+	uint64_t rng = o->seed ^ UINT64_C(0x65786974); /* "exit" */
+	const bool exits = random_below(&rng, 4) == 0;
 	uint32_t i, most;
 
 	trace_init(ret_t);
@@ -709,7 +728,8 @@ gen_trace(const struct gen_options *o, struct trace *ret_t)
 	/* Bounded: an operation without operands is drawn again. */
 	most = draw_length(&g, o->ops);
 	for (i = 0; ret_t->nops < most && i < o->ops * 8; i++)
-		if (emit(&g, draw_code(&g)) != 0)
+		if (emit(&g, draw_code(&g)) != 0 ||
+		    gen_exit(&g, &rng, exits) != 0)
 			return (ENOMEM);
 	if (g.ends && end_owners(&g) != 0)
 		return (ENOMEM);

@@ -137,7 +137,8 @@ plan_calls(void)
 
 	for (code = 0; code < TRACE_OP_COUNT; code++) {
 		plan[code].class = call_class(code);
-		plan[code].is_call = trace_ops[code].group != TRACE_G_TH;
+		plan[code].is_call = trace_ops[code].group != TRACE_G_TH ||
+		    code == TRACE_OP_THREAD_EXIT;
 		plan[code].disturbs = true;
 	}
 	for (i = 0; i < sizeof(calm); i++)
@@ -214,6 +215,7 @@ model_reset(struct model *m, const struct model_config *config)
 	m->judging = true;
 	m->has_finding = m->writing = false;
 	m->allocs = m->activity = 0;
+	m->exited = false;
 	m->inflight = m->sleeping = m->nstale = m->nstolen = 0;
 	m->types_used = 0;
 	m->held = m->held_kmalloc = m->runs_empty = 0;
@@ -339,6 +341,9 @@ call_begins(struct model *m, struct mthread *th, const struct call *c)
 	case TRACE_OP_MALLOC_INIT:
 	case TRACE_OP_KMALLOC_TRIM:
 		break;
+	case TRACE_OP_THREAD_EXIT:
+		m->exited = true;
+		break;
 	case TRACE_OP_QUIESCE:
 	case TRACE_OP_MIGRATE:
 	case TRACE_OP_COUNT:
@@ -413,6 +418,8 @@ call_ends(struct model *m, struct mthread *th, const struct call *c)
 		break;
 	case TRACE_OP_KMALLOC_TRIM:
 		trim_ends(m, th, c);
+		break;
+	case TRACE_OP_THREAD_EXIT:
 		break;
 	case TRACE_OP_QUIESCE:
 	case TRACE_OP_MIGRATE:
@@ -508,7 +515,8 @@ model_invoke(struct model *m, const struct call *c)
 		nested_begins(m, th, c);
 	if (MODEL_LIKELY(m->judging))
 		call_begins(m, th, c);
-	model__hit_begin(m, th, plan[c->code].disturbs);
+	m->moves += m->exited;
+	model__hit_begin(m, th, plan[c->code].disturbs || m->exited);
 }
 
 /* Nothing is in flight any more that could return what was freed. */
@@ -540,7 +548,7 @@ model_return(struct model *m, const struct call *c)
 	/* A pipe's waiter collects chunks whatever kmalloc refused for; another
 	 * what others' CPUs have, from when its pages failed until its end. */
 	m->moves += c->code == TRACE_OP_MPIPE_ALLOC_WAITOK ||
-	    c->code == TRACE_OP_MPIPE_WAIT ||
+	    c->code == TRACE_OP_MPIPE_WAIT || m->exited ||
 	    (th->page_failed && (th->flags & M_WAITOK) != 0);
 	if (th->asleep) {
 		th->asleep = false;

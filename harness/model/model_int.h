@@ -305,6 +305,8 @@ struct model {
 	uint64_t held_kmalloc; /* of them, by kmalloc and its types */
 	uint64_t runs_empty;   /* runs of kmalloc without a live object */
 	uint64_t moves;	       /* times that slabs may have changed CPUs */
+	bool exited; /* a CPU may have no owner: anybody's call takes what it
+	                has, and it is visited at any time */
 	struct mpool object, run, region, type, typereg, sort;
 	struct mhash by_addr, by_region;
 	struct mstolen stolen[STOLEN_MAX];

@@ -26,6 +26,7 @@ static const char *const forms[TRACE_OP_COUNT] = {
 	[TRACE_OP_VM_PAGE_FREE] = "vm_page_free($0, g[#0].size / KA_PAGE_SIZE)",
 	[TRACE_OP_MIGRATE] = "/* another thread goes on */",
 	[TRACE_OP_QUIESCE] = "quiesce()",
+	[TRACE_OP_THREAD_EXIT] = "/* its thread exits, and another goes on */",
 	[TRACE_OP_OBJCACHE_CREATE] = "make_cache($o, $0, #1, $2, $3, $4, $5)",
 	[TRACE_OP_OBJCACHE_CREATE_ZONE] =
 	    "make_zone_cache($o, $0, #1, $2, $3, $4)",

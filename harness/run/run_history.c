@@ -290,6 +290,7 @@ run__history_begin(struct run_state *s, const struct call *c)
 	frames[c->thread].open = frames[c->thread].excused = false;
 	if (c->code == TRACE_OP_UMA_RECLAIM ||
 	    c->code == TRACE_OP_KMALLOC_TRIM ||
+	    c->code == TRACE_OP_THREAD_EXIT ||
 	    c->code == TRACE_OP_MPIPE_ALLOC_WAITOK ||
 	    c->code == TRACE_OP_MPIPE_WAIT)
 		drains(c->thread);

@@ -233,6 +233,7 @@ is_offered(const struct run_state *s, const struct trace_op *op)
 	case TRACE_OP_KMALLOC_RAISE_LIMIT:
 	case TRACE_OP_KMALLOC_SET_UNLIMITED:
 	case TRACE_OP_KMALLOC_TRIM:
+	case TRACE_OP_THREAD_EXIT:
 		return ((s->subject->caps & SUBJECT_STATS) != 0);
 	default:
 		return (true);

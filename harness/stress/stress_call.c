@@ -641,6 +641,28 @@ do_ask(struct caller *w, const struct trace_op *op, struct call *c)
 		(void)stress__exec(w, c);
 }
 
+MALLOC_DEFINE(M_EXITS, "exits", "of threads that exit");
+
+/* Another's, which has had a CPU, if there was one: the caller goes on. */
+static void *
+exits(void *arg)
+{
+	void *p = kmalloc(64, M_EXITS, M_NOWAIT);
+
+	(void)arg;
+	kfree(p, M_EXITS);
+	return (NULL);
+}
+
+static void
+do_exit(void)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, exits, NULL) == 0)
+		(void)pthread_join(t, NULL);
+}
+
 void
 stress__op(struct caller *w, const struct trace_op *op)
 {
@@ -652,6 +674,9 @@ stress__op(struct caller *w, const struct trace_op *op)
 	switch (op->code) {
 	case TRACE_OP_MIGRATE:
 		stress__pin((uint32_t)op->arg[0]);
+		return;
+	case TRACE_OP_THREAD_EXIT:
+		do_exit();
 		return;
 	case TRACE_OP_QUIESCE: /* the others go on */
 	case TRACE_OP_KFREE_INTERIOR:

@@ -366,6 +366,20 @@ do_trim(struct call *c)
 	c->ret = kmalloc_trim();
 }
 
+#ifdef KA_PORT_SIM
+extern void cpu__exit(void);
+#endif
+
+/* Where threads are real they exit by themselves. */
+static void
+do_exit(struct call *c)
+{
+	(void)c;
+#ifdef KA_PORT_SIM
+	cpu__exit();
+#endif
+}
+
 static void
 do_kfree_interior(struct call *c)
 {
@@ -407,6 +421,7 @@ static void (*const ops[TRACE_OP_COUNT])(struct call *) = {
 	[TRACE_OP_KMALLOC_RAISE_LIMIT] = do_raise_limit,
 	[TRACE_OP_KMALLOC_SET_UNLIMITED] = do_set_unlimited,
 	[TRACE_OP_KMALLOC_TRIM] = do_trim,
+	[TRACE_OP_THREAD_EXIT] = do_exit,
 	[TRACE_OP_KFREE_INTERIOR] = do_kfree_interior,
 	[TRACE_OP_KFREE_WILD] = do_kfree_wild,
 	[TRACE_OP_VM_PAGE_ALLOC] = do_page_alloc,

@@ -116,6 +116,7 @@ static const char all_ops_loose[] =
     "0 zinitna b3 \"boot\" 50 USE_RESERVE\n"
     "1 p90 = zalloc b3\n"
     "1 zfree b3 p90\n"
+    "1 thread_exit\n"
     "0 zdestroy b9\n"
     "0 quiesce";
 
