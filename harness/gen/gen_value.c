@@ -130,13 +130,14 @@ draw_flags(struct gen_mix *g, enum trace_opcode code)
 	static const uint32_t nowait[] = { M_NOWAIT, M_INTNOWAIT,
 		M_RNOWAIT | M_NULLOK };
 	static const uint32_t waitok[] = { M_WAITOK | M_NULLOK,
-		M_WAITOK | M_NULLOK, M_INTWAIT | M_NULLOK, M_WAITOK };
+		M_WAITOK | M_NULLOK, M_INTWAIT | M_NULLOK, M_SYSWAIT | M_NULLOK,
+		M_WAITOK, M_SYSWAIT };
 	uint64_t flags;
 
 	if (one_in(g, g->misuse))
 		return (below(g, 0x10000));
 	flags = below(g, 16) < g->nowait ? nowait[below(g, 3)] :
-					   waitok[below(g, 4)];
+					   waitok[below(g, 6)];
 	if (below(g, 16) < g->zero && code != TRACE_OP_KREALLOC)
 		flags |= M_ZERO;
 	if (one_in(g, 24))
@@ -178,7 +179,7 @@ draw_item_size(struct gen_mix *g)
 		return (KA_KMALLOC_MAX + below(g, KA_PAGE_SIZE));
 	switch (below(g, 8)) {
 	case 0:
-		return (1 + below(g, 3 * KA_PAGE_SIZE));
+		return (1 + below(g, (one_in(g, 16) ? 40 : 3) * KA_PAGE_SIZE));
 	case 1:
 		return ((uint64_t)8 << below(g, 10));
 	default:
@@ -279,13 +280,14 @@ draw_hook(struct gen_mix *g, enum trace_opcode code)
 uint64_t
 gen__mpflags(struct gen_mix *g, uint64_t hooks)
 {
-	static const uint32_t keep[] = { MPF_NOZERO, MPF_CACHEDATA };
+	static const uint32_t keep[] = { MPF_NOZERO, MPF_CACHEDATA, MPF_NOZERO,
+		MPF_CACHEDATA, MPF_NOZERO | MPF_CACHEDATA };
 	uint64_t flags = 0;
 
 	if (one_in(g, g->misuse))
 		return (below(g, 32));
 	if (hooks != 0 || one_in(g, 2))
-		flags = keep[below(g, 2)];
+		flags = keep[below(g, sizeof(keep) / sizeof(*keep))];
 	if (one_in(g, 4))
 		flags |= MPF_INT;
 	if (one_in(g, 3))
@@ -322,6 +324,8 @@ draw_zoneflags(struct gen_mix *g)
 static uint64_t
 draw_num(struct gen_mix *g, enum trace_opcode code, unsigned i)
 {
+	if (code == TRACE_OP_UMA_ZCREATE && one_in(g, 16))
+		return (((uint64_t)1 << (12 + below(g, 5))) - 1);
 	if (code == TRACE_OP_UMA_ZCREATE ||
 	    code == TRACE_OP_UMA_ZCREATE_STATIC) /* the alignment's mask */
 		return (one_in(g, 3) ? ((uint64_t)1 << below(g, 13)) - 1 : 7);
@@ -333,7 +337,7 @@ draw_num(struct gen_mix *g, enum trace_opcode code, unsigned i)
 		return (below(g, 40));
 	if (i == 0)
 		return (one_in(g, g->misuse) ? 0 : 1 + below(g, 20));
-	return (one_in(g, 2) ? 0 : UINT64_C(1) << below(g, 17));
+	return (one_in(g, 2) ? 0 : UINT64_C(1) << below(g, 18));
 }
 
 /* Flags that an allocator does not take. */

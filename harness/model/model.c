@@ -340,6 +340,7 @@ call_begins(struct model *m, struct mthread *th, const struct call *c)
 	case TRACE_OP_KMALLOC_CREATE:
 	case TRACE_OP_MALLOC_INIT:
 	case TRACE_OP_KMALLOC_TRIM:
+		th->held = m->held;
 		break;
 	case TRACE_OP_THREAD_EXIT:
 		m->exited = true;
@@ -357,16 +358,23 @@ call_begins(struct model *m, struct mthread *th, const struct call *c)
 static void
 trim_ends(struct model *m, struct mthread *th, const struct call *c)
 {
+	uint64_t slabs = (th->held - m->held) / REGION_PAGES;
 	uint32_t run;
 
 	if (c->why != 0) {
 		model__wrong_panic(m, th, c);
 		return;
 	}
-	run = m->inflight == 1 && model__was_alone(m, th) ?
-	    model__run_hoarded(m) :
-	    0;
-	if (run == 0 || !model__is_kalloc(m))
+	if (m->inflight != 1 || !model__was_alone(m, th) ||
+	    !model__is_kalloc(m))
+		return;
+	run = model__run_hoarded(m);
+	if (run == 0 && c->ret != slabs) {
+		model__fail(m, th, "KM-14", "count");
+		model__expected(m, "%" PRIu64 " slabs were given back", slabs);
+		model__found(m, "%" PRIu64, c->ret);
+	}
+	if (run == 0)
 		return;
 	model__fail(m, th, "KM-14", "hoarded");
 	model__expected(m, "every wholly free slab given back");
@@ -634,6 +642,31 @@ model_wake(struct model *m, uint32_t thread)
 	m->activity++;
 }
 
+/* Calls in flight have slept, or are about to. */
+void
+model__sleeps_hold(struct model *m, enum trace_class class, uint32_t handle,
+    const struct msleeps *s, uint64_t found)
+{
+	uint64_t least = s->slept, most = s->slept + s->vague;
+	uint32_t t;
+
+	for (t = 0; t < m->frames; t++) {
+		const struct mthread *th = &m->thread[t];
+
+		if (!th->busy || th->class != class || th->handle != handle ||
+		    !th->may_sleep)
+			continue;
+		most++;
+		least += th->slept;
+	}
+	if (!m->judging || (found >= least && found <= most))
+		return;
+	model__fail(m, NULL, class == TRACE_ZONE ? "ZN-17" : "G-7", "sleeps");
+	model__expected(
+	    m, "%" PRIu64 " to %" PRIu64 " calls that slept", least, most);
+	model__found(m, "%" PRIu64, found);
+}
+
 static void
 fail_sleeper(struct model *m, const struct mthread *th, const char *state,
     const char *found)
@@ -646,14 +679,24 @@ fail_sleeper(struct model *m, const struct mthread *th, const char *state,
 	model__found(m, "%s", found);
 }
 
-/*
- * Is there a chunk of the size that the sleeper asks for? Objects of one size
- * share slabs, so that a slab's run with room beside such an object has one;
- * whose CPU's it is does not matter (G-5). With debug options chunks are larger
- * than what is charged: nobody knows.
- */
+/* Is the slab's run certainly one of the call's CPU? In a simulation every CPU
+ * has an owner: nobody takes another's unless he may wait. */
 static bool
-chunk_could_be_had(struct model *m, const struct mthread *th)
+run_is_near(
+    const struct model *m, const struct mthread *th, const struct mrun *run)
+{
+	return (run->cpu == th->cpu && run->moves == m->moves &&
+	    th->cpu != UINT32_MAX);
+}
+
+/*
+ * Is there a chunk of the size that the call asks for? Objects of one size
+ * share slabs, so that a slab's run with room beside such an object has one. To
+ * who sleeps it does not matter whose CPU's it is (G-5). With debug options
+ * chunks are larger than what is charged: nobody knows.
+ */
+bool
+model__chunk_could_be_had(struct model *m, const struct mthread *th, bool near)
 {
 	uint64_t charge = th->charge, granules = charge / GRANULE;
 	uint32_t i;
@@ -674,6 +717,7 @@ chunk_could_be_had(struct model *m, const struct mthread *th)
 		    m, r->run[o->addr / KA_PAGE_SIZE % REGION_PAGES]);
 		if (run->span == th->fail_pages && run->npages == run->span &&
 		    run->owner == MOWNER_KMALLOC &&
+		    (!near || run_is_near(m, th, run)) &&
 		    run->live + granules <= KA_SLAB_SIZE / charge * granules &&
 		    !model__run_has_transit(
 			m, r->run[o->addr / KA_PAGE_SIZE % REGION_PAGES]))
@@ -729,15 +773,14 @@ sleeper_is_justified(struct model *m, struct mthread *th)
 		    "asleep, and no page allocation of the call failed");
 		return;
 	}
-	if (chunk_could_be_had(m, th)) {
+	if (model__chunk_could_be_had(m, th, false)) {
 		fail_sleeper(
 		    m, th, "chunk", "asleep for a chunk that could be had");
 		return;
 	}
 	if (th->page_hard)
 		return;
-	if (model__pages_can(
-		m, th->fail_pages, th->fail_align, th->fail_flags)) {
+	if (model__pages_could(m, th, model__depth_of(th->flags))) {
 		fail_sleeper(
 		    m, th, "lost-wakeup", "asleep for pages that could be had");
 		return;
@@ -838,6 +881,30 @@ model_check_pages(struct model *m, uint64_t free_pages)
 	model__expected(m, "%" PRIu64 " of %" PRIu64 " pages free",
 	    m->config.pages - m->held, m->config.pages);
 	model__found(m, "%" PRIu64, free_pages);
+}
+
+static void
+page_count_is(struct model *m, const char *what, uint64_t want, uint64_t found)
+{
+	if (!m->judging || want == found)
+		return;
+	model__fail(m, NULL, "G-7", what);
+	model__expected(m, "%" PRIu64 " %s", want, what);
+	model__found(m, "%" PRIu64, found);
+}
+
+void
+model_check_page_counts(
+    struct model *m, uint64_t allocs, uint64_t failures, uint64_t frees)
+{
+	const struct model_counts *c = &m->counts;
+
+	if (!model__is_kalloc(m))
+		return;
+	page_count_is(
+	    m, "page-allocs", c->page_allocs - c->page_failures, allocs);
+	page_count_is(m, "page-failures", c->page_failures, failures);
+	page_count_is(m, "page-frees", c->page_frees, frees);
 }
 
 void

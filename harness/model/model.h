@@ -156,6 +156,9 @@ void model_check_type(
     struct model *, uint32_t type, const struct model_type_stats *);
 /* Pages the subject says are free. */
 void model_check_pages(struct model *, uint64_t free_pages);
+/* The same of what was asked for since boot: runs got, refused, given back. */
+void model_check_page_counts(
+    struct model *, uint64_t allocs, uint64_t failures, uint64_t frees);
 /* The subject says that its own audit failed: clause, and what it found. */
 void model_report(struct model *, const char *clause, const char *operation,
     const char *expected, const char *found);
@@ -205,7 +208,8 @@ void model_each_use(struct model *,
 /* What was seen: for reports. */
 struct model_counts {
 	uint64_t calls, allocs, frees, refusals, panics, sleeps, page_allocs,
-	    page_failures, live, live_bytes, live_max, live_bytes_max;
+	    page_frees, page_failures, live, live_bytes, live_max,
+	    live_bytes_max;
 	/* Near a limit caches of other CPUs may keep objects from a caller
 	 * (OC-6, ZN-6): so many were seen to at most, where only that
 	 * explains the answer; and so many may. */

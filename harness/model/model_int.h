@@ -237,8 +237,9 @@ struct mthread {
 	uint32_t type;	     /* index; 0: none */
 	uint32_t next, prev; /* thread + 1, in the type's list */
 	uint32_t fail_flags;
-	bool quiet;    /* nobody else was active then, but caches below */
-	uint8_t class; /* of handle, in a call of the other allocators */
+	bool quiet;	    /* nobody else was active then, but caches below */
+	uint8_t class;	    /* of handle, in a call of the other allocators */
+	bool fail_injected; /* of page_failed: the laboratory's doing */
 	uint32_t handle;
 	uint64_t line;
 	uint32_t cpu;	    /* of the whole call; UINT32_MAX: of no one */
@@ -251,12 +252,21 @@ struct mthread {
 	uint64_t events;    /* of the type, when the call began */
 	uint64_t limit_lo;
 	uint64_t fail_pages, fail_align;
-	uint64_t got_pages;
+	union {
+		uint64_t got_pages;
+		uint64_t held; /* of the model, when a trim began */
+	};
 } MODEL_INDEXED(256);
 _Static_assert(sizeof(struct mthread) == 256, "see MODEL_INDEXED");
 #define MTHREAD_ZEROED 80u
 _Static_assert(offsetof(struct mthread, code) == MTHREAD_ZEROED,
     "what is zeroed is five vectors");
+
+/* Calls of a cache, pipe or zone that have slept, and those that may have been
+ * counted as such and did not. */
+struct msleeps {
+	uint64_t slept, vague;
+};
 
 /* A stale free returned: an allocation in flight must return this. */
 #define STOLEN_MAX 16u
@@ -329,6 +339,20 @@ struct mtext {
 /* model.c */
 /* No other thread was active from the call's beginning until now. */
 bool model__was_alone(const struct model *, const struct mthread *);
+/* A chunk for the call; near: that it reaches without waiting. */
+bool model__chunk_could_be_had(
+    struct model *, const struct mthread *, bool near);
+
+/* The call ends: has it slept? May it have been about to? */
+static inline void
+model__count_sleep(struct msleeps *s, const struct mthread *th, bool vague)
+{
+	s->slept += th->slept;
+	s->vague += !th->slept && vague;
+}
+/* Is the number of sleeps one that it may be? Otherwise finding. */
+void model__sleeps_hold(struct model *, enum trace_class, uint32_t handle,
+    const struct msleeps *, uint64_t found);
 
 /* model_commit.c */
 bool model__commit_init(struct model *);
@@ -674,6 +698,14 @@ model__run_loses(struct model *m, uint32_t i, uint64_t granules)
 /* Could the page layer satisfy this now? */
 bool model__pages_can(
     struct model *, uint64_t npages, uint64_t align, uint32_t flags);
+/* The same, of what the call was refused last, at the depth that is its own. */
+bool model__pages_could(struct model *, const struct mthread *, uint32_t depth);
+/* How deep M_ flags let a call dig (VM-3). */
+uint32_t model__depth_of(uint32_t flags);
+/* Pages were short, and the call might not wait: finding, unless its own CPU
+ * gave back what it kept, and that was tried (VM-7). Who calls has seen that no
+ * other was active meanwhile. */
+void model__judge_kept(struct model *, struct mthread *, uint32_t depth);
 /* Memory outside of the budget, as a run of the call's zone that is not
  * counted; 0: finding. It ends. */
 uint32_t model__run_static(
@@ -693,8 +725,6 @@ model__slack(struct model *m, uint64_t used, uint64_t declared)
 /* Does an object in transit lie in the run? A krealloc that sleeps has one. */
 bool model__run_has_transit(struct model *, uint32_t run);
 uint32_t model__run_hoarded(struct model *);
-/* The same, of the slabs that a CPU certainly has. */
-uint32_t model__run_hoarded_by(struct model *, uint32_t cpu);
 /* Anybody keeps one, kmalloc or a zone (VM-7): finding. */
 void model__hoarded(struct model *, struct mthread *sleeper, uint64_t npages);
 void model__page_alloc_begin(

@@ -206,26 +206,20 @@ fail_refusal(struct model *m, const struct mthread *th, const char *clause,
 				  "no page allocation failed");
 }
 
-/* Pages were short, and the call might not wait: what its own CPU keeps it
- * gives back first (VM-7). Others' calls may have moved things meanwhile. */
+/* Pages were short. Others' calls may have moved things meanwhile. */
 static void
-judge_kept(struct model *m, struct mthread *th)
+judge_nowait(struct model *m, struct mthread *th)
 {
-	uint32_t run;
-
-	if (!model__was_alone(m, th) || !model__is_kalloc(m))
+	if (!model__was_alone(m, th))
 		return;
-	run = model__run_hoarded_by(m, th->cpu);
-	if (run == 0)
+	model__judge_kept(m, th, model__depth_of(th->flags));
+	if (!m->judging || !model__chunk_could_be_had(m, th, true))
 		return;
-	model__fail(m, th, "VM-7", "hoarded-nowait");
+	model__fail(m, th, "KM-12", "stranded");
 	model__expected(m,
-	    "every wholly free slab of CPU %" PRIu32
-	    " given back before %" PRIu64 " bytes are refused",
-	    th->cpu, th->requested);
-	model__found(m, "%" PRIu64 " pages at %s held, no object in them",
-	    model__run(m, run)->npages,
-	    model__addr_text(m, model__run(m, run)->addr).s);
+	    "a chunk of %" PRIu64 " bytes of a slab within reach that has one",
+	    th->charge);
+	model__found(m, "NULL, for want of pages");
 }
 
 /* NULL: what allowed it? */
@@ -248,7 +242,7 @@ alloc_refused(struct model *m, struct mthread *th)
 		clause = "KM-15";
 		state = "null";
 	} else if (nowait && th->page_failed) {
-		judge_kept(m, th);
+		judge_nowait(m, th);
 		return;
 	} else if (nullok && th->limit_seen) {
 		return;

@@ -46,6 +46,7 @@ struct mdue {
 struct mpipe {
 	bool alive, opaque;
 	uint32_t reg, hooks, flags, type;
+	struct msleeps sleeps;
 	uint64_t size;
 	uint64_t nnom, nmax;
 	uint64_t total; /* buffers; also raw ones */
@@ -1104,6 +1105,12 @@ wait_ends(struct model *m, struct mthread *th, struct mmpframe *f,
 	p->grown -= f->grown;
 	claim(p, f, false);
 	event(p);
+	if (!m->judging || c->why != 0 || p->ready != 0 || p->opaque ||
+	    !model__was_alone(m, th))
+		return;
+	model__fail(m, th, "MP-3", "none-free");
+	model__expected(m, "to wait until a buffer of q%u is free", p->reg);
+	model__found(m, "a return, and all %" PRIu64 " are held", p->total);
 }
 
 void
@@ -1126,6 +1133,11 @@ model__mp_end(struct model *m, struct mthread *th, const struct call *c)
 		wait_ends(m, th, f, p, c);
 	else
 		alloc_ends(m, th, f, p, c);
+	if (m->judging && p != NULL && !th->misuse &&
+	    (c->code == TRACE_OP_MPIPE_ALLOC_WAITOK ||
+		c->code == TRACE_OP_MPIPE_WAIT))
+		model__count_sleep(
+		    &p->sleeps, th, f->failed || !model__was_alone(m, th));
 }
 
 /* --- sleepers --- */
@@ -1256,6 +1268,7 @@ model__mp_check(struct model *m, enum trace_class class, uint32_t handle,
 	if (p->calling == 0)
 		report_is(m, p, "G-7", "pending", p->pending, st->pending);
 	report_is(m, p, "G-7", "failures", p->refusals, st->failures);
+	model__sleeps_hold(m, TRACE_PIPE, p->reg, &p->sleeps, st->sleeps);
 	report_is(
 	    m, p, "G-7", "requests", p->requests + p->getting, st->requests);
 	if (p->ready + p->held < p->total) /* a constructor sleeps */

@@ -46,6 +46,7 @@ struct mcache {
 	bool collected; /* a get may have objects of other CPUs in its hand */
 	uint32_t reg, hooks;
 	uint32_t zone; /* that it is over, or TRACE_NOREG */
+	struct msleeps sleeps;
 	uint64_t size;
 	uint64_t limit_lo, limit_hi; /* apart while a change is in flight, and
 	                                after two that were at one time */
@@ -761,6 +762,21 @@ callback_belongs(struct model *m, const struct mthread *th,
 	return (false);
 }
 
+/* The constructors' argument, or the backend's, where the other one belongs. */
+static void
+told_another(struct model *m, const struct mthread *th, const struct mcache *oc,
+    const struct callback *cb)
+{
+	bool backend =
+	    cb->hook == TRACE_HOOK_ALLOC || cb->hook == TRACE_HOOK_FREE;
+
+	model__fail(m, th, backend ? "OC-1" : "OC-3", "argument");
+	model__expected(m, "%s of c%u to be told its own argument",
+	    trace_hook_name(cb->hook), oc->reg);
+	model__found(m, "%s",
+	    backend ? "that of the constructors" : "that of the backend");
+}
+
 void
 model__oc_callback(
     struct model *m, struct mthread *th, const struct callback *cb)
@@ -775,7 +791,9 @@ model__oc_callback(
 		opaque_callback(m, oc, cb);
 		return;
 	}
-	if (cb->hook == TRACE_HOOK_ALLOC)
+	if (cb->udata != 0)
+		told_another(m, th, oc, cb);
+	else if (cb->hook == TRACE_HOOK_ALLOC)
 		(void)alloc_asked(m, th, f, oc, cb);
 	else if (cb->hook == TRACE_HOOK_CTOR)
 		ctor_begins(m, th, f, oc, cb);
@@ -1062,12 +1080,16 @@ reclaim_ends(struct model *m, struct mthread *th, struct mocframe *f,
 	} else {
 		broke = f->ended > 0 ? "not-freed" :
 				       reclaim_broke(f, a, b, c->ret != 0);
+		if (broke == NULL && model__was_alone(m, th) &&
+		    ((f->freed[0] != 0 && a->cached != 0) ||
+			(f->freed[1] != 0 && b != NULL && b->cached != 0)))
+			broke = "left";
 	}
 	if (broke != NULL) {
 		model__fail(m, th, "OC-11", broke);
 		model__expected(m,
-		    "cached objects freed of the first of c%u and c%u that has "
-		    "any, and true exactly if any was",
+		    "all cached objects freed of the first of c%u and c%u that "
+		    "has any, and true exactly if any was",
 		    th->handle, f->handle2);
 		model__found(m, "%u and %u freed, %s", f->freed[0], f->freed[1],
 		    c->ret != 0 ? "true" : "false");
@@ -1107,9 +1129,11 @@ model__oc_end(struct model *m, struct mthread *th, const struct call *c)
 		model__misuse_return(m, th, c);
 	else if (c->code == TRACE_OP_OBJCACHE_RECLAIMLIST)
 		reclaim_ends(m, th, f, c);
-	else if (c->code == TRACE_OP_OBJCACHE_GET)
+	else if (c->code == TRACE_OP_OBJCACHE_GET) {
+		if (oc != NULL)
+			model__count_sleep(&oc->sleeps, th, false);
 		get_ends(m, th, f, oc, c);
-	else if (c->code == TRACE_OP_OBJCACHE_DESTROY)
+	} else if (c->code == TRACE_OP_OBJCACHE_DESTROY)
 		destroy_ends(m, th, f, oc, c);
 	else if (c->code == TRACE_OP_OBJCACHE_SET_CLUSTER_LIMIT)
 		limit_ends(m, th, oc, c);
@@ -1228,6 +1252,7 @@ model__oc_check(struct model *m, enum trace_class class, uint32_t handle,
 	model__oc_describe(m, class, handle, st);
 	limit_is(m, oc, st);
 	report_is(m, oc, "G-7", "used", oc->held, st->used);
+	model__sleeps_hold(m, TRACE_CACHE, oc->reg, &oc->sleeps, st->sleeps);
 	if (calls_in_callbacks(m, oc) > 0)
 		return;
 	report_is(m, oc, "G-7", "cached", oc->cached, st->cached);

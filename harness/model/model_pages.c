@@ -119,6 +119,21 @@ model__pages_can(
 	    free_run_exists(m, npages, align));
 }
 
+bool
+model__pages_could(struct model *m, const struct mthread *th, uint32_t depth)
+{
+	return (model__pages_can(m, th->fail_pages, th->fail_align, depth));
+}
+
+uint32_t
+model__depth_of(uint32_t flags)
+{
+	if ((flags & M_USE_INTERRUPT_RESERVE) != 0)
+		return (VM_ALLOC_INTERRUPT);
+	return (
+	    (flags & M_USE_RESERVE) != 0 ? VM_ALLOC_SYSTEM : VM_ALLOC_NORMAL);
+}
+
 /* Forgets what was freed in the pages of a run. */
 void
 model__run_forget(struct model *m, uint32_t i)
@@ -221,10 +236,39 @@ model__run_hoarded(struct model *m)
 	return (run_hoarded(m, UINT32_MAX));
 }
 
-uint32_t
-model__run_hoarded_by(struct model *m, uint32_t cpu)
+/*
+ * What the call's CPU keeps goes back first, and then the pages are asked for
+ * once more, at the depth that the flags allow. Where the failure was injected
+ * there is nothing that had to be tried again.
+ */
+void
+model__judge_kept(struct model *m, struct mthread *th, uint32_t depth)
 {
-	return (cpu == UINT32_MAX ? 0 : run_hoarded(m, cpu));
+	uint32_t run = th->cpu == UINT32_MAX ? 0 : run_hoarded(m, th->cpu);
+
+	if (run != 0) {
+		model__fail(m, th, "VM-7", "hoarded-nowait");
+		model__expected(m,
+		    "every wholly free slab of CPU %" PRIu32
+		    " given back before a call is refused for pages",
+		    th->cpu);
+		model__found(m,
+		    "%" PRIu64 " pages at %s held, no object in them",
+		    model__run(m, run)->npages,
+		    model__addr_text(m, model__run(m, run)->addr).s);
+	} else if (!th->fail_injected && model__pages_could(m, th, depth)) {
+		bool shallow =
+		    depth_reserve(m, th->fail_flags) > depth_reserve(m, depth);
+
+		model__fail(m, th, shallow ? "VM-3" : "VM-7",
+		    shallow ? "too-shallow" : "not-tried-again");
+		model__expected(m,
+		    "%" PRIu64 " pages: %" PRIu64 " of %" PRIu64
+		    " are free, %s leaves %" PRIu64,
+		    th->fail_pages, m->config.pages - m->held, m->config.pages,
+		    depth_name(depth), depth_reserve(m, depth));
+		model__found(m, "a refusal, and nobody else was active");
+	}
 }
 
 /* --- events --- */
@@ -277,6 +321,7 @@ alloc_failed(struct model *m, struct mthread *th, uint64_t npages,
 	if (th != NULL) {
 		th->page_failed = true;
 		th->page_hard = injected && hard;
+		th->fail_injected = injected;
 		th->fail_pages = npages;
 		th->fail_align = align;
 		th->fail_flags = flags;
@@ -299,8 +344,6 @@ alloc_failed(struct model *m, struct mthread *th, uint64_t npages,
 static bool
 digs_too_deep(const struct model *m, const struct mthread *th, uint32_t flags)
 {
-	uint32_t own = VM_ALLOC_NORMAL;
-
 	if (th != NULL && th->busy && th->code == TRACE_OP_VM_PAGE_ALLOC)
 		return (depth_reserve(m, flags) < depth_reserve(m, th->flags));
 	if (th != NULL && th->busy && trace_ops[th->code].group == TRACE_G_MP)
@@ -308,11 +351,8 @@ digs_too_deep(const struct model *m, const struct mthread *th, uint32_t flags)
 		    depth_reserve(m, model__mp_depth(m, th)));
 	if (th == NULL || !th->busy || !th->allocating)
 		return (false);
-	if ((th->flags & M_USE_RESERVE) != 0)
-		own = VM_ALLOC_SYSTEM;
-	if ((th->flags & M_USE_INTERRUPT_RESERVE) != 0)
-		own = VM_ALLOC_INTERRUPT;
-	return (depth_reserve(m, flags) < depth_reserve(m, own));
+	return (depth_reserve(m, flags) <
+	    depth_reserve(m, model__depth_of(th->flags)));
 }
 
 static bool
@@ -576,6 +616,7 @@ model_vm_free(struct model *m, uint32_t thread, uint64_t addr, uint64_t npages)
 		fail_free(m, th, addr, npages, "VM-1", "not-held");
 		return;
 	}
+	m->counts.page_frees++;
 	if (!pages_may_go(m, th, addr, npages))
 		return;
 	model__zn_pages_go(m, th, addr, npages);

@@ -427,6 +427,7 @@ zone_made(struct model *m, struct mthread *th, const struct call *c)
 		.reg = c->handle,
 		.line = c->line,
 		.max_lo = ZN_NO_LIMIT,
+		.maxcache = UINT64_MAX,
 		.max_hi = ZN_NO_LIMIT,
 		.items = ZN_NO_LIMIT,
 		.event = 1,
@@ -517,6 +518,12 @@ geometry_holds(
 		    " CPUs",
 		    zn__text(m, z).s, z->max_lo, m->config.cpus);
 		model__found(m, "buckets of %" PRIu64 " items", st->capacity);
+	} else if (z->class == TRACE_ZONE && st->capacity != 0 &&
+	    (z->flags & UMA_ZONE_NOBUCKET) != 0) {
+		model__fail(m, NULL, "ZN-6", "no-bucket");
+		model__expected(
+		    m, "no caches: %s has NOBUCKET", zn__text(m, z).s);
+		model__found(m, "buckets of %" PRIu64 " items", st->capacity);
 	} else {
 		return (true);
 	}
@@ -555,9 +562,8 @@ complete_begin(struct model *m, struct mthread *th, const struct call *c)
 		th->expect |= WHY(BAD_ARG);
 	if (th->expect != 0)
 		return;
-	th->expect = WHY(NONE);
-	if (!z->boot)
-		th->expect |= WHY(BAD_ARG) | WHY(BUSY);
+	/* It may become complete while this is under way. */
+	th->expect = z->boot ? WHY(NONE) | WHY(BUSY) : WHY(BUSY);
 	zn__max_begin(m, th,
 	    (c->flags & ZONE_INTERRUPT) != 0 ? (uint64_t)c->n[0] + z->statics :
 					       ZN_NO_LIMIT);
@@ -568,6 +574,8 @@ complete_end(struct model *m, struct mthread *th, const struct call *c)
 {
 	struct mzone *z = zn_zone(m, zn_frame(m, th)->zone);
 
+	if (z->boot && model__was_alone(m, th) && (th->expect & WHY(NONE)) != 0)
+		th->expect = WHY(NONE);
 	if (!zn__outcome(m, th, c))
 		return;
 	zn__max_end(m, th, c->why == 0);

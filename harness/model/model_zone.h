@@ -40,9 +40,12 @@ struct mzone {
 	bool over;	/* and what was cached then may be still */
 	bool max_race;	/* two changes of it were in flight at once */
 	bool boot;	/* static items only */
-	bool loose;	/* its static items are not of whole granules */
-	bool completed; /* it was, and grows by pages now */
-	bool spoiled;	/* a cache zone that was given what it had not */
+	struct msleeps sleeps;
+	uint64_t maxcache; /* UINT64_MAX: none, or nobody knows */
+	bool told;	   /* maxaction was called, and nothing changed since */
+	bool loose;	   /* its static items are not of whole granules */
+	bool completed;	   /* it was, and grows by pages now */
+	bool spoiled;	   /* a cache zone that was given what it had not */
 	uint32_t reg;
 	uint32_t counted; /* model_commit.c; 0: by no commit points */
 	uint32_t keg;	  /* the zone with the slabs; 0: a cache zone */
@@ -165,6 +168,8 @@ struct mzframe {
 	bool has_slabs; /* of whose zone a source is to be set */
 	bool refused;	/* a callback refused in it */
 	bool ctor_refused, ctor_ran;
+	bool told;     /* maxaction was called in it */
+	bool gentle;   /* a reclaim that leaves what was preallocated */
 	bool credited; /* it needs no page if it stays alone (ZN-14) */
 	/* Also of frames in which other calls are. */
 	uint8_t calling;   /* enum trace_hook + 1 of the callback that runs */
@@ -291,6 +296,8 @@ bool zn__is_loose(const struct model *, const struct mzone *, uint64_t addr);
 /* A slab of the keg may be on its way between page layer and keg: a call in
  * flight took one, or one may be wholly free and about to go. */
 bool zn__slabs_move(const struct mzone *keg);
+/* How deep the call may dig for pages. */
+uint32_t zn__depth(const struct mthread *, const struct mzone *);
 /* Some call waits in a callback: it may have units, slabs, items in hand. */
 bool zn__somebody_is_suspended(const struct model *);
 /* Call before what decides that changes. */

@@ -85,6 +85,8 @@ alloc_parts(struct model *m, struct mthread *th)
 	zn__parts(z, f);
 	z->allocs--;
 	z->waits -= th->may_sleep;
+	model__count_sleep(&z->sleeps, th,
+	    th->may_sleep && (th->page_failed || !model__was_alone(m, th)));
 	f->joined = false;
 }
 
@@ -212,8 +214,10 @@ items_at_hand(struct model *m, const struct mthread *th)
 	const struct mzone *keg = zn_keg(m, z);
 	uint64_t away = keg->keg_held + stranded(m, z, f), items;
 
-	if (!zn__was_sole(m, th) || z->keg == 0 || keg->shared ||
-	    keg->ipers == 0 || was_full(m, th))
+	/* Zones that share a keg have caches, unless it has a reserve. */
+	if (!zn__was_sole(m, th) || z->keg == 0 ||
+	    (keg->shared && keg->reserve_lo == 0) || keg->ipers == 0 ||
+	    was_full(m, th))
 		return (0);
 	if ((th->flags & M_USE_RESERVE) == 0)
 		away += keg->reserve_hi;
@@ -267,8 +271,13 @@ refusal_holds(struct model *m, struct mthread *th)
 		clause = "ZN-30";
 		state = "no-cause";
 	} else if (th->page_failed) {
-		if (items_at_hand(m, th) == 0)
+		if (items_at_hand(m, th) == 0) {
+			/* What an init or a ctor did is not known here. */
+			if (zn__was_sole(m, th) &&
+			    !zn__somebody_is_suspended(m))
+				model__judge_kept(m, th, zn__depth(th, z));
 			return (true);
+		}
 		clause = zn_keg(m, z)->reserve_hi > 0 ? "ZN-14" : clause;
 		state = "items-free";
 	} else {
@@ -293,6 +302,14 @@ alloc_refused(struct model *m, struct mthread *th)
 		fail_refusal(m, th, "ZN-32", "null-panicfail");
 		model__found(m, "NULL, not panic limit");
 	} else if (!refusal_holds(m, th)) {
+		model__found(m, "NULL");
+	} else if (m->judging && zn_has(z, TRACE_HOOK_MAXACTION) && !z->told &&
+	    zn_is_counted(z) && th->full == z->counted && !f->refused &&
+	    zn__was_sole(m, th)) {
+		model__fail(m, th, "ZN-5", "maxaction-never");
+		model__expected(m,
+		    "maxaction, once while %s is at its maximum of %" PRIu64,
+		    zn__text(m, z).s, z->max_lo);
 		model__found(m, "NULL");
 	} else if (f->item != 0) {
 		model__fail(m, th, "ZN-10", "item-lost");
@@ -408,6 +425,7 @@ item_held(struct model *m, struct mthread *th, struct mitem *it, uint32_t o)
 	struct mzone *keg = zn_keg(m, z);
 
 	zn__moves(z);
+	z->told = false;
 	z->held++;
 	model__count_covers(m, th, z->counted, z->held, zn__text(m, z).s);
 	it->state = MITEM_HELD;

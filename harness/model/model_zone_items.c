@@ -594,8 +594,19 @@ release_begin(struct model *m, struct mthread *th, struct mzone *z,
 /* --- callbacks --- */
 
 static void
-maxaction_begin(struct model *m, struct mthread *th, const struct mzone *z)
+maxaction_begin(struct model *m, struct mthread *th, struct mzone *z)
 {
+	struct mzframe *f = zn_frame(m, th);
+
+	if (f->told) {
+		model__fail(m, th, "ZN-5", "maxaction-again");
+		model__expected(
+		    m, "maxaction of %s once a call at most", zn__text(m, z).s);
+		model__found(m, "a second time");
+		return;
+	}
+	f->told = true;
+	z->told = true;
 	if (z->max_lo != ZN_NO_LIMIT || z->op_until != 0)
 		return;
 	model__fail(m, th, "ZN-5", "maxaction");

@@ -350,18 +350,19 @@ static void
 prealloc_end(struct model *m, struct mthread *th, const struct call *c)
 {
 	const struct mzframe *f = zn_frame(m, th);
-	const struct mzone *z = zn_zone(m, f->zone);
+	struct mzone *z = zn_zone(m, f->zone);
 	struct mzone *keg = zn_keg(m, z);
 	uint64_t n = c->n[0] < 0 ? 0 : (uint64_t)c->n[0], items;
 
 	zn__op_end(m, th);
+	model__count_sleep(&z->sleeps, th, true);
 	if (!zn__outcome(m, th, c) || c->why != 0 || z->keg == 0 || n == 0 ||
 	    f->refused || th->page_failed || keg->ipers == 0 ||
 	    is_short_of_slabs(m, th, z, n) || !zn__was_sole(m, th))
 		return;
 	items = zn_keg_items(keg, keg->pages);
 	/* What a maximum keeps from being allocated needs no page either. */
-	if (items < keg->keg_held + n && !keg->limited) {
+	if (items < keg->keg_held + keg->reserve_lo + n && !keg->limited) {
 		(void)fail_short(m, th, z, n);
 		return;
 	}
@@ -427,6 +428,7 @@ reclaim_begin(struct model *m, struct mthread *th, const struct call *c)
 		th->expect = (th->expect & ~WHY(NONE)) | WHY(BAD_ARG);
 	if (th->expect != WHY(NONE))
 		return;
+	f->gentle = c->reclaim != TRACE_RECLAIM_DRAIN_CPU;
 	if (!all)
 		zn__op_begin(m, th);
 	else
@@ -490,6 +492,18 @@ reclaim_end(struct model *m, struct mthread *th, const struct call *c)
 		if (all || z->zones == 1)
 			(void)keg_is_drained(m, th, z);
 	}
+}
+
+/* Of two that set it at one time nobody knows which is last. */
+static void
+set_maxcache_end(struct model *m, struct mthread *th, const struct call *c)
+{
+	struct mzone *z = zn_zone(m, zn_frame(m, th)->zone);
+
+	zn__op_end(m, th);
+	if (!zn__outcome(m, th, c) || c->why != 0)
+		return;
+	z->maxcache = zn__was_sole(m, th) ? (uint64_t)c->n[0] : UINT64_MAX;
 }
 
 /* --- the rest of the calls --- */
@@ -560,6 +574,9 @@ zn__limit_end(struct model *m, struct mthread *th, const struct call *c)
 	case TRACE_OP_UMA_ZONE_GET_CUR:
 		get_cur_end(m, th, c);
 		return;
+	case TRACE_OP_UMA_ZONE_SET_MAXCACHE:
+		set_maxcache_end(m, th, c);
+		return;
 	default:
 		zn__op_end(m, th);
 		(void)zn__outcome(m, th, c);
@@ -622,6 +639,9 @@ model__zn_check(struct model *m, enum trace_class class, uint32_t handle,
 	    !stat_is(m, z, "failures", z->failures, z->failures + z->vague,
 		st->failures))
 		return;
+	model__sleeps_hold(m, class, handle, &z->sleeps, st->sleeps);
+	if (!m->judging)
+		return;
 	if (class == TRACE_ZONE && fixed &&
 	    !stat_is(m, z, "limit", max, max, st->limit))
 		return;
@@ -633,6 +653,13 @@ model__zn_check(struct model *m, enum trace_class class, uint32_t handle,
 		    zn__text(m, z).s);
 		model__found(m, "%" PRIu64 " held, %" PRIu64 " cached",
 		    st->used, st->cached);
+		return;
+	}
+	if (st->cached > z->maxcache) {
+		model__fail(m, NULL, "ZN-6", "maxcache");
+		model__expected(m, "at most %" PRIu64 " items cached by %s",
+		    z->maxcache, zn__text(m, z).s);
+		model__found(m, "%" PRIu64, st->cached);
 		return;
 	}
 	check_items(m, z, st);

@@ -98,8 +98,8 @@ zn__static_end(struct model *m, struct mzone *z)
 /* --- pages come --- */
 
 /* How deep the call may dig for pages. */
-static uint32_t
-depth_of(const struct mthread *th, const struct mzone *z)
+uint32_t
+zn__depth(const struct mthread *th, const struct mzone *z)
 {
 	bool old = z->kind == MZONE_OLD;
 	uint32_t own = old ? z->flags : th->flags;
@@ -140,7 +140,7 @@ pages_may_come(
 	} else if ((flags & VM_ALLOC_ZERO) == 0) {
 		model__fail(m, th, "ZN-1", "not-zeroed");
 		model__expected(m, "pages with ZERO for %s", zn__text(m, z).s);
-	} else if ((flags & DEPTHS) > depth_of(th, z)) {
+	} else if ((flags & DEPTHS) > zn__depth(th, z)) {
 		model__fail(m, th, "VM-3", "flags");
 		model__expected(
 		    m, "no deeper than the flags of the call allow");
@@ -223,6 +223,29 @@ item_may_go(struct model *m, const struct mthread *th, const struct mzone *keg,
 	return (false);
 }
 
+/* What goes is beyond the reserve (ZN-14): it needs no page later. Items that
+ * calls are about to free are back in the keg already. */
+static bool
+reserve_stays(
+    struct model *m, const struct mthread *th, const struct mzone *keg)
+{
+	uint64_t items;
+
+	if (keg->reserve_lo == 0 || keg->shared || keg->ipers == 0)
+		return (true);
+	items = zn_keg_items(keg, keg->pages);
+	if (items + keg->frees >= keg->keg_held + keg->reserve_lo)
+		return (true);
+	model__fail(m, th, "ZN-14", "reserve-goes");
+	model__expected(m,
+	    "%" PRIu64 " free items of %s to stay as the reserve",
+	    keg->reserve_lo, zn__text(m, keg).s);
+	model__found(m,
+	    "%" PRIu64 " items are left, of which %" PRIu64 " are held", items,
+	    keg->keg_held);
+	return (false);
+}
+
 /* Part of a slab, or all of it, goes. */
 static void
 slab_goes(struct model *m, const struct mthread *th, uint32_t run,
@@ -248,6 +271,18 @@ slab_goes(struct model *m, const struct mthread *th, uint32_t run,
 	items_forget(m, run, addr, end);
 	zn__take_moves(keg);
 	keg->pages -= (end - addr) / PAGE;
+	if (!ends && !slab->failed && !reserve_stays(m, th, keg))
+		return;
+	/* Of what nobody has used yet all is preallocated. */
+	if (!ends && !slab->failed && !keg->tried && m->sleeping == 0 &&
+	    th != NULL && th->busy && zn_frame(m, th)->gentle) {
+		model__fail(m, th, "ZN-14", "preallocated-goes");
+		model__expected(m,
+		    "slabs that %s has preallocated and not used to stay",
+		    zn__text(m, keg).s);
+		model__found(m, "pages at %s go", model__addr_text(m, addr).s);
+		return;
+	}
 	keg->gone += !slab->failed;
 	keg->credit = 0;
 }
@@ -396,8 +431,7 @@ pages_sleeper(struct model *m, struct mthread *th)
 		fail_sleeper(m, th, "no-cause");
 	else if (th->page_hard)
 		return;
-	else if (model__pages_can(
-		     m, th->fail_pages, th->fail_align, th->fail_flags))
+	else if (model__pages_could(m, th, zn__depth(th, z)))
 		fail_sleeper(m, th, "lost-wakeup");
 	else
 		model__hoarded(m, th, th->fail_pages);

@@ -541,6 +541,16 @@ quiesce_owners(struct run_state *s)
 		}
 }
 
+static void
+quiesce_pages(struct run_state *s)
+{
+	uint64_t allocs, failures, frees;
+
+	model_check_pages(s->model, s->subject->free_pages());
+	s->subject->page_counts(&allocs, &failures, &frees);
+	model_check_page_counts(s->model, allocs, failures, frees);
+}
+
 void
 run__quiesce(struct run_state *s)
 {
@@ -563,5 +573,5 @@ run__quiesce(struct run_state *s)
 		}
 	quiesce_owners(s);
 	if ((s->subject->caps & SUBJECT_PAGES) != 0)
-		model_check_pages(s->model, s->subject->free_pages());
+		quiesce_pages(s);
 }

@@ -77,6 +77,9 @@ struct subject {
 	/* The extent of a boot zone's memory, taken for a call before it. */
 	uint64_t (*static_memory)(const struct call *);
 	uint64_t (*free_pages)(void);
+	/* Runs of pages since boot: got, refused, given back. */
+	void (*page_counts)(
+	    uint64_t *ret_allocs, uint64_t *ret_failures, uint64_t *ret_frees);
 	uint64_t (*arena)(void); /* address of the budget's first page */
 	/* NULL: sound. Otherwise the id of the first broken invariant, and
 	 * what was found, in a static buffer. */

@@ -501,6 +501,18 @@ kalloc_subject_free_pages(void)
 	return (s.free);
 }
 
+static void
+kalloc_subject_page_counts(
+    uint64_t *ret_allocs, uint64_t *ret_failures, uint64_t *ret_frees)
+{
+	struct vm_page_stats s;
+
+	vm_page_stats(&s);
+	*ret_allocs = s.allocs;
+	*ret_failures = s.failures;
+	*ret_frees = s.frees;
+}
+
 static uint64_t
 kalloc_subject_arena(void)
 {
@@ -539,6 +551,7 @@ const struct subject subject_kalloc = {
 	.wild = kalloc_subject_wild,
 	.type_stats = kalloc_subject_type_stats,
 	.free_pages = kalloc_subject_free_pages,
+	.page_counts = kalloc_subject_page_counts,
 	.arena = kalloc_subject_arena,
 	.audit = kalloc_subject_audit,
 	.trim = kalloc_subject_trim,

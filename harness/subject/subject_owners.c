@@ -23,8 +23,16 @@
 #define OWNERS_MAX 4096u	 /* registers of each class */
 #define STATIC_MAX (256u * 1024) /* of boot zones */
 
+/* What the callbacks of a cache are told it by: the constructors and the
+ * backend have each their own. */
+struct token {
+	struct owner *owner;
+	bool backend;
+};
+
 /* What a register stands for, and what its callbacks are told by. */
 struct owner {
+	struct token privdata, allocator;
 	union {
 		struct objcache *cache;
 		uma_zone_t zone;
@@ -122,12 +130,22 @@ done(struct callback *cb, uint64_t ret)
 		c->callback_done(c->arg, cb);
 }
 
+/* The same of a cache: udata is 1 if it was told what is another's. */
+static struct callback
+cache_callback(const struct token *t, enum trace_hook hook, const void *obj)
+{
+	struct owner *o = t->owner;
+	bool backend = hook == TRACE_HOOK_ALLOC || hook == TRACE_HOOK_FREE;
+	struct callback cb = callback_of(o, hook, obj, o->args.objsize);
+
+	cb.udata = t->backend != backend;
+	return (cb);
+}
+
 static bool
 cache_ctor(void *obj, void *privdata, int ocflags)
 {
-	struct owner *o = privdata;
-	struct callback cb =
-	    callback_of(o, TRACE_HOOK_CTOR, obj, o->args.objsize);
+	struct callback cb = cache_callback(privdata, TRACE_HOOK_CTOR, obj);
 	bool ok;
 
 	cb.flags = (uint32_t)ocflags;
@@ -139,9 +157,7 @@ cache_ctor(void *obj, void *privdata, int ocflags)
 static void
 cache_dtor(void *obj, void *privdata)
 {
-	struct owner *o = privdata;
-	struct callback cb =
-	    callback_of(o, TRACE_HOOK_DTOR, obj, o->args.objsize);
+	struct callback cb = cache_callback(privdata, TRACE_HOOK_DTOR, obj);
 
 	(void)begin(&cb);
 	done(&cb, 1);
@@ -210,9 +226,8 @@ backend_free(struct owner *o, void *obj)
 static void *
 cache_alloc(void *args, int ocflags)
 {
-	struct owner *o = args;
-	struct callback cb =
-	    callback_of(o, TRACE_HOOK_ALLOC, NULL, o->args.objsize);
+	struct owner *o = ((const struct token *)args)->owner;
+	struct callback cb = cache_callback(args, TRACE_HOOK_ALLOC, NULL);
 	void *obj = NULL;
 
 	cb.flags = (uint32_t)ocflags;
@@ -225,9 +240,8 @@ cache_alloc(void *args, int ocflags)
 static void
 cache_free(void *obj, void *args)
 {
-	struct owner *o = args;
-	struct callback cb =
-	    callback_of(o, TRACE_HOOK_FREE, obj, o->args.objsize);
+	struct owner *o = ((const struct token *)args)->owner;
+	struct callback cb = cache_callback(args, TRACE_HOOK_FREE, obj);
 
 	(void)begin(&cb);
 	backend_free(o, obj);
@@ -490,6 +504,8 @@ do_objcache_create(struct call *c)
 {
 	struct owner *o = owner_make(TRACE_CACHE, c);
 
+	o->privdata = (struct token) { o, false };
+	o->allocator = (struct token) { o, true };
 	o->args.objsize = c->size;
 	if (c->code == TRACE_OP_OBJCACHE_CREATE_ZONE)
 		o->over = c->handle2;
@@ -497,8 +513,8 @@ do_objcache_create(struct call *c)
 		o->args.mtype = subject_kalloc_type(c->type);
 	o->cache = objcache_create(o->name, c->n[0], c->n[1],
 	    has(o, TRACE_HOOK_CTOR) ? cache_ctor : NULL,
-	    has(o, TRACE_HOOK_DTOR) ? cache_dtor : NULL, o, cache_alloc,
-	    cache_free, o);
+	    has(o, TRACE_HOOK_DTOR) ? cache_dtor : NULL, &o->privdata,
+	    cache_alloc, cache_free, &o->allocator);
 	o->alive = o->cache != NULL;
 	c->ret = o->alive;
 }
@@ -660,15 +676,26 @@ static_stride(const struct call *c)
 	return ((c->size + unit - 1) / unit * unit);
 }
 
+/* What the memory begins before its first item, which is as little aligned as
+ * can be: there is a page for it. */
+static uint64_t
+static_lead(const struct call *c)
+{
+	uint64_t unit = static_unit(c);
+
+	return (unit <= KA_PAGE_SIZE ? unit - 1 : 0);
+}
+
 static void
 do_uma_zcreate_static(struct call *c)
 {
 	struct owner *o = owner_make(TRACE_ZONE, c);
 	struct zone_callbacks k = zone_callbacks_of(o);
+	uint64_t lead = static_lead(c);
 
 	o->zone = uma_zcreate_static(o->name, c->size, k.ctor, k.dtor, NULL,
-	    NULL, c->num, c->flags, (void *)c->addr,
-	    static_stride(c) * (uint64_t)(uint32_t)c->n[0]);
+	    NULL, c->num, c->flags, (void *)(c->addr - lead),
+	    lead + static_stride(c) * (uint64_t)(uint32_t)c->n[0]);
 	zone_made(c, o, NULL);
 }
 
@@ -686,8 +713,8 @@ source_alloc(uma_zone_t zone, size_t bytes, int flags)
 
 	cb.flags = (uint32_t)flags;
 	if (begin(&cb))
-		p = vm_page_alloc(
-		    bytes / KA_PAGE_SIZE, o->align + 1, depth | VM_ALLOC_ZERO);
+		p = vm_page_alloc(bytes / KA_PAGE_SIZE, o->align + 1,
+		    depth | ((flags & M_ZERO) != 0 ? VM_ALLOC_ZERO : 0));
 	done(&cb, (uintptr_t)p);
 	return (p);
 }
@@ -850,6 +877,7 @@ subject_owners_memory(const struct call *c)
 	bytes =
 	    (uma ? static_stride(c) : c->size) * (uint64_t)(uint32_t)c->n[0];
 	bytes += unit > KA_PAGE_SIZE ? unit : 0;
+	bytes += uma ? KA_PAGE_SIZE : 0; /* see static_lead() */
 	do {
 		if (bytes > STATIC_MAX - at)
 			return (0);
@@ -857,6 +885,7 @@ subject_owners_memory(const struct call *c)
 	} while (!__atomic_compare_exchange_n(
 	    &static_used, &at, end, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	subject_kalloc_reach(&static_dirty, end);
+	at += uma ? KA_PAGE_SIZE : 0;
 	return (((uintptr_t)static_memory + at + unit - 1) / unit * unit);
 }
 
