@@ -187,6 +187,7 @@ slab_destroy(struct ka_slab *slab, struct km_todo *todo)
 	slab_map(slab->s_base, &no_slab);
 	slab->s_next = todo->dead;
 	todo->dead = slab;
+	todo->ndead++;
 }
 
 void
@@ -430,12 +431,11 @@ km__whole(struct ka_slab *slab)
 	km__todo(&todo);
 }
 
-/* Gives every wholly free slab of a visited CPU back; returns how many. */
-static size_t
+/* Gives every wholly free slab of a visited CPU back. */
+static void
 slab_reclaim_locked(struct ka_cpu *cpu, struct km_todo *todo)
 {
 	struct ka_slab *slab, *next;
-	size_t n = 0;
 	unsigned i;
 
 	for (i = 0; i < KM_CLASSES_ALL; i++) {
@@ -443,7 +443,6 @@ slab_reclaim_locked(struct ka_cpu *cpu, struct km_todo *todo)
 		if (slab != &no_slab && slab_is_whole(slab)) {
 			cpu__set_slab(cpu, i, &no_slab);
 			slab_destroy(slab, todo);
-			n++;
 		}
 		for (slab = cpu->c_partial[i].first; slab != NULL;
 		     slab = next) {
@@ -452,28 +451,27 @@ slab_reclaim_locked(struct ka_cpu *cpu, struct km_todo *todo)
 				continue;
 			list_remove(slab);
 			slab_destroy(slab, todo);
-			n++;
 		}
 	}
 	while ((slab = cpu->c_free) != NULL) {
 		list_remove(slab);
 		slab_destroy(slab, todo);
-		n++;
 	}
 	cpu->c_free_count = 0;
-	return (n);
 }
 
+/* Returns how many slabs go, also those that the remote list made wholly
+ * free. */
 size_t
 km__reclaim(struct ka_cpu *cpu, struct km_todo *todo)
 {
-	size_t n;
+	size_t before = todo->ndead;
 
 	cpu__visit(cpu);
 	km__drain(cpu, todo);
-	n = slab_reclaim_locked(cpu, todo);
+	slab_reclaim_locked(cpu, todo);
 	cpu__leave(cpu);
-	return (n);
+	return (todo->ndead - before);
 }
 
 /*

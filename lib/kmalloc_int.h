@@ -110,7 +110,8 @@ extern unsigned km_debug;
 struct km_todo {
 	struct ka_slab *dead;
 	uintptr_t bad;
-	bool moved; /* chunks are to be had that no list had for a while */
+	bool moved;   /* chunks are to be had that no list had for a while */
+	size_t ndead; /* slabs that were ever on dead */
 };
 
 /* Of an address that is no chunk's the place may change just now. */
