@@ -70,6 +70,7 @@ static const char all_ops_loose[] =
     "2 g100 = vm_page_alloc 4 65536 0x8|SYSTEM\n"
     "2 vm_page_free g100\n"
     "2 migrate 1\n"
+    "2 thread_exit\n"
     "0 kmalloc_destroy m7\n"
     "0 malloc_uninit m3\n"
     "0 m7 = kmalloc_create \"again\"\n"
@@ -116,7 +117,6 @@ static const char all_ops_loose[] =
     "0 zinitna b3 \"boot\" 50 USE_RESERVE\n"
     "1 p90 = zalloc b3\n"
     "1 zfree b3 p90\n"
-    "1 thread_exit\n"
     "0 zdestroy b9\n"
     "0 quiesce";
 

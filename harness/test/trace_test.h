@@ -61,6 +61,7 @@ static const char all_ops[] __attribute__((unused)) =
     "2 g0 = vm_page_alloc 4 65536 SYSTEM|ZERO\n"
     "2 vm_page_free g0\n"
     "2 migrate 1\n"
+    "2 thread_exit\n"
     "0 kmalloc_destroy m0\n"
     "0 malloc_uninit m1\n"
     "0 m0 = kmalloc_create \"again\"\n"
