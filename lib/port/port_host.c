@@ -126,7 +126,11 @@ ka_thread_start(
 void
 ka_thread_join(struct ka_thread *t)
 {
+	int cancel;
+
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	(void)pthread_join(t->t, NULL);
+	(void)pthread_setcancelstate(cancel, &cancel);
 }
 
 #ifndef KA_TSAN

@@ -177,8 +177,13 @@ ka_chan_fini(struct ka_chan *c)
 KA_INLINE void
 ka_chan_sleep(struct ka_chan *c, struct ka_mutex *m)
 {
+	int cancel;
+
 	KA_POINT();
+	/* It would be cancelled with the mutex held, and never give it up. */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	(void)pthread_cond_wait(&c->c, &m->m);
+	(void)pthread_setcancelstate(cancel, &cancel);
 }
 
 KA_INLINE void

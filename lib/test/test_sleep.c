@@ -470,10 +470,50 @@ a_slab_had_in_vain_goes_back_while_somebody_waits(void **state)
 	halt_unused(M_SHARE);
 }
 
+/* Who is cancelled while it sleeps for pages gets them first: the page layer's
+ * lock is not left behind, nor is it counted as waiting for ever. */
+static void *
+cancelled_main(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->p = kmalloc(s->size, M_SHARE, s->flags);
+	for (;;)
+		pthread_testcancel();
+	return (NULL);
+}
+
+static void
+a_cancelled_sleeper_holds_nobody_up(void **state)
+{
+	struct sleeper s = { 8192, M_WAITOK, NULL };
+	unsigned n, i;
+	void *p[33];
+	pthread_t t;
+
+	(void)state;
+	boot_for(M_SHARE, 2, 64, 0);
+	n = take_all_pages(p);
+	t = thread_start(cancelled_main, &s);
+	assert_true(wait_until(vm_stats().waits >= 1));
+	assert_int_equal(pthread_cancel(t), 0);
+	sleep_ms(20);
+	(void)signal(SIGALRM, time_is_up);
+	(void)alarm(TIME_LIMIT); /* for the lock */
+	kfree(p[--n], M_SHARE);
+	thread_join(t);
+	assert_non_null(s.p);
+	kfree(s.p, M_SHARE);
+	for (i = 0; i < n; i++)
+		kfree(p[i], M_SHARE);
+	halt_unused(M_SHARE);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_cancelled_sleeper_holds_nobody_up),
 		cmocka_unit_test(sleepers_are_woken_by_a_free),
 		cmocka_unit_test(every_sleeper_gets_its_chunk),
 		cmocka_unit_test(waiting_threads_make_progress),

@@ -15,7 +15,8 @@
  * pages, kalloc_halt() ends it. Every thread may call everything, except where
  * a function says otherwise. A thread gets one of the system's virtual CPUs at
  * its first allocation and gives it back when it exits; threads beyond the
- * number of CPUs share one more, more slowly. Where no system runs there is
+ * number of CPUs share one more, more slowly. A thread that is cancelled while it
+ * sleeps in a call ends when the call has. Where no system runs there is
  * nothing: no page, no cache, no type is declared; who asks for memory of a type
  * is told so (KA_WHY_BAD_TYPE), who asks for a page, a cache or a zone gets NULL,
  * and audits, statistics and reclaims find nothing but zones on static memory.
