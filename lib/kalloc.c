@@ -75,8 +75,7 @@ kalloc_boot(const struct kalloc_config *config)
 	}
 	km_slabs_keep = config->slabs_keep;
 	km_debug = config->debug;
-	__atomic_store_n(&kalloc_up, true, __ATOMIC_RELEASE);
-	km__type_boot();
+	km__type_boot(&kalloc_up);
 	return (0);
 }
 

@@ -232,7 +232,7 @@ unsigned km__chunk_size(unsigned class);
 void kmalloc__flush(struct ka_cpu *);
 
 /* malloc_type.c */
-void km__type_boot(void);
+void km__type_boot(bool *up);
 void km__type_halt(void);
 void km__type_check(const struct malloc_type *, const char *caller);
 bool km__type_grant(struct ka_cpu *, struct malloc_type *, unsigned class);

@@ -84,7 +84,7 @@ type_register(struct malloc_type *type)
 	if (id > KA_TYPES_MAX)
 		return (false);
 	if (id > type_top)
-		type_top = id;
+		ka_init(&type_top, id);
 	type_slot[id] = type;
 	type->ks_limit = vm__bytes() / 10;
 	type->ks_loose = 0;
@@ -110,15 +110,18 @@ type_static_link(const struct malloc_type *type)
 	return (at);
 }
 
+/* The system is up when its types are declared, and not before: others may be
+ * declaring theirs, and either it is this that does it or they do. */
 void
-km__type_boot(void)
+km__type_boot(bool *up)
 {
 	struct malloc_type *type;
 
-	ka_mutex_init(&type_lock, "types");
-	type_top = 0;
+	ka_mutex_lock(&type_lock);
 	for (type = type_static; type != NULL; type = type->ks_next)
 		(void)type_register(type);
+	__atomic_store_n(up, true, __ATOMIC_RELEASE);
+	ka_mutex_unlock(&type_lock);
 }
 
 void
@@ -140,6 +143,8 @@ km__type_halt(void)
 		if (*type_static_link(type) == NULL)
 			type->ks_heap = 0; /* it ends with its system */
 	}
+	type_top = 0;
+	ka_mutex_init(&type_lock, "types"); /* who had it may be no more */
 }
 
 void
@@ -763,45 +768,50 @@ kmalloc__report(void (*report)(void *, const struct kalloc_leak *), void *arg)
 	return (any);
 }
 
-struct vmstat_arg {
-	void (*put)(void *, const char *);
-	void *arg;
-	struct kmalloc_stats total;
-};
-
-static void
-vmstat_line(void *arg, struct malloc_type *type)
+/*
+ * The line of one id's type, if it has one that was used. Another may be ending
+ * it just now: its name is its owner's, and is read while it cannot.
+ */
+static bool
+vmstat_line(
+    unsigned id, char *line, size_t size, struct kmalloc_stats *ret_total)
 {
-	struct vmstat_arg *v = arg;
-	struct kmalloc_stats s;
-	char line[128];
+	struct kmalloc_stats s = { 0 };
+	struct malloc_type *type;
 
-	kmalloc_type_stats(type, &s);
-	if (s.calls == 0)
-		return;
-	(void)snprintf(line, sizeof(line), "%20s %10llu %9lluK %9lluK %12llu",
-	    type->ks_shortdesc, (unsigned long long)s.inuse,
-	    (unsigned long long)(s.memuse + 1023) / 1024,
-	    (unsigned long long)s.limit / 1024, (unsigned long long)s.calls);
-	v->put(v->arg, line);
-	v->total.inuse += s.inuse;
-	v->total.memuse += s.memuse;
-	v->total.calls += s.calls;
+	ka_mutex_lock(&type_lock);
+	type = type_slot[id];
+	if (type != NULL)
+		kmalloc_type_stats(type, &s);
+	if (s.calls != 0)
+		(void)snprintf(line, size, "%20s %10llu %9lluK %9lluK %12llu",
+		    type->ks_shortdesc, (unsigned long long)s.inuse,
+		    (unsigned long long)(s.memuse + 1023) / 1024,
+		    (unsigned long long)s.limit / 1024,
+		    (unsigned long long)s.calls);
+	ka_mutex_unlock(&type_lock);
+	ret_total->inuse += s.inuse;
+	ret_total->memuse += s.memuse;
+	ret_total->calls += s.calls;
+	return (s.calls != 0);
 }
 
 void
 kmalloc_vmstat(void (*put)(void *arg, const char *line), void *arg)
 {
-	struct vmstat_arg v = { .put = put, .arg = arg };
+	struct kmalloc_stats total = { 0 };
 	char line[128];
+	unsigned id;
 
 	(void)snprintf(line, sizeof(line), "%20s %10s %10s %10s %12s", "Type",
 	    "InUse", "MemUse", "Limit", "Requests");
 	put(arg, line);
-	km__type_each(vmstat_line, &v);
+	for (id = 1; id <= KM_READ(type_top); id++)
+		if (vmstat_line(id, line, sizeof(line), &total))
+			put(arg, line);
 	(void)snprintf(line, sizeof(line), "%20s %10llu %9lluK %10s %12llu",
-	    "Total", (unsigned long long)v.total.inuse,
-	    (unsigned long long)(v.total.memuse + 1023) / 1024, "",
-	    (unsigned long long)v.total.calls);
+	    "Total", (unsigned long long)total.inuse,
+	    (unsigned long long)(total.memuse + 1023) / 1024, "",
+	    (unsigned long long)total.calls);
 	put(arg, line);
 }

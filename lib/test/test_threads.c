@@ -749,6 +749,109 @@ types_end_while_frees_are_in_flight(void **state)
 
 /* ---- Threads that outlive a system (G-1) ------------------------------ */
 
+/* ---- What looks at all types (G-7) ------------------------------------ */
+
+static atomic_bool looked;
+
+/* Types come, are used, and end; of each a table has a line, or none. */
+static void *
+short_types_main(void *arg)
+{
+	struct malloc_type own, *type;
+	void *p;
+
+	(void)arg;
+	while (!atomic_load(&looked)) {
+		type = NULL;
+		kmalloc_create(&type, "short");
+		memset(&own, 0, sizeof(own));
+		own.ks_shortdesc = "shorter";
+		malloc_init(&own);
+		p = kmalloc(16, type, M_WAITOK);
+		kfree(p, type);
+		kfree(kmalloc(16, &own, M_WAITOK), &own);
+		must(malloc_uninit(&own) == 0);
+		own.ks_shortdesc = NULL;
+		must(kmalloc_destroy(&type) == 0);
+	}
+	return (NULL);
+}
+
+static void
+count_short(void *arg, const char *line)
+{
+	if (strstr(line, "short") != NULL)
+		(*(unsigned *)arg)++;
+}
+
+static void
+tables_are_made_while_types_end(void **state)
+{
+	unsigned lines = 0, i;
+	pthread_t t;
+
+	(void)state;
+	boot_for(M_SHARE, 2, 64, 0);
+	atomic_store(&looked, false);
+	t = thread_start(short_types_main, NULL);
+	for (i = 0; i < 20000 || (lines == 0 && i < 2000000); i++)
+		kmalloc_vmstat(count_short, &lines);
+	atomic_store(&looked, true);
+	thread_join(t);
+	assert_true(lines != 0);
+	halt_unused(M_SHARE);
+}
+
+static atomic_uint booted; /* so many times, and once more */
+
+/* A type that is declared while a system begins is declared in it, once. */
+static void *
+declare_main(void *arg)
+{
+	struct malloc_type own[8];
+	unsigned round, i;
+
+	(void)arg;
+	for (round = 1; round <= 500; round++) {
+		memset(own, 0, sizeof(own));
+		while (atomic_load(&booted) != round * 2 - 1)
+			;
+		for (i = 0; i < COUNT_OF(own); i++) {
+			own[i].ks_shortdesc = "own";
+			malloc_init(&own[i]);
+		}
+		while (!kalloc_is_up())
+			;
+		for (i = 0; i < COUNT_OF(own); i++)
+			kfree(kmalloc(8, &own[i], M_WAITOK), &own[i]);
+		for (i = 0; i < COUNT_OF(own); i++)
+			must(malloc_uninit(&own[i]) == 0);
+		atomic_store(&booted, round * 2);
+	}
+	return (NULL);
+}
+
+static void
+types_are_declared_while_a_system_begins(void **state)
+{
+	const struct kalloc_config config = { .ncpus = 2, .pages = 64 };
+	unsigned round;
+	pthread_t t;
+
+	(void)state;
+	atomic_store(&booted, 0);
+	t = thread_start(declare_main, NULL);
+	for (round = 1; round <= 500; round++) {
+		atomic_store(&booted, round * 2 - 1);
+		assert_int_equal(kalloc_boot(&config), 0);
+		while (atomic_load(&booted) != round * 2)
+			;
+		if (round == 500) /* it exits in the last one */
+			thread_join(t);
+		halt();
+	}
+}
+
 static atomic_uint life_phase;
 
 static void *
@@ -825,6 +928,8 @@ main(void)
 		cmocka_unit_test(visitors_wait_for_calls),
 		cmocka_unit_test(trim_and_statistics_run_beside_others),
 		cmocka_unit_test(types_end_while_frees_are_in_flight),
+		cmocka_unit_test(tables_are_made_while_types_end),
+		cmocka_unit_test(types_are_declared_while_a_system_begins),
 		cmocka_unit_test(threads_outlive_their_system),
 	};
 
