@@ -52,11 +52,21 @@ km__debug_class(unsigned class, unsigned debug)
 	return (KM_CLASSES_DEBUG + class);
 }
 
-/* The slab is laid out for a debug class (get), or goes. */
+/*
+ * Of chunks that were never given out nothing is remembered. A slot keeps its
+ * trail until halt: whoever asks for that of an object which is free already
+ * may be reading it while the slab goes.
+ */
 void
-km__debug_slab(struct ka_slab *slab, bool get)
+km__debug_carve(struct ka_slab *slab, uint32_t first, uint32_t n)
 {
-	if (get || slab->s_trail == NULL)
+	memset(&slab->s_trail[first], 0, n * sizeof(*slab->s_trail));
+}
+
+void
+km__debug_slab_halt(struct ka_slab *slab)
+{
+	if (slab->s_trail == NULL)
 		return;
 	ka_os_unmap(slab->s_trail, SLAB_CHUNKS_MAX * sizeof(*slab->s_trail));
 	slab->s_trail = NULL;
@@ -309,12 +319,15 @@ km__debug_trail(const void *addr, struct ka_trail *ret_trail)
 {
 	struct ka_slab *slab = km_slab_at(addr);
 	const struct ka_trail *trail = ka_load(&slab->s_trail, ACQUIRE);
+	uint32_t index;
 
 	if (slab->s_base != ((uintptr_t)addr & ~(uintptr_t)(KA_SLAB_SIZE - 1)))
 		return (large_trail(addr, ret_trail));
-	if (trail == NULL)
+	index = km_index(slab, (uintptr_t)addr);
+	if (trail == NULL || slab->s_class < KM_CLASSES_DEBUG ||
+	    index >= ka_load(&slab->s_carved, RELAXED))
 		return (false);
-	*ret_trail = trail[km_index(slab, (uintptr_t)addr)];
+	*ret_trail = trail[index];
 	return (true);
 }
 

@@ -82,6 +82,7 @@ km__slab_halt(void)
 		uintptr_t at = base + slot * KA_SLAB_SIZE;
 		struct ka_slab *slab = km_slab_at((void *)at);
 
+		km__debug_slab_halt(slab_of_slot(slot));
 		if (slab == &no_slab)
 			continue;
 		for (i = 0; i < slab->s_carved; i++)
@@ -89,7 +90,6 @@ km__slab_halt(void)
 			    (struct slab_entry) { .e_owner = OWNER_FREE };
 		slab->s_state = SLAB_NONE;
 		slab->s_key = SLAB_KEY_SLOW;
-		km__debug_slab(slab, false);
 		slab_map(at, &no_slab);
 	}
 	ka_os_release(KA_OS_SLABS, slab_base, slab_bytes);
@@ -160,8 +160,6 @@ slab_layout(struct ka_slab *slab, unsigned class)
 	slab->s_max = KA_SLAB_SIZE / size;
 	slab->s_nfree = 0;
 	slab->s_carved = 0;
-	if (class >= KM_CLASSES_DEBUG)
-		km__debug_slab(slab, true);
 }
 
 static struct ka_slab *
@@ -174,7 +172,6 @@ slab_create(void *addr)
 	slab->s_base = (uintptr_t)addr;
 	slab->s_handle = (uint32_t)slot * SLAB_CHUNKS_MAX;
 	ka_init(&slab->s_key, slab->s_base + SLAB_KEY_SLOW);
-	slab->s_trail = NULL;
 	slab->s_size = 0;
 	slab->s_carved = 0;
 	return (slab);
@@ -197,7 +194,6 @@ km__todo(struct km_todo *todo)
 
 	while ((slab = todo->dead) != NULL) {
 		todo->dead = slab->s_next;
-		km__debug_slab(slab, false);
 		vm__free((void *)slab->s_base, VM_SLAB_PAGES);
 	}
 	/* Who looked everywhere meanwhile and found nothing looks again. */
@@ -237,6 +233,8 @@ slab_carve(struct ka_slab *slab)
 		e->e_debug = 0;
 		stack[i] = addr;
 	}
+	if (slab->s_class >= KM_CLASSES_DEBUG && slab->s_trail != NULL)
+		km__debug_carve(slab, slab->s_carved, n);
 	ka_store(&slab->s_carved, slab->s_carved + n, RELAXED);
 	slab->s_nfree += n;
 	return (true);

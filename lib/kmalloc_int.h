@@ -72,7 +72,8 @@ struct ka_slab {
 	uint32_t s_carved; /* chunks that were ever on the stack */
 	uint8_t s_state;
 	struct ka_slab *s_next, **s_prev; /* on a list */
-	struct ka_trail *s_trail;	  /* KA_DEBUG_AUDIT: one a chunk */
+	struct ka_trail *s_trail;	  /* KA_DEBUG_AUDIT: one a chunk; the
+					     slot's, until halt */
 	/*
 	 * The free chunks: s_stack[0 .. s_nfree - 1]. Whole addresses: what
 	 * comes off is what kmalloc returns, what goes on is what kfree was
@@ -274,7 +275,8 @@ void km__large_free(void *, struct malloc_type *, struct vm_info *);
 /* km_debug.c: objects of types with debug options. Chunks: under c_lock. Large
  * objects: with nothing locked. */
 unsigned km__debug_class(unsigned class, unsigned debug);
-void km__debug_slab(struct ka_slab *, bool get);
+void km__debug_carve(struct ka_slab *, uint32_t first, uint32_t n);
+void km__debug_slab_halt(struct ka_slab *);
 enum ka_why km__debug_alloc(struct ka_slab *, uint32_t index, unsigned class,
     unsigned debug, unsigned cpu);
 enum ka_why km__debug_free(

@@ -202,7 +202,8 @@ void kmalloc_vmstat(void (*put)(void *arg, const char *line), void *arg);
 void kmalloc_map(void (*put)(void *arg, const char *line), void *arg);
 
 /* Last allocation and free of an object with KA_DEBUG_AUDIT; false if there
- * is nothing remembered. */
+ * is nothing remembered. Of an object that is freed or allocated meanwhile what
+ * is told may be of either. */
 bool kmalloc_trail(const void *, struct ka_trail *ret_trail);
 
 /* Checks the allocator's invariants, as vm_page_audit(). */
