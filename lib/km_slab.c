@@ -665,6 +665,21 @@ km_pages_wait(
 	return (addr);
 }
 
+/* For who waits for pages without kmalloc: what was taken back has moved the
+ * count, and he tries again. */
+void
+km__wait(size_t npages, size_t align, unsigned depth)
+{
+	uint64_t event;
+
+	cpu__shortage_begin();
+	event = vm__event();
+	(void)slab_reclaim_all();
+	zone__reclaim_all();
+	vm__wait(event, npages, align, depth, VM_OBSERVE_PASS);
+	cpu__shortage_end();
+}
+
 /*
  * Pages for a large object, or for a slab. A caller that may not wait gives
  * back what its own CPU keeps, and tries once more (VM-7).

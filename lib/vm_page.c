@@ -436,6 +436,16 @@ vm__kick(void)
 	ka_mutex_unlock(&vm_lock);
 }
 
+/* Could such a run be had now? */
+static bool
+vm_could_locked(size_t npages, size_t align, unsigned flags)
+{
+	size_t align_pages = align <= KA_PAGE_SIZE ? 1 : align / KA_PAGE_SIZE;
+
+	return (vm_depth_allows(npages, flags) &&
+	    vm_find(npages, align_pages) < vm_pages);
+}
+
 /*
  * Sleeps until the event count moves, unless it has moved, or what was asked
  * for could be had after all: an injected failure that will not last must not
@@ -445,11 +455,9 @@ void
 vm__wait(uint64_t event, size_t npages, size_t align, unsigned flags,
     enum vm_observe verdict)
 {
-	size_t align_pages = align <= KA_PAGE_SIZE ? 1 : align / KA_PAGE_SIZE;
-
 	ka_mutex_lock(&vm_lock);
-	if (verdict != VM_OBSERVE_FAIL_HARD && vm_depth_allows(npages, flags) &&
-	    vm_find(npages, align_pages) < vm_pages)
+	if (verdict != VM_OBSERVE_FAIL_HARD &&
+	    vm_could_locked(npages, align, flags))
 		event = vm_events - 1;
 	if (vm_events == event)
 		vm_counts.waits++;
@@ -458,6 +466,17 @@ vm__wait(uint64_t event, size_t npages, size_t align, unsigned flags,
 		ka_chan_sleep(&vm_chan, &vm_lock);
 	vm_waiters--;
 	ka_mutex_unlock(&vm_lock);
+}
+
+static bool
+vm_could(size_t npages, size_t align, unsigned flags)
+{
+	bool could;
+
+	ka_mutex_lock(&vm_lock);
+	could = vm_could_locked(npages, align, flags);
+	ka_mutex_unlock(&vm_lock);
+	return (could);
 }
 
 static void
@@ -522,12 +541,16 @@ vm_wait(size_t npages, size_t align, unsigned flags)
 	vm_check_args("vm_wait", npages, align, flags);
 	if (!kalloc_is_up())
 		return;
-	vm__wait(vm__event(), npages, align, flags, VM_OBSERVE_PASS);
+	if (!vm_could(npages, align, flags))
+		km__wait(npages, align, flags);
 }
 
 void
 vm_page_stats(struct vm_page_stats *ret_s)
 {
+	memset(ret_s, 0, sizeof(*ret_s));
+	if (!kalloc_is_up()) /* nor is there a lock */
+		return;
 	ka_mutex_lock(&vm_lock);
 	*ret_s = vm_counts;
 	ret_s->base = vm_base;

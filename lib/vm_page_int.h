@@ -60,4 +60,8 @@ void vm__wait(uint64_t event, size_t npages, size_t align, unsigned flags,
     enum vm_observe verdict);
 void vm__kick(void);
 
+/* km_slab.c: waits once, as a caller of kmalloc does; what allocators keep is
+ * taken back before (VM-7). */
+void km__wait(size_t npages, size_t align, unsigned depth);
+
 #endif

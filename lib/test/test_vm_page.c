@@ -789,6 +789,86 @@ without_a_system_there_are_no_pages(void **state)
 	assert_null(vm_page_alloc(1, 0, VM_ALLOC_NORMAL));
 }
 
+/* Nor of the last one anything. */
+static void
+a_system_leaves_no_statistics(void **state)
+{
+	const struct kalloc_config config = { .ncpus = 1,
+		.pages = 64,
+		.reserve_system = 8,
+		.reserve_interrupt = 4 };
+	static const struct vm_page_stats none;
+	struct vm_page_stats s;
+
+	(void)state;
+	boot(&config);
+	vm_page_free(vm_page_alloc(2, 0, VM_ALLOC_NORMAL), 2);
+	assert_null(vm_page_alloc(64, 0, VM_ALLOC_NORMAL));
+	halt();
+	memset(&s, 0xff, sizeof(s));
+	vm_page_stats(&s);
+	assert_memory_equal(&s, &none, sizeof(s));
+}
+
+/* Who waits for pages takes back what kmalloc and zones keep wholly free, here
+ * and on other CPUs, before it sleeps (VM-7); and what is freed meanwhile. */
+static void *
+hoard_main(void *arg)
+{
+	void *p[3];
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		p[i] = kmalloc(2000 * (i + 1), M_TEMP, M_WAITOK);
+	for (i = 0; i < 3; i++)
+		kfree(p[i], M_TEMP);
+	if (arg == NULL)
+		return (NULL);
+	/* And ends when it is told to. */
+	while (atomic_load((atomic_bool *)arg))
+		sleep_ms(1);
+	return (NULL);
+}
+
+static void
+vm_wait_takes_back_what_is_kept(void **state)
+{
+	const struct kalloc_config config = {
+		.ncpus = 3, .pages = 128, .slabs_keep = 2
+	};
+	struct waiter w = { 128, 0, VM_ALLOC_NORMAL, 0, NULL };
+	atomic_bool stays = true;
+	uma_zone_t zone;
+	pthread_t t, u;
+
+	(void)state;
+	boot(&config);
+	kmalloc_set_unlimited(M_TEMP);
+	t = thread_start(hoard_main, &stays);
+	(void)hoard_main(NULL);
+	zone = uma_zcreate("z", 64, NULL, NULL, NULL, NULL, 7, 0);
+	uma_zfree(zone, uma_zalloc(zone, M_WAITOK));
+	assert_true(
+	    wait_until(stats(M_TEMP).calls == 6 && stats(M_TEMP).inuse == 0));
+	assert_true(vm_free_pages() < 128);
+	u = thread_start(waiter_main, &w);
+	thread_join(u);
+	vm_page_free(w.p, 128);
+	/* A chunk that is freed while it waits, where no page is given back. */
+	sink = kmalloc(64, M_TEMP, M_WAITOK);
+	w = (struct waiter) { 128, 0, VM_ALLOC_NORMAL, 0, NULL };
+	u = thread_start(waiter_main, &w);
+	assert_true(wait_until(vm_stats().waits >= 1));
+	audit();
+	kfree(sink, M_TEMP);
+	thread_join(u);
+	vm_page_free(w.p, 128);
+	atomic_store(&stays, false);
+	thread_join(t);
+	uma_zdestroy(zone);
+	halt();
+}
+
 int
 main(void)
 {
@@ -813,6 +893,8 @@ main(void)
 		cmocka_unit_test(auditor_names_what_is_broken),
 		cmocka_unit_test(auditor_names_bits_and_counts),
 		cmocka_unit_test(without_a_system_there_are_no_pages),
+		cmocka_unit_test(a_system_leaves_no_statistics),
+		cmocka_unit_test(vm_wait_takes_back_what_is_kept),
 	};
 
 	return (cmocka_run_group_tests_name("vm_page", tests, NULL, NULL));

@@ -45,8 +45,9 @@ void *vm_page_alloc(size_t npages, size_t align, unsigned flags);
 void vm_page_free(void *addr, size_t npages);
 
 /*
- * Waits until an allocation like this could succeed, or pages were freed
- * since the call began, or no system runs. Wakes are hints: try again after it.
+ * Waits until an allocation like this could succeed, or something was freed
+ * since the call began, or no system runs. What other allocators keep wholly
+ * free is given back first (VM-7). Wakes are hints: try again after it.
  * Context: blocks; no lock may be held.
  */
 void vm_wait(size_t npages, size_t align, unsigned flags);
