@@ -242,11 +242,13 @@ reserve_changes(struct mzframe *f, struct mzone *keg, int32_t n)
 
 /* Of two at once, by whatever zones of the keg, nobody knows which was last. */
 static void
-reserve_changed(struct mzframe *f, struct mzone *keg, int32_t n, bool done)
+reserve_changed(const struct model *m, struct mzframe *f, struct mzone *keg,
+    int32_t n, bool done)
 {
 	if (!f->reserving)
 		return;
 	f->reserving = false;
+	keg->reserve_set = m->activity;
 	MODEL_ASSERT(keg->reservers > 0);
 	if (--keg->reservers > 0 || keg->reserve_race)
 		return;
@@ -288,7 +290,7 @@ reserve_end(struct model *m, struct mthread *th, const struct call *c)
 	struct mzone *keg = zn_keg(m, z);
 
 	zn__op_end(m, th);
-	reserve_changed(f, keg, c->n[0], c->why == 0);
+	reserve_changed(m, f, keg, c->n[0], c->why == 0);
 	/* Another call may have been the first meanwhile. */
 	if ((th->expect & WHY(NONE)) != 0 && z->keg != 0 &&
 	    (keg->tried || keg->used || keg->shared))

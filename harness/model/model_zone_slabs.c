@@ -231,7 +231,9 @@ reserve_stays(
 {
 	uint64_t items;
 
-	if (keg->reserve_lo == 0 || keg->shared || keg->ipers == 0)
+	/* Who began before may have them in hand. */
+	if (keg->reserve_lo == 0 || keg->shared || keg->ipers == 0 ||
+	    th == NULL || th->activity <= keg->reserve_set)
 		return (true);
 	items = zn_keg_items(keg, keg->pages);
 	if (items + keg->frees >= keg->keg_held + keg->reserve_lo)

@@ -971,7 +971,7 @@ trails_are_read_while_slabs_go(void **state)
 	boot_debug(KA_DEBUG_AUDIT);
 	atomic_store(&trails_end, false);
 	th = thread_start(trim_main, NULL);
-	for (i = 0; i < 200000 || (told == 0 && i < 200000000); i++)
+	for (i = 0; i < 30000000 || (told == 0 && i < 200000000); i++)
 		told += kmalloc_trail(atomic_load(&trailed), &t);
 	atomic_store(&trails_end, true);
 	thread_join(th);
