@@ -1085,7 +1085,8 @@ const struct model_clause model_clauses[] = {
 	    'P' },
 	{ "G-6", "a failed call changes neither usage, pages nor contents",
 	    'D' },
-	{ "G-7", "the page layer's count of free pages", 'D' },
+	{ "G-7", "the page layer's counts; sleeps of caches, pipes and zones",
+	    'D' },
 	{ "G-8", "after everything was given back no page is held", 'D' },
 	{ "G-9",
 	    "through the simulation: callbacks begin with no lock held and "
@@ -1105,7 +1106,7 @@ const struct model_clause model_clauses[] = {
 	{ "VM-2", "vm_page_alloc and vm_page_free do not sleep", 'D' },
 	{ "VM-3",
 	    "depths: what succeeds leaves the reserve, what is refused "
-	    "would not have; no deeper than the call's flags",
+	    "would not have; as deep as the call's flags, and no deeper",
 	    'D' },
 	{ "VM-4", "runs asked for with ZERO are zero", 'D' },
 	{ "VM-5", "through G-5: a free of pages wakes who could take them",
@@ -1114,7 +1115,7 @@ const struct model_clause model_clauses[] = {
 	    'D' },
 	{ "VM-7",
 	    "no run of kmalloc is wholly free while a caller sleeps, nor of "
-	    "its own CPU when M_NOWAIT is refused",
+	    "its own CPU when M_NOWAIT is refused, nor could that be had",
 	    'S' },
 	{ "KM-1",
 	    "through the simulation: a free to the slab that the CPU takes "
@@ -1136,10 +1137,12 @@ const struct model_clause model_clauses[] = {
 	    "krealloc: prefix, staying, moving, failing; copies of "
 	    "strings",
 	    'D' },
-	{ "KM-12", "through KM-14, VM-7 and G-8: remote frees strand nothing",
+	{ "KM-12",
+	    "M_NOWAIT is not refused beside a chunk of its CPU; through "
+	    "KM-14, VM-7 and G-8: remote frees strand nothing",
 	    'P' },
 	{ "KM-13", "through KM-5: the sum over CPUs", 'D' },
-	{ "KM-14", "after kmalloc_trim no run is wholly free", 'S' },
+	{ "KM-14", "after kmalloc_trim no run is wholly free; its count", 'S' },
 	{ "KM-15", "sizes that cannot be had fail as the flags say", 'D' },
 	{ "KM-16", "double free, interior and foreign pointers", 'D' },
 	{ "KM-17", "ending a type reports what is in use", 'D' },
@@ -1154,7 +1157,7 @@ const struct model_clause model_clauses[] = {
 	    'P' },
 	{ "OC-3",
 	    "constructor and destructor once for each object, in order, in "
-	    "calls on their cache, never on a cached get",
+	    "calls on their cache, never on a cached get; told their argument",
 	    'P' },
 	{ "OC-4", "objects keep their bytes from put to get and destructor",
 	    'S' },
@@ -1174,7 +1177,8 @@ const struct model_clause model_clauses[] = {
 	    "objcache_dtor and objcache_destroy destroy and free; destroy "
 	    "with held objects",
 	    'D' },
-	{ "OC-11", "reclaim: what it frees and returns; capacity stays", 'D' },
+	{ "OC-11", "reclaim: all that one cache has; returned; capacity stays",
+	    'D' },
 	{ "OC-12", "put of NULL, and with debug options of what is not held",
 	    'D' },
 	{ "MP-1",
@@ -1185,7 +1189,8 @@ const struct model_clause model_clauses[] = {
 	    "refusals beyond nnom; never more than nmax; what is asked of "
 	    "kmalloc",
 	    'D' },
-	{ "MP-3", "waitok gives no NULL; who sleeps could not have a buffer",
+	{ "MP-3",
+	    "waitok gives no NULL; who sleeps could not have a buffer, who has waited can",
 	    'D' },
 	{ "MP-4", "callbacks: once, in order, in the support thread, not lost",
 	    'D' },
@@ -1210,9 +1215,11 @@ const struct model_clause model_clauses[] = {
 	    'D' },
 	{ "ZN-5",
 	    "held and cached items and slabs within the maximum; its "
-	    "value returned",
+	    "value returned; maxaction",
 	    'D' },
-	{ "ZN-6", "refusals at the maximum: what other CPUs may cache", 'S' },
+	{ "ZN-6",
+	    "refusals at the maximum: what other CPUs may cache; maxcache",
+	    'S' },
 	{ "ZN-7", "who sleeps in zalloc waits for what does not exist", 'P' },
 	{ "ZN-8", "nothing handed out above a maximum that was lowered", 'D' },
 	{ "ZN-9", "M_ZERO: zero when the ctor begins", 'D' },
@@ -1222,17 +1229,19 @@ const struct model_clause model_clauses[] = {
 	{ "ZN-12", "double free, wrong zone, interior, foreign, NULL", 'D' },
 	{ "ZN-13", "alignment; sizes, masks and flags of a new zone", 'D' },
 	{ "ZN-14",
-	    "preallocation, reserve; no pages after a full drain, none "
-	    "taken by reclaim",
+	    "preallocation, reserve, which stay; no pages after a full "
+	    "drain, none taken by reclaim",
 	    'D' },
 	{ "ZN-15",
 	    "secondary zones' init and fini; pointers of cache zones "
 	    "are conserved",
 	    'D' },
 	{ "ZN-16", "uma_zone_get_cur and uma_zone_get_max", 'D' },
-	{ "ZN-17", "geometry, use, requests, failures, items and pages", 'D' },
+	{ "ZN-17", "geometry, use, requests, failures, sleeps, items and pages",
+	    'D' },
 	{ "ZN-30", "static memory: exactly its items, and no page", 'D' },
-	{ "ZN-31", "completed, the zone grows by pages", 'D' },
+	{ "ZN-31", "completed, the zone grows by pages; not completed again",
+	    'D' },
 	{ "ZN-32", "zinit's flags: maximum, panic, destruction", 'D' },
 	{ "ZN-33", "free items of live slabs are unwritten at the end", 'D' },
 	{ NULL, NULL, 0 },

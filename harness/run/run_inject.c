@@ -101,6 +101,7 @@ refuse(struct run_state *s, uint32_t thread, struct call *c)
 	sim_library(false);
 	c->ret = more.ret;
 	c->why = more.why;
+	s->untold++;
 	model_vm_alloc(
 	    s->model, c->thread, 0, 1, 0, VM_ALLOC_NORMAL, true, true);
 	model_return(s->model, c);

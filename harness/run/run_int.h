@@ -116,6 +116,7 @@ struct run_state {
 	uint32_t nregs[TRACE_CLASS_COUNT]; /* of the run */
 	uint32_t room[TRACE_CLASS_COUNT];  /* for so many, of all runs */
 	struct run_owner *owner[TRACE_CLASS_COUNT]; /* as many as reg */
+	uint64_t untold; /* refusals of pages that the library did not see */
 	struct run_thread thread[TRACE_THREADS_MAX];
 	uint32_t nthreads; /* of the trace */
 	uint32_t total;	   /* with those that the library may start */

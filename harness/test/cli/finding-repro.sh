@@ -50,7 +50,25 @@ fault page once 2
 0 mpipe_done q0
 EOT
 reproduce mp-failed-growth-keeps-room growth.trace
-reproduce zn-lowered-maximum-not-drained 1
+cat > lowered.trace <<'EOT'
+kalab-trace 1
+cpus 1
+threads 1
+pages 256
+reserve 0 0
+keep 0
+debug 0
+schedule recorded
+0 z0 = uma_zcreate "a" 8 7 0 0
+0 p0 = uma_zalloc z0 NOWAIT
+0 p1 = uma_zalloc z0 NOWAIT
+0 p2 = uma_zalloc z0 NOWAIT
+0 p3 = uma_zalloc z0 NOWAIT
+0 uma_zfree z0 p3
+0 uma_zone_set_max z0 2
+0 p4 = uma_zalloc z0 NOWAIT
+EOT
+reproduce zn-lowered-maximum-not-drained lowered.trace
 reproduce km-interior-accepted 1
 reproduce km-wrong-type-accepted 1
 echo "== a caller that sleeps for ever: threads that take turns"
