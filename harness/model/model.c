@@ -680,7 +680,7 @@ fail_sleeper(struct model *m, const struct mthread *th, const char *state,
 }
 
 /* Is the slab's run certainly one of the call's CPU? In a simulation every CPU
- * has an owner: nobody takes another's unless he may wait. */
+ * has an owner until a thread exits: nobody takes another's unless he may wait. */
 static bool
 run_is_near(
     const struct model *m, const struct mthread *th, const struct mrun *run)

@@ -91,7 +91,7 @@ struct mzone {
 	uint64_t keg_held;
 	uint64_t statics;		 /* items in static memory */
 	uint64_t reserve_lo, reserve_hi; /* apart while it may be either */
-	uint64_t reserve_set; /* m->activity then */
+	uint64_t reserve_set;		 /* m->activity then */
 	uint32_t reservers;		 /* changes in flight */
 	bool reserve_race;		 /* two were at once */
 	uint64_t asked;			 /* slabs, by prealloc and reserve */
