@@ -552,6 +552,56 @@ races_a_type_ends(void **state)
 	CLEAN();
 }
 
+/* --- refusals of who may not wait --- */
+
+static void
+km12_no_chunk_is_stranded(void **state)
+{
+	struct call c;
+
+	(void)state;
+	(void)slab(0);
+	page_alloc_at(arena + SLAB, PAGES - 16, 0, VM_ALLOC_INTERRUPT);
+	c = begin_kmalloc(0, 64, 0, M_RNOWAIT | M_NULLOK);
+	model_vm_alloc(m, 0, 0, 16, SLAB, VM_ALLOC_NORMAL, false, false);
+	returns(&c, 0);
+	CLEAN();
+	c = begin_kmalloc(0, 8, 0, M_RNOWAIT | M_NULLOK);
+	model_vm_alloc(m, 0, 0, 16, SLAB, VM_ALLOC_NORMAL, false, false);
+	returns(&c, 0);
+	BROKEN("KM-12", "kmalloc/KM-12/kmalloc/stranded");
+}
+
+static void
+vm7_pages_given_back_are_asked_for(void **state)
+{
+	struct call c;
+	uint64_t s;
+
+	(void)state;
+	s = slab(0);
+	page_alloc_at(arena + SLAB, PAGES - 16, 0, VM_ALLOC_INTERRUPT);
+	kfree_at(s + SLAB - 8);
+	c = begin_kmalloc(0, 3 * PAGE, 0, M_RNOWAIT | M_NULLOK);
+	pages_fail(0, 3, false, false);
+	model_vm_free(m, 0, s, 16);
+	returns(&c, 0);
+	BROKEN("VM-7", "vm_page/VM-7/kmalloc/not-tried-again");
+}
+
+static void
+vm3_flags_are_dug_to(void **state)
+{
+	struct call c;
+
+	(void)state;
+	page_alloc_at(arena, PAGES - 5, 0, VM_ALLOC_INTERRUPT);
+	c = begin_kmalloc(0, 3 * PAGE, 0, M_NOWAIT);
+	pages_fail(0, 3, false, false);
+	returns(&c, 0);
+	BROKEN("VM-3", "vm_page/VM-3/kmalloc/too-shallow");
+}
+
 static void
 races_two_page_frees(void **state)
 {
@@ -769,6 +819,9 @@ main(void)
 		T(races_krealloc_ends_the_judgement),
 		T(races_a_type_ends),
 		T(races_two_page_frees),
+		T(km12_no_chunk_is_stranded),
+		T(vm7_pages_given_back_are_asked_for),
+		T(vm3_flags_are_dug_to),
 		T(races_at_random),
 		T(every_clause_was_broken),
 	};
