@@ -92,14 +92,14 @@ cpu__attach(void)
 	ka_port_bind(i < cpu_count ? cpu : &cpu_void, i == cpu_count);
 }
 #else
-/* A thread that needs its CPU owns it. Plain: only threads of the CPU change
- * that, and one that has moved away meanwhile owns another by then. */
+/* A thread that needs its CPU owns it. What another does that has exited there,
+ * and was moved to another CPU before it was done, comes before or after. */
 void
 cpu__attach(void)
 {
 	struct ka_cpu *cpu = ka_cpu_self();
 
-	if (KA_LIKELY(cpu->c_owned))
+	if (KA_LIKELY(__atomic_load_n(&cpu->c_owned, __ATOMIC_RELAXED)))
 		return;
 	ka_mutex_lock(&cpu_lock);
 	if (!cpu->c_owned)
