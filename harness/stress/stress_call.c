@@ -650,7 +650,8 @@ exits(void *arg)
 	void *p = kmalloc(64, M_EXITS, M_NOWAIT);
 
 	(void)arg;
-	kfree(p, M_EXITS);
+	if (p != NULL) /* it may be refused, and has had its CPU */
+		kfree(p, M_EXITS);
 	return (NULL);
 }
 

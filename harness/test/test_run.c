@@ -349,6 +349,32 @@ hits_are_judged(void **state)
 	    0);
 }
 
+/* What a CPU without owner has is taken before pages are asked for, of which
+ * there is none. */
+static void
+an_exit_leaves_slabs_to_all(void **state)
+{
+	static const char *const text[] = { "0 quiesce\n", "0 thread_exit\n" };
+	char trace[512];
+	struct run_result r;
+	unsigned exits;
+
+	(void)state;
+	for (exits = 0; exits < 2; exits++) {
+		(void)snprintf(trace, sizeof(trace),
+		    "kalab-trace 1\ncpus 2\nthreads 2\npages 32\n"
+		    "reserve 0 0\n"
+		    "0 m0 = kmalloc_create \"a\"\n"
+		    "0 p0 = kmalloc 2048 m0 NOWAIT\n"
+		    "0 g0 = vm_page_alloc 16 0 INTERRUPT\n%s"
+		    "1 p1 = kmalloc 2048 m0 NOWAIT\n",
+		    text[exits]);
+		replay(healthy, trace, &r);
+		assert_int_equal(r.status, RUN_CLEAN);
+		assert_int_equal(r.counts.page_failures != 0, exits == 0);
+	}
+}
+
 int
 main(void)
 {
@@ -360,6 +386,7 @@ main(void)
 		cmocka_unit_test(caches_keep_their_zone),
 		cmocka_unit_test(shortcuts_change_nothing),
 		cmocka_unit_test(pages_are_in_the_hash),
+		cmocka_unit_test(an_exit_leaves_slabs_to_all),
 	};
 
 	return (cmocka_run_group_tests(tests, setup, teardown));
